@@ -1,0 +1,425 @@
+//! An institution, faculty, department, program, employer or sponsor (catalogue 2.1, OrgUnit).
+//!
+//! Life cycle: `active <-> inactive`.
+//!
+//! - **IDN-O1** the code is unique, `[A-Z0-9-]{2,32}`, and never changes.
+//! - **IDN-O2** an institution has no parent; a program belongs to a department or an institution.
+//! - **IDN-O3** an inactive unit keeps its history but takes no new members, credentials or jobs.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
+use uuid::Uuid;
+
+use crate::kernel::{
+    Actor, Answer, Claim, Context, Decided, Decider, Event, Known, NotYet, Personal, Question, RecordClass,
+    Refusal, Refused, RefusedBy, Stated, class::Identity,
+};
+
+/// What kind of unit it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum OrgKind {
+    #[default]
+    Institution,
+    Faculty,
+    Department,
+    Program,
+    Employer,
+    Sponsor,
+}
+
+/// What type of organisation it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum OrgType {
+    University,
+    College,
+    Institute,
+    Polytechnic,
+    External,
+    Company,
+    #[default]
+    Other,
+}
+
+/// The state that decisions need.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct OrgUnit {
+    /// Whether it was created.
+    pub exists: bool,
+    /// Whether it exists and is not deactivated.
+    pub active: bool,
+    /// Its kind.
+    pub kind: OrgKind,
+    /// Its parent.
+    pub parent: Option<Uuid>,
+}
+
+/// What can be asked of an org unit.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(deny_unknown_fields)]
+pub enum OrgUnitCommand {
+    /// Creates the unit.
+    CreateOrgUnit {
+        /// What kind of unit it is.
+        kind: OrgKind,
+        /// The unique code, `[A-Z0-9-]{2,32}` (IDN-O1).
+        code: String,
+        /// The name, 1 to 200 characters.
+        name: String,
+        /// What type of organisation it is.
+        r#type: OrgType,
+        /// The unit that it belongs to.
+        #[serde(default)]
+        parent: Option<Uuid>,
+        /// ISO 3166-1 alpha-2.
+        country: String,
+        /// The city.
+        #[serde(default)]
+        city: Option<String>,
+        /// The web site.
+        #[serde(default)]
+        website: Option<String>,
+        /// An address of a person to write to.
+        #[serde(default)]
+        contact_email: Option<Stated<String>>,
+    },
+    /// Revises what the unit says of itself; a field that is left out stays.
+    ReviseOrgUnit {
+        /// The name.
+        #[serde(default)]
+        name: Option<String>,
+        /// The type of organisation.
+        #[serde(default)]
+        r#type: Option<OrgType>,
+        /// The city.
+        #[serde(default)]
+        city: Option<String>,
+        /// The web site.
+        #[serde(default)]
+        website: Option<String>,
+        /// An address of a person to write to.
+        #[serde(default)]
+        contact_email: Option<Stated<String>>,
+    },
+    /// Moves the unit below another one, or to the top.
+    MoveOrgUnit {
+        /// The new parent.
+        parent: Option<Uuid>,
+    },
+    /// Deactivates the unit.
+    DeactivateOrgUnit {
+        /// Why.
+        reason: String,
+    },
+    /// Reactivates the unit.
+    ReactivateOrgUnit {},
+}
+
+/// What can have happened to an org unit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[allow(missing_docs, reason = "the fields are those of the commands")]
+pub enum OrgUnitEvent {
+    /// The unit was created.
+    OrgUnitCreated {
+        kind: OrgKind,
+        code: String,
+        name: String,
+        r#type: OrgType,
+        parent: Option<Uuid>,
+        country: String,
+        city: Option<String>,
+        website: Option<String>,
+        contact_email: Option<Personal<String, Identity>>,
+    },
+    /// What the unit says of itself was revised.
+    OrgUnitRevised {
+        name: Option<String>,
+        r#type: Option<OrgType>,
+        city: Option<String>,
+        website: Option<String>,
+        contact_email: Option<Personal<String, Identity>>,
+    },
+    /// The unit was moved.
+    OrgUnitMoved { parent: Option<Uuid> },
+    /// The unit was deactivated.
+    OrgUnitDeactivated { reason: String },
+    /// The unit was reactivated.
+    OrgUnitReactivated {},
+}
+
+impl Event for OrgUnitEvent {
+    fn name(&self) -> &'static str {
+        self.into()
+    }
+}
+
+/// Why a command was refused.
+#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error, IntoStaticStr)]
+pub enum OrgUnitRefusal {
+    /// Another unit has this code (IDN-O1).
+    #[error("another unit has this code")]
+    CodeTaken {},
+    /// The move would make the unit its own ancestor, or the kind does not fit the parent (IDN-O2).
+    #[error("the unit cannot stand below that parent")]
+    CycleInHierarchy {},
+    /// Units below it are active.
+    #[error("units below it are still active")]
+    HasActiveChildren {},
+}
+
+impl Refusal for OrgUnitRefusal {
+    fn code(&self) -> &'static str {
+        self.into()
+    }
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            OrgUnitRefusal::CodeTaken {} => Some("code"),
+            OrgUnitRefusal::CycleInHierarchy {} => Some("parent"),
+            OrgUnitRefusal::HasActiveChildren {} => None,
+        }
+    }
+}
+
+/// What an org unit must know of others.
+#[derive(Default)]
+pub struct OrgUnitFacts {
+    /// The proposed parent's kind, where there is a parent that exists.
+    pub parent: Option<OrgKind>,
+    /// Whether the unit itself is among the proposed parent and its ancestors.
+    pub below_itself: bool,
+    /// Whether any unit below it is active.
+    pub active_children: bool,
+}
+
+impl Decider for OrgUnit {
+    const TYPE: &'static str = "identity.org_unit";
+    const CLASS: Option<RecordClass> = Some(RecordClass::Identity);
+    type Command = OrgUnitCommand;
+    type Event = OrgUnitEvent;
+    type Refusal = OrgUnitRefusal;
+    type Facts = OrgUnitFacts;
+
+    fn creates(command: &OrgUnitCommand) -> bool {
+        matches!(command, OrgUnitCommand::CreateOrgUnit { .. })
+    }
+
+    fn facts(
+        &self,
+        command: &OrgUnitCommand,
+        context: &Context,
+        known: &mut impl Known,
+    ) -> Result<OrgUnitFacts, NotYet> {
+        let mut facts = OrgUnitFacts::default();
+        match command {
+            OrgUnitCommand::CreateOrgUnit { parent: Some(parent), .. }
+            | OrgUnitCommand::MoveOrgUnit { parent: Some(parent) } => {
+                let found = known.pinned::<OrgUnit>(*parent)?;
+                facts.parent = found.exists().then_some(found.state.kind);
+                let (mut next, mut steps) = (Some(*parent), 0);
+                while let Some(unit) = next {
+                    // The cycle guard: a hierarchy deeper than this is refused as if it were a cycle.
+                    facts.below_itself |= unit == context.id || steps > 64;
+                    if facts.below_itself {
+                        break;
+                    }
+                    next = known.pinned::<OrgUnit>(unit)?.state.parent;
+                    steps += 1;
+                }
+            }
+            OrgUnitCommand::DeactivateOrgUnit { .. } => {
+                facts.active_children =
+                    known.ask(Question::HasActiveChildren { org: context.id })? == Answer::Flag(true);
+            }
+            OrgUnitCommand::CreateOrgUnit { parent: None, .. }
+            | OrgUnitCommand::MoveOrgUnit { parent: None }
+            | OrgUnitCommand::ReviseOrgUnit { .. }
+            | OrgUnitCommand::ReactivateOrgUnit {} => {}
+        }
+        Ok(facts)
+    }
+
+    fn may(&self, actor: &Actor, _command: &OrgUnitCommand) -> bool {
+        actor.has("manage:institution")
+    }
+
+    fn decide(&self, command: OrgUnitCommand, facts: &OrgUnitFacts, context: &Context) -> Decided<Self> {
+        use OrgUnitCommand as C;
+        use OrgUnitEvent as E;
+        let wrong_state = |command| Refused::InvalidState {
+            state: if self.active { "active" } else { "inactive" },
+            command,
+        };
+        // The contact is a person without an account: a subject of its own, that can be erased on its own.
+        let contact =
+            |email: Option<Stated<String>>| email.map(|email| email.about(context.derive("contact")));
+        let event = match command {
+            C::CreateOrgUnit { .. } if self.exists => return Err(wrong_state("CreateOrgUnit")),
+            C::CreateOrgUnit { kind, code, name, r#type, parent, country, city, website, contact_email } => {
+                check_code(&code)?;
+                check_name(&name)?;
+                if country.len() != 2 || !country.bytes().all(|letter| letter.is_ascii_uppercase()) {
+                    return Err(Refused::invalid("country", "two upper-case letters of ISO 3166-1"));
+                }
+                check_parent(kind, parent, facts)?;
+                let contact_email = contact(contact_email);
+                E::OrgUnitCreated { kind, code, name, r#type, parent, country, city, website, contact_email }
+            }
+            C::ReviseOrgUnit { name, r#type, city, website, contact_email } => {
+                name.as_deref().map_or(Ok(()), check_name)?;
+                E::OrgUnitRevised { name, r#type, city, website, contact_email: contact(contact_email) }
+            }
+            C::MoveOrgUnit { parent } => {
+                check_parent(self.kind, parent, facts)?;
+                E::OrgUnitMoved { parent }
+            }
+            C::DeactivateOrgUnit { .. } if !self.active => return Err(wrong_state("DeactivateOrgUnit")),
+            C::DeactivateOrgUnit { .. } if facts.active_children => {
+                return Err(OrgUnitRefusal::HasActiveChildren {}.into());
+            }
+            C::DeactivateOrgUnit { reason } => E::OrgUnitDeactivated { reason },
+            C::ReactivateOrgUnit {} if self.active => return Err(wrong_state("ReactivateOrgUnit")),
+            C::ReactivateOrgUnit {} => E::OrgUnitReactivated {},
+        };
+        Ok(vec![event])
+    }
+
+    fn evolve(&mut self, event: &OrgUnitEvent) {
+        match event {
+            OrgUnitEvent::OrgUnitCreated { kind, parent, .. } => {
+                *self = OrgUnit { exists: true, active: true, kind: *kind, parent: *parent }
+            }
+            OrgUnitEvent::OrgUnitRevised { .. } => {}
+            OrgUnitEvent::OrgUnitMoved { parent } => self.parent = *parent,
+            OrgUnitEvent::OrgUnitDeactivated { .. } => self.active = false,
+            OrgUnitEvent::OrgUnitReactivated {} => self.active = true,
+        }
+    }
+
+    fn claims(_id: Uuid, event: &OrgUnitEvent) -> Vec<Claim> {
+        match event {
+            OrgUnitEvent::OrgUnitCreated { code, .. } => vec![Claim::Take(format!("orgcode:{code}"))],
+            OrgUnitEvent::OrgUnitRevised { .. }
+            | OrgUnitEvent::OrgUnitMoved { .. }
+            | OrgUnitEvent::OrgUnitDeactivated { .. }
+            | OrgUnitEvent::OrgUnitReactivated {} => Vec::new(),
+        }
+    }
+
+    fn taken(key: &str) -> Option<OrgUnitRefusal> {
+        key.starts_with("orgcode:").then_some(OrgUnitRefusal::CodeTaken {})
+    }
+}
+
+type Check = Result<(), RefusedBy<OrgUnit>>;
+
+/// IDN-O1.
+fn check_code(code: &str) -> Check {
+    let allowed = |letter: u8| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == b'-';
+    let fits = (2..=32).contains(&code.len()) && code.bytes().all(allowed);
+    if fits { Ok(()) } else { Err(Refused::invalid("code", "2 to 32 of A-Z, 0-9 and -")) }
+}
+
+fn check_name(name: &str) -> Check {
+    let fits = (1..=200).contains(&name.trim().chars().count());
+    if fits { Ok(()) } else { Err(Refused::invalid("name", "1 to 200 characters")) }
+}
+
+/// IDN-O2, and no unit below itself.
+fn check_parent(kind: OrgKind, parent: Option<Uuid>, facts: &OrgUnitFacts) -> Check {
+    let fits = match (kind, parent.is_some(), facts.parent) {
+        (OrgKind::Institution, has_parent, _) => !has_parent,
+        (OrgKind::Program, _, parent) => matches!(parent, Some(OrgKind::Department | OrgKind::Institution)),
+        (
+            OrgKind::Faculty | OrgKind::Department | OrgKind::Employer | OrgKind::Sponsor,
+            has_parent,
+            parent,
+        ) => has_parent == parent.is_some(),
+    };
+    if fits && !facts.below_itself { Ok(()) } else { Err(OrgUnitRefusal::CycleInHierarchy {}.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{OrgUnitCommand as C, OrgUnitEvent as E, *};
+    use crate::kernel::testing::{given, nothing};
+
+    fn create(kind: OrgKind, code: &str, parent: Option<Uuid>) -> C {
+        C::CreateOrgUnit {
+            kind,
+            code: code.into(),
+            name: "Pittsburg State University".into(),
+            r#type: OrgType::University,
+            parent,
+            country: "US".into(),
+            city: None,
+            website: None,
+            contact_email: None,
+        }
+    }
+
+    fn created() -> E {
+        nothing::<OrgUnit>().when(create(OrgKind::Institution, "PSU", None)).events().remove(0)
+    }
+
+    #[test]
+    fn idn_o1_a_code_is_claimed_and_a_code_of_other_letters_is_invalid() {
+        let claims = nothing::<OrgUnit>().when(create(OrgKind::Institution, "PSU", None)).claims();
+        assert_eq!(claims, [Claim::Take("orgcode:PSU".into())]);
+        nothing::<OrgUnit>().when(create(OrgKind::Institution, "psu", None)).invalid("code");
+    }
+
+    #[test]
+    fn idn_o2_an_institution_has_no_parent_and_a_program_has_one() {
+        let below = OrgUnitFacts { parent: Some(OrgKind::Institution), ..OrgUnitFacts::default() };
+        let parent = Some(Uuid::from_u128(2));
+        let refusal = OrgUnitRefusal::CycleInHierarchy {};
+        nothing::<OrgUnit>()
+            .knowing(below)
+            .when(create(OrgKind::Institution, "PSU", parent))
+            .refused(refusal.clone());
+        nothing::<OrgUnit>().when(create(OrgKind::Program, "CS", None)).refused(refusal);
+    }
+
+    #[test]
+    fn a_unit_is_never_moved_below_itself() {
+        let facts =
+            OrgUnitFacts { parent: Some(OrgKind::Faculty), below_itself: true, ..OrgUnitFacts::default() };
+        let faculty = nothing::<OrgUnit>().when(create(OrgKind::Faculty, "SCI", None)).events();
+        let moved = C::MoveOrgUnit { parent: Some(Uuid::from_u128(3)) };
+        given::<OrgUnit>(faculty).knowing(facts).when(moved).refused(OrgUnitRefusal::CycleInHierarchy {});
+    }
+
+    #[test]
+    fn a_unit_with_active_children_is_not_deactivated() {
+        let facts = OrgUnitFacts { active_children: true, ..OrgUnitFacts::default() };
+        let command = C::DeactivateOrgUnit { reason: "merged".into() };
+        given::<OrgUnit>([created()])
+            .knowing(facts)
+            .when(command)
+            .refused(OrgUnitRefusal::HasActiveChildren {});
+    }
+
+    #[test]
+    fn a_deactivated_unit_comes_back_and_is_not_deactivated_twice() {
+        let gone = E::OrgUnitDeactivated { reason: "merged".into() };
+        given::<OrgUnit>([created(), gone.clone()])
+            .when(C::ReactivateOrgUnit {})
+            .then([E::OrgUnitReactivated {}]);
+        given::<OrgUnit>([created(), gone])
+            .when(C::DeactivateOrgUnit { reason: "again".into() })
+            .invalid_state("inactive");
+    }
+
+    #[test]
+    fn only_those_who_manage_institutions_may_change_one() {
+        let command = create(OrgKind::Institution, "PSU", None);
+        assert!(!nothing::<OrgUnit>().permits(&Actor::user(Uuid::from_u128(1), &["staff"]), &command));
+        assert!(
+            nothing::<OrgUnit>().permits(&Actor::user(Uuid::from_u128(1), &["institution_admin"]), &command)
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! Who acts, with which roles and scopes (catalogue 1.3).
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// What kind of actor issued a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum ActorKind {
+    /// A person.
+    User,
+    /// Another system, with a key.
+    ApiClient,
+    /// A policy of ours that reacts to an event.
+    Policy,
+    /// The clock: timers and schedules.
+    Scheduler,
+    /// A worker that carries out a task.
+    Worker,
+}
+
+/// A role, held everywhere or within one org unit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RoleGrant {
+    /// The role's name.
+    pub role: String,
+    /// The org unit it is held in; everywhere where there is none.
+    pub within: Option<Uuid>,
+}
+
+/// Who issues a command or reads a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// The kind.
+    pub kind: ActorKind,
+    /// The account, the API client, or the name of a policy.
+    pub id: String,
+    /// The roles held.
+    pub roles: Vec<RoleGrant>,
+    /// The scopes held: those of the roles, or of the API key.
+    pub scopes: BTreeSet<String>,
+    /// The person for whom the actor acts, where it is another.
+    pub on_behalf_of: Option<Uuid>,
+}
+
+impl Actor {
+    /// A person with roles that hold everywhere; their scopes follow from the roles.
+    pub fn user(id: Uuid, roles: &[&str]) -> Self {
+        let grants = roles.iter().map(|role| RoleGrant { role: (*role).to_owned(), within: None }).collect();
+        Self::with_roles(id, grants)
+    }
+
+    /// A person with roles, some of them within org units. Every person is a `member`.
+    pub fn with_roles(id: Uuid, roles: Vec<RoleGrant>) -> Self {
+        let held = roles.iter().map(|grant| grant.role.as_str()).chain(["member"]);
+        let scopes = held.flat_map(scopes_of_role).map(|scope| (*scope).to_owned()).collect();
+        Actor { kind: ActorKind::User, id: id.to_string(), roles, scopes, on_behalf_of: None }
+    }
+
+    /// One of our policies.
+    pub fn policy(name: &str) -> Self {
+        Self::system(ActorKind::Policy, name)
+    }
+
+    /// The clock.
+    pub fn scheduler(name: &str) -> Self {
+        Self::system(ActorKind::Scheduler, name)
+    }
+
+    fn system(kind: ActorKind, name: &str) -> Self {
+        Actor { kind, id: name.to_owned(), roles: Vec::new(), scopes: BTreeSet::new(), on_behalf_of: None }
+    }
+
+    /// Whether it is a part of the system itself, which alone may issue system commands.
+    pub fn is_system(&self) -> bool {
+        matches!(self.kind, ActorKind::Policy | ActorKind::Scheduler | ActorKind::Worker)
+    }
+
+    /// The acting person's account: the user, or whom the actor acts for.
+    pub fn account(&self) -> Option<Uuid> {
+        match self.kind {
+            ActorKind::User => self.on_behalf_of.or_else(|| self.id.parse().ok()),
+            ActorKind::ApiClient | ActorKind::Policy | ActorKind::Scheduler | ActorKind::Worker => {
+                self.on_behalf_of
+            }
+        }
+    }
+
+    /// Whether the acting person is this one (`own`).
+    pub fn is(&self, subject: Uuid) -> bool {
+        self.account() == Some(subject)
+    }
+
+    /// Whether the actor holds a scope. `admin` holds every scope.
+    pub fn has(&self, scope: &str) -> bool {
+        self.scopes.contains(scope) || self.has_role("admin")
+    }
+
+    /// Whether the actor holds a role, anywhere.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles.iter().any(|grant| grant.role == role)
+    }
+
+    /// Whether the actor holds a role everywhere or within this org unit.
+    pub fn has_role_within(&self, role: &str, org: Uuid) -> bool {
+        self.roles.iter().any(|grant| grant.role == role && grant.within.is_none_or(|within| within == org))
+    }
+
+    /// Whether a role that brings this scope is held everywhere or within this org unit. `admin` holds every scope.
+    pub fn has_within(&self, scope: &str, org: Uuid) -> bool {
+        let by_role = self.roles.iter().any(|grant| {
+            grant.within.is_none_or(|within| within == org)
+                && (grant.role == "admin" || scopes_of_role(&grant.role).contains(&scope))
+        });
+        by_role || (self.kind == ActorKind::ApiClient && self.scopes.contains(scope))
+    }
+}
+
+/// As it stands in the envelope: `user:<id>`, `policy:<name>`.
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind: &'static str = self.kind.into();
+        write!(f, "{kind}:{}", self.id)
+    }
+}
+
+/// The scopes of the built-in roles (catalogue 1.3). An unknown role has none.
+pub fn scopes_of_role(role: &str) -> &'static [&'static str] {
+    match role {
+        "member" => &["own", "read:public", "write:community", "use:assistant"],
+        "student" => &["apply:opportunities", "read:projects"],
+        "alumni" => &["apply:opportunities", "read:projects", "offer:mentoring"],
+        "employer" => &["manage:jobs", "read:applicants"],
+        "staff" => &["manage:scholarships", "manage:events", "send:announcements"],
+        "reviewer" => &["review:applications"],
+        "budget_user" => &["read:transactions", "write:transactions", "read:budget", "manage:budget"],
+        "institution_admin" => &[
+            "manage:institution",
+            "approve:recognition",
+            "approve:pathway",
+            "write:credentials",
+            "write:pathways",
+        ],
+        "program_coordinator" => &["write:credentials", "write:pathways"],
+        "advisor" => &["supervise:projects"],
+        "committee" => &["score:defenses"],
+        "department_admin" => &["manage:projects", "schedule:defenses", "manage:users"],
+        "author" => &["write:content", "publish:content"],
+        "moderator" => &["moderate:community"],
+        "analyst" => &["read:analytics", "export:analytics"],
+        "compliance" => &["read:audit", "replay:history", "manage:privacy", "manage:governance"],
+        "operator" => &["manage:ops", "manage:flags", "read:metrics"],
+        _ => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_within_an_org_unit_counts_there_only() {
+        let (here, there) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let grant = RoleGrant { role: "institution_admin".into(), within: Some(here) };
+        let actor = Actor::with_roles(Uuid::from_u128(9), vec![grant]);
+        assert!(
+            actor.has_within("approve:recognition", here) && !actor.has_within("approve:recognition", there)
+        );
+    }
+
+    #[test]
+    fn every_person_is_a_member_and_no_person_is_the_system() {
+        let actor = Actor::user(Uuid::from_u128(9), &[]);
+        assert!(actor.has("read:public") && !actor.has("manage:scholarships") && !actor.is_system());
+    }
+
+    #[test]
+    fn an_actor_reads_as_kind_and_id() {
+        assert_eq!(Actor::policy("score_application").to_string(), "policy:score_application");
+    }
+}

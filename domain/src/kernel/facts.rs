@@ -1,0 +1,109 @@
+//! Facts: what other streams and queries must tell before a command can be decided.
+//!
+//! An aggregate asks [`Known`] for what it needs. What is not known yet answers [`NotYet`]; the caller then looks it up
+//! and asks the aggregate again. So the domain names what it needs, in its own types, and does no I/O.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use uuid::Uuid;
+
+use super::{Decider, Money};
+
+/// The look-up is under way: give the answer up with `?` and be asked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotYet;
+
+/// The state of another stream, and the version that it was read at (0: it has no events).
+#[derive(Clone, Debug)]
+pub struct Versioned<D> {
+    /// The state; the default one where the stream has no events.
+    pub state: Arc<D>,
+    /// The sequence of the stream's last event.
+    pub version: u64,
+}
+
+impl<D> Versioned<D> {
+    /// Whether the stream has any event.
+    pub fn exists(&self) -> bool {
+        self.version > 0
+    }
+}
+
+/// What is known so far of the rest of the world.
+pub trait Known {
+    /// Another aggregate's state, as of now.
+    fn stream<D: Decider>(&mut self, id: Uuid) -> Result<Versioned<D>, NotYet>;
+
+    /// Another aggregate's state, whose version becomes a condition of the append: the command is decided again if that
+    /// stream moves meanwhile. For facts that do harm when stale.
+    fn pinned<D: Decider>(&mut self, id: Uuid) -> Result<Versioned<D>, NotYet>;
+
+    /// The answer of a read model; it may lag behind the log by a moment.
+    fn ask(&mut self, question: Question) -> Result<Answer, NotYet>;
+}
+
+/// What only a read model can tell, because it spans many streams.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Question {
+    /// The category that the owner taught for a normalised merchant (BUD-T7).
+    LearnedCategory {
+        /// The budget owner.
+        account: Uuid,
+        /// The merchant, normalised as BUD-T4 says.
+        merchant: String,
+    },
+    /// A live transaction of the owner with the same normalised merchant and amount within a day (BUD-T5).
+    PossibleDuplicate {
+        /// The budget owner.
+        account: Uuid,
+        /// The merchant, normalised as BUD-T4 says.
+        merchant: String,
+        /// The amount as it was stated.
+        amount: Money,
+        /// The local date.
+        date: Date,
+    },
+    /// How the recognising institution decided on credentials of the issuing one (CRD-R3 `history`).
+    RecognitionHistory {
+        /// The recognising institution.
+        institution: Uuid,
+        /// The institution that issues the credential.
+        issuer: Uuid,
+    },
+    /// The published credentials of an institution (CRD-R3, counterparts).
+    PublishedCredentials {
+        /// The institution.
+        institution: Uuid,
+    },
+    /// Whether an org unit has active children.
+    HasActiveChildren {
+        /// The org unit.
+        org: Uuid,
+    },
+    /// Recognitions of a credential that are approved now (P-21).
+    ApprovedRecognitions {
+        /// The credential.
+        credential: Uuid,
+    },
+}
+
+/// What a read model answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Some category key, or none.
+    Category(Option<String>),
+    /// Some aggregate, or none.
+    Reference(Option<Uuid>),
+    /// Aggregates.
+    References(Vec<Uuid>),
+    /// Yes or no.
+    Flag(bool),
+    /// How many decisions were approvals, of how many.
+    Approvals {
+        /// Approved.
+        approved: u32,
+        /// Approved or rejected.
+        decided: u32,
+    },
+}

@@ -1,0 +1,26 @@
+//! The words that every context shares: what an aggregate is, who acts, money, personal data, claims, refusals.
+//!
+//! Nothing here belongs to one context's business.
+
+mod actor;
+mod arithmetic;
+mod claim;
+mod decider;
+mod facts;
+mod identifiers;
+mod money;
+mod personal;
+mod refusal;
+pub mod testing;
+mod upcast;
+
+pub use actor::{Actor, ActorKind, RoleGrant, scopes_of_role};
+pub use arithmetic::{AllocationError, BasisPoints, allocate, cap, half_even_rate, is_partition, ratio_bp};
+pub use claim::Claim;
+pub use decider::{Context, Decided, Decider, Event, RefusedBy};
+pub use facts::{Answer, Known, NotYet, Question, Versioned};
+pub use identifiers::{annals_namespace, derived_id};
+pub use money::{Currency, Money, MoneyError};
+pub use personal::{Class, OpeningScope, Personal, PersonalGroup, RecordClass, SealingScope, Stated, class};
+pub use refusal::{NoRefusal, Refusal, RefusalKind, Refused};
+pub use upcast::{Upcaster, upcast};
