@@ -345,7 +345,7 @@ fn check_parent(kind: OrgKind, parent: Option<Uuid>, facts: &OrgUnitFacts) -> Ch
 #[cfg(test)]
 mod tests {
     use super::{OrgUnitCommand as C, OrgUnitEvent as E, *};
-    use crate::kernel::testing::{given, nothing};
+    use crate::kernel::testing::{given, keeps_history, nothing};
 
     fn create(kind: OrgKind, code: &str, parent: Option<Uuid>) -> C {
         C::CreateOrgUnit {
@@ -421,5 +421,33 @@ mod tests {
         assert!(
             nothing::<OrgUnit>().permits(&Actor::user(Uuid::from_u128(1), &["institution_admin"]), &command)
         );
+    }
+
+    #[test]
+    fn every_event_reads_as_it_was_stored() {
+        let contact = || Some(Personal::about(Uuid::from_u128(5), "registrar@example.edu".into()));
+        keeps_history::<OrgUnit>([
+            E::OrgUnitCreated {
+                kind: OrgKind::Department,
+                code: "PSU-CS".into(),
+                name: "Computer Science".into(),
+                r#type: OrgType::University,
+                parent: Some(Uuid::from_u128(1)),
+                country: "US".into(),
+                city: Some("Pittsburg".into()),
+                website: Some("https://example.edu".into()),
+                contact_email: contact(),
+            },
+            E::OrgUnitRevised {
+                name: Some("Computing".into()),
+                r#type: None,
+                city: None,
+                website: None,
+                contact_email: contact(),
+            },
+            E::OrgUnitMoved { parent: None },
+            E::OrgUnitDeactivated { reason: "merged".into() },
+            E::OrgUnitReactivated {},
+        ]);
     }
 }

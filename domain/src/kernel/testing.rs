@@ -161,3 +161,77 @@ where
         assert_eq!(self.outcome, Err(Refused::Forbidden));
     }
 }
+
+/// Where the golden files of an aggregate's events lie.
+pub fn history_of<D: Decider>() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("history").join(D::TYPE)
+}
+
+/// A golden file: one stored event as every later version must still be able to read it.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub struct Golden {
+    /// The stored payload, `{"Name":{…}}`.
+    pub payload: serde_json::Value,
+    /// The personal values, in the order of the sealed groups.
+    pub personal: Vec<GoldenGroup>,
+}
+
+/// The personal values of one subject and class.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub struct GoldenGroup {
+    /// The data subject.
+    pub subject: Uuid,
+    /// The record class.
+    pub class: super::RecordClass,
+    /// The values, in slot order.
+    pub values: serde_json::Value,
+}
+
+impl Golden {
+    /// Reads the event as the log would give it back, with every key or with none.
+    pub fn read<D: Decider>(&self, event_type: &str, version: u16, with_keys: bool) -> D::Event {
+        let opened = self
+            .personal
+            .iter()
+            .map(|group| with_keys.then(|| (group.subject, group.values.to_string().into_bytes())));
+        super::OpeningScope::with(opened.collect(), || {
+            crate::registry::decode::<D>(event_type, &version.to_string(), &self.payload.to_string())
+        })
+        .expect("a golden file decodes for ever")
+    }
+}
+
+/// Holds one sample of every event type against its golden file `history/<aggregate>/<Event>.v<n>.json`. A missing file
+/// fails the test; with `ANNALS_RECORD_HISTORY=1` it is written once, and from then on it is never changed.
+#[track_caller]
+pub fn keeps_history<D: Decider>(samples: impl IntoIterator<Item = D::Event>) {
+    use super::{Event, SealingScope};
+    for sample in samples {
+        let version = D::Event::version(sample.name());
+        let file = history_of::<D>().join(format!("{}.v{version}.json", sample.name()));
+        if !file.exists() {
+            assert!(
+                std::env::var_os("ANNALS_RECORD_HISTORY").is_some(),
+                "{} has no golden file",
+                sample.name()
+            );
+            let (text, groups) = SealingScope::to_json(&sample).expect("an event serialises");
+            let personal = groups.into_iter().map(|group| GoldenGroup {
+                subject: group.subject,
+                class: group.class,
+                values: serde_json::from_slice(&group.values).expect("values are JSON"),
+            });
+            let golden = Golden {
+                payload: serde_json::from_str(&text).expect("an event is JSON"),
+                personal: personal.collect(),
+            };
+            let text = serde_json::to_string_pretty(&golden).expect("a golden file is JSON");
+            std::fs::create_dir_all(history_of::<D>())
+                .and_then(|()| std::fs::write(&file, text + "\n"))
+                .expect("the file is written");
+        }
+        let golden: Golden =
+            serde_json::from_slice(&std::fs::read(&file).expect("the file is there")).expect("it is JSON");
+        assert_eq!(golden.read::<D>(sample.name(), version, true), sample, "{}", sample.name());
+    }
+}
