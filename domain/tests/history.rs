@@ -1,5 +1,6 @@
 //! Every event that was ever stored decodes, upcasts and folds, with and without its keys.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 use std::{collections::BTreeSet, fs};
 
 use domain::{
