@@ -1,0 +1,371 @@
+//! What an operator may set, and nothing else: one list, from which the struct, its defaults, the environment
+//! variables, the help text and the example file all follow.
+//!
+//! Every setting `name` is the key `name` of one TOML file (`ANNALS_CONFIG`, or `./annals.toml` if that is
+//! there) and the environment variable `ANNALS_NAME`. The environment wins. Nothing is required: an empty
+//! configuration starts the embedded servers (see [`crate::embedded`]).
+//!
+//! What must never live here: a setting that nothing reads, and any reading of the environment elsewhere.
+
+use std::fmt::{self, Write as _};
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// Where the API listens when nobody said otherwise and the port is free.
+const USUAL_LISTEN: &str = "127.0.0.1:8080";
+
+/// One line of [`SETTINGS`]: what an operator may set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// The key in the TOML file. The environment variable is `ANNALS_` and this in capitals.
+    pub name: &'static str,
+    /// What holds when it is not set, as it would be written; empty where there is nothing by default.
+    pub default: &'static str,
+    /// What it means, in a sentence or two.
+    pub meaning: &'static str,
+}
+
+impl Setting {
+    /// The environment variable that sets it.
+    pub fn variable(&self) -> String {
+        format!("ANNALS_{}", self.name.to_uppercase())
+    }
+}
+
+macro_rules! settings {
+    ($($(#[doc = $meaning:literal])+ $name:ident: $type:ty = $default:literal;)+) => {
+        /// The configuration of one process, complete: what was not set holds its default.
+        #[derive(Clone, Deserialize)]
+        pub struct Config {
+            $($(#[doc = $meaning])+ pub $name: $type,)+
+        }
+
+        /// Every setting, in the order in which help and the example file show them.
+        pub const SETTINGS: &[Setting] = &[$(Setting {
+            name: stringify!($name),
+            default: $default,
+            meaning: concat!($($meaning),+),
+        }),+];
+    };
+}
+
+settings! {
+    /// Where the API listens, as address:port. Unset, it is 127.0.0.1:8080, or a free port of 127.0.0.1 if that
+    /// is taken; data/annals.env has the one in use.
+    listen: Option<SocketAddr> = "";
+    /// Where Prometheus scrapes /metrics, as address:port. Port 0 takes a free one, so that several nodes fit on
+    /// one machine; data/annals.env has the one in use.
+    metrics_listen: SocketAddr = "127.0.0.1:0";
+    /// The folder for all that this node keeps on disk: embedded servers, development keys, logs, annals.env.
+    data_dir: PathBuf = "./data";
+    /// The PostgreSQL database (15 or newer) that holds the log, as postgres://user:password@host:port/name.
+    /// Unset, a private server runs under data_dir.
+    database_url: Option<String> = "";
+    /// The NATS server with JetStream that carries the log to the projections, as nats://user:password@host:port.
+    /// Unset, a private server runs beside the private PostgreSQL. "none" does without: the projections then
+    /// follow the log directly.
+    nats_url: Option<String> = "";
+    /// A file with the master key that wraps the keys of personal data: 32 bytes in base64 or hexadecimal.
+    /// Unset, a development key is made in data_dir/keys.
+    master_key_file: Option<PathBuf> = "";
+    /// The master key itself, in place of a file.
+    master_key: Option<String> = "";
+    /// A file with the key that signs access tokens: 32 bytes or more in base64 or hexadecimal. Unset, a
+    /// development key is made in data_dir/keys.
+    jwt_key_file: Option<PathBuf> = "";
+    /// What is logged: a level (error, warn, info, debug, trace) or a filter such as "info,api=debug".
+    log: String = "info";
+    /// How log lines look: "text" for people, "json" for machines.
+    log_format: LogFormat = "text";
+    /// How many database connections this node holds at most.
+    database_pool: u32 = "16";
+    /// How many partitions of a read model are rebuilt at the same time. 0 takes one for each processor.
+    rebuild_workers: usize = "0";
+    /// How many mebibytes of events and rows a rebuild holds in memory at most.
+    rebuild_memory_mb: usize = "256";
+    /// How many mebibytes of aggregate state are kept in memory to spare reading streams again.
+    cache_memory_mb: usize = "64";
+    /// How many kibibytes the body of a request may have at most.
+    request_body_kb: usize = "1024";
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One readable line for each event.
+    Text,
+    /// One JSON object for each event.
+    Json,
+}
+
+/// Why a configuration cannot be used. The message names the place to correct.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file that `ANNALS_CONFIG` names cannot be read.
+    #[error("cannot read the configuration file {path} (named by ANNALS_CONFIG): {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A key of the file is no setting; most likely a typing error.
+    #[error("{path}: there is no setting `{name}`; `annals serve --help` lists them all")]
+    Unknown {
+        /// The file.
+        path: PathBuf,
+        /// The key as written.
+        name: String,
+    },
+    /// A value cannot be understood.
+    #[error("{0}; `annals serve --help` says what each setting takes")]
+    Invalid(#[from] config::ConfigError),
+}
+
+impl Config {
+    /// Reads the file and the environment of this process.
+    ///
+    /// # Errors
+    /// A file that `ANNALS_CONFIG` names and that cannot be read, an unknown key in it, or a value that its
+    /// setting cannot take.
+    pub fn load() -> Result<Self, ConfigError> {
+        let variable = |name: &str| std::env::var(name).ok();
+        let file = match variable("ANNALS_CONFIG").filter(|path| !path.is_empty()) {
+            Some(path) => Some(read(Path::new(&path))?),
+            None => read(Path::new("annals.toml")).ok(),
+        };
+        Self::from_sources(file, variable)
+    }
+
+    /// The configuration that a file's path and text, if there is one, and the variables of an environment make.
+    /// An empty variable counts as not set.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_sources(
+        file: Option<(PathBuf, String)>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut sources = config::Config::builder();
+        for setting in SETTINGS.iter().filter(|setting| !setting.default.is_empty()) {
+            sources = sources.set_default(setting.name, setting.default)?;
+        }
+        if let Some((path, text)) = file {
+            let text = config::File::from_str(&text, config::FileFormat::Toml);
+            let written = config::Config::builder().add_source(text.clone()).build()?;
+            let written: serde_json::Map<String, serde_json::Value> = written.try_deserialize()?;
+            let known = |name: &String| SETTINGS.iter().any(|setting| setting.name == name);
+            if let Some(name) = written.keys().find(|name| !known(name)) {
+                return Err(ConfigError::Unknown { path, name: name.clone() });
+            }
+            sources = sources.add_source(text);
+        }
+        for setting in SETTINGS {
+            let value = variable(&setting.variable()).filter(|value| !value.is_empty());
+            sources = sources.set_override_option(setting.name, value)?;
+        }
+        Ok(sources.build()?.try_deserialize()?)
+    }
+
+    /// Opens the API's listener: at `listen`, or where that is not set at the usual port, or a free one if the
+    /// usual one is taken.
+    ///
+    /// # Errors
+    /// The address that was asked for cannot be had.
+    pub fn bind(&self) -> std::io::Result<TcpListener> {
+        let wanted = match self.listen {
+            Some(address) => address,
+            None => USUAL_LISTEN.parse().expect("the usual address is well-formed"),
+        };
+        match TcpListener::bind(wanted) {
+            Err(error) if self.listen.is_none() && error.kind() == ErrorKind::AddrInUse => {
+                let free = TcpListener::bind(("127.0.0.1", 0))?;
+                tracing::warn!(taken = %wanted, instead = %free.local_addr()?, "the usual port is taken");
+                Ok(free)
+            }
+            other => other,
+        }
+    }
+
+    /// Name, default and meaning of every setting, for `annals serve --help`.
+    pub fn describe() -> String {
+        let mut text =
+            String::from("Settings, each an environment variable or a key of annals.toml (ANNALS_CONFIG):\n");
+        for setting in SETTINGS {
+            let default = match setting.default {
+                "" => String::new(),
+                default => format!(" [default: {default}]"),
+            };
+            let _ = write!(text, "\n  {}, {}{default}\n", setting.variable(), setting.name);
+            for line in wrapped(setting.meaning, 100) {
+                let _ = writeln!(text, "      {line}");
+            }
+        }
+        text
+    }
+
+    /// The documented file `docs/annals.example.toml`: every setting, commented out at its default.
+    pub fn example() -> String {
+        let mut text = String::from(
+            "# Annals reads this file from ./annals.toml, or from where ANNALS_CONFIG points. Nothing is required.\n\
+             # Each setting is also an environment variable, which wins: `listen` is ANNALS_LISTEN, and so on.\n",
+        );
+        for setting in SETTINGS {
+            text.push('\n');
+            for line in wrapped(setting.meaning, 110) {
+                let _ = writeln!(text, "# {line}");
+            }
+            let value = match (setting.default, illustration(setting.name)) {
+                (default, _) if default.parse::<u64>().is_ok() => default.to_owned(),
+                ("", example) => format!("{example:?}"),
+                (default, _) => format!("{default:?}"),
+            };
+            let _ = writeln!(text, "#{} = {value}", setting.name);
+        }
+        text
+    }
+}
+
+impl Default for Config {
+    /// What holds where nothing is set.
+    fn default() -> Self {
+        Self::from_sources(None, |_| None).expect("every default is well-formed: a test reads them all")
+    }
+}
+
+/// Neither keys nor passwords may reach a log.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("data_dir", &self.data_dir).finish_non_exhaustive()
+    }
+}
+
+/// A value to show in the example file for a setting that has no default.
+fn illustration(name: &str) -> &'static str {
+    match name {
+        "listen" => USUAL_LISTEN,
+        "database_url" => "postgres://annals:password@127.0.0.1:5432/annals",
+        "nats_url" => "nats://127.0.0.1:4222",
+        "master_key_file" => "/etc/annals/master.key",
+        "jwt_key_file" => "/etc/annals/jwt.key",
+        _ => "",
+    }
+}
+
+fn read(path: &Path) -> Result<(PathBuf, String), ConfigError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok((path.to_owned(), text)),
+        Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+    }
+}
+
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is always a line");
+        if !line.is_empty() && line.len() + 1 + word.len() > width {
+            lines.push(word.to_owned());
+        } else {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Option<(PathBuf, String)> {
+        Some((PathBuf::from("annals.toml"), text.to_owned()))
+    }
+
+    #[test]
+    fn an_empty_configuration_holds_every_default() {
+        let config = Config::default();
+        assert_eq!(config.data_dir, Path::new("./data"));
+        assert_eq!(config.metrics_listen.port(), 0);
+        assert_eq!((config.listen, config.database_url, config.database_pool), (None, None, 16));
+        assert_eq!(config.log_format, LogFormat::Text);
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let config = Config::from_sources(
+            file("listen = \"127.0.0.1:1\"\ndatabase_pool = 3\nlog_format = \"json\""),
+            |name| (name == "ANNALS_LISTEN").then(|| "127.0.0.1:2".into()),
+        )
+        .unwrap();
+        assert_eq!(config.listen.unwrap().port(), 2);
+        assert_eq!((config.database_pool, config.log_format), (3, LogFormat::Json));
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_not_set() {
+        let config = Config::from_sources(file("database_pool = 3"), |_| Some(String::new())).unwrap();
+        assert_eq!((config.database_pool, config.nats_url), (3, None));
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named() {
+        let error = Config::from_sources(file("databse_url = \"postgres://\""), |_| None).unwrap_err();
+        assert!(error.to_string().contains("`databse_url`"), "{error}");
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_understood_is_named() {
+        let variable = |name: &str| (name == "ANNALS_DATABASE_POOL").then(|| "many".into());
+        let error = Config::from_sources(None, variable).unwrap_err();
+        assert!(error.to_string().contains("database_pool"), "{error}");
+    }
+
+    #[test]
+    fn the_example_file_names_every_setting_and_says_what_the_code_says() {
+        let shipped = include_str!("../../docs/annals.example.toml");
+        assert_eq!(
+            shipped,
+            Config::example(),
+            "docs/annals.example.toml must be what Config::example() writes"
+        );
+        let settings: String =
+            shipped.lines().filter(|line| !line.starts_with("# ")).collect::<Vec<_>>().join("\n");
+        let text = settings.replace('#', "");
+        for setting in SETTINGS {
+            assert!(text.lines().any(|line| line.starts_with(&format!("{} = ", setting.name))));
+        }
+        let config = Config::from_sources(file(&text), |_| None).unwrap();
+        assert_eq!(config.listen.unwrap().to_string(), USUAL_LISTEN);
+        assert_eq!(config.database_pool, Config::default().database_pool);
+    }
+
+    #[test]
+    fn the_help_text_names_every_variable_with_its_default() {
+        let help = Config::describe();
+        for setting in SETTINGS {
+            assert!(help.contains(&setting.variable()), "{}", setting.name);
+        }
+        assert!(help.contains("[default: 127.0.0.1:0]"));
+    }
+
+    #[test]
+    fn no_secret_is_printed() {
+        let variable = |name: &str| (name == "ANNALS_MASTER_KEY").then(|| "c2VjcmV0".into());
+        assert!(!format!("{:?}", Config::from_sources(None, variable).unwrap()).contains("c2VjcmV0"));
+    }
+
+    #[test]
+    fn a_taken_usual_port_gives_way_to_a_free_one_but_a_chosen_one_does_not() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let chosen = Config { listen: Some(taken.local_addr().unwrap()), ..Config::default() };
+        assert_eq!(chosen.bind().unwrap_err().kind(), ErrorKind::AddrInUse);
+        let _usual = TcpListener::bind(USUAL_LISTEN);
+        assert_ne!(Config::default().bind().unwrap().local_addr().unwrap().port(), 8080);
+    }
+}

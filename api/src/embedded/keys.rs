@@ -1,0 +1,145 @@
+//! The two secrets of an instance: the master key that wraps the keys of personal data, and the key that signs
+//! access tokens. Where the configuration names none, development keys are made once and kept beside the data.
+
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::error::EmbeddedError;
+use super::user::write_private;
+use crate::config::Config;
+
+/// The secrets of an instance and where they come from.
+pub struct Keys {
+    /// Wraps the keys of personal data.
+    pub master: [u8; 32],
+    /// Signs access tokens (HMAC); 32 bytes or more.
+    pub jwt: Vec<u8>,
+    /// The absolute path of the master key's file; `None` where the configuration holds the key itself.
+    pub master_file: Option<PathBuf>,
+    /// The absolute path of the signing key's file.
+    pub jwt_file: PathBuf,
+}
+
+/// Keys never reach a log.
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let files = (&self.master_file, &self.jwt_file);
+        f.debug_struct("Keys").field("files", &files).finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// Reads the keys that the configuration names, and makes development keys in `data_dir/keys` (mode 0600)
+    /// for those that it does not.
+    ///
+    /// # Errors
+    /// A file that cannot be read or written, or a key that is too short or neither base64 nor hexadecimal.
+    pub fn load(config: &Config) -> Result<Self, EmbeddedError> {
+        let (master, master_file) = match config.master_key.as_deref().filter(|key| !key.is_empty()) {
+            Some(text) => (decode(text, "ANNALS_MASTER_KEY")?, None),
+            None => {
+                let (key, file) = read_or_make(config, config.master_key_file.as_deref(), "master.key")?;
+                (key, Some(file))
+            }
+        };
+        let master = <[u8; 32]>::try_from(master).map_err(|key| EmbeddedError::Key {
+            place: master_file
+                .as_deref()
+                .map_or("ANNALS_MASTER_KEY".into(), |file| file.display().to_string()),
+            reason: format!("a master key has 32 bytes, not {}", key.len()),
+        })?;
+        let (jwt, jwt_file) = read_or_make(config, config.jwt_key_file.as_deref(), "jwt.key")?;
+        Ok(Self { master, jwt, master_file, jwt_file })
+    }
+}
+
+fn read_or_make(
+    config: &Config,
+    named: Option<&Path>,
+    name: &str,
+) -> Result<(Vec<u8>, PathBuf), EmbeddedError> {
+    let file = match named {
+        Some(file) => file.to_owned(),
+        None => make_for_development(&config.data_dir.join("keys"), name)?,
+    };
+    let file = file.canonicalize().map_err(EmbeddedError::disk("read", &file))?;
+    let readable_by_others = |mode: u32| mode & 0o077 != 0;
+    if std::fs::metadata(&file).is_ok_and(|found| readable_by_others(found.mode())) {
+        tracing::warn!(key = %file.display(), "others than its owner can read this key; `chmod 600` it");
+    }
+    let text = std::fs::read_to_string(&file).map_err(EmbeddedError::disk("read", &file))?;
+    Ok((decode(&text, &file.display().to_string())?, file))
+}
+
+fn make_for_development(folder: &Path, name: &str) -> Result<PathBuf, EmbeddedError> {
+    let file = folder.join(name);
+    if file.exists() {
+        return Ok(file);
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .map_err(EmbeddedError::disk("make", folder))?;
+    // Two nodes may start in one folder at the same moment, and must end up with one key: a link is made by one.
+    let mine = folder.join(format!("{name}.{}", uuid::Uuid::new_v4().simple()));
+    let text = format!("{}\n", STANDARD.encode(rand::random::<[u8; 32]>()));
+    write_private(&mine, &text, None).map_err(EmbeddedError::disk("write", &mine))?;
+    let linked = std::fs::hard_link(&mine, &file);
+    let _ = std::fs::remove_file(&mine);
+    match linked {
+        Ok(()) => {
+            tracing::warn!(key = %file.display(), "made a development key; a real instance keeps its keys elsewhere than its data");
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(source) => return Err(EmbeddedError::Disk { action: "write", path: file, source }),
+    }
+    Ok(file)
+}
+
+/// A key of at least 32 bytes from hexadecimal or base64.
+fn decode(text: &str, place: &str) -> Result<Vec<u8>, EmbeddedError> {
+    let text = text.trim();
+    let hexadecimal =
+        text.len() >= 64 && text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let key = if hexadecimal {
+        let byte =
+            |at: usize| u8::from_str_radix(&text[at..at + 2], 16).expect("both are hexadecimal digits");
+        (0..text.len()).step_by(2).map(byte).collect()
+    } else {
+        STANDARD.decode(text).map_err(|_| EmbeddedError::Key {
+            place: place.to_owned(),
+            reason: "it is neither base64 nor hexadecimal (try `openssl rand -base64 32`)".into(),
+        })?
+    };
+    if key.len() < 32 {
+        let reason = format!("it has {} bytes and needs 32 (try `openssl rand -base64 32`)", key.len());
+        return Err(EmbeddedError::Key { place: place.to_owned(), reason });
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_reads_the_same_in_base64_and_in_hexadecimal() {
+        let hexadecimal = "00ff".repeat(16);
+        let key = decode(&hexadecimal, "").unwrap();
+        assert_eq!(key, decode(&format!(" {}\n", STANDARD.encode(&key)), "").unwrap());
+        assert_eq!((key.len(), key[0], key[31]), (32, 0, 255));
+    }
+
+    #[test]
+    fn a_short_key_is_refused_with_its_place() {
+        let error = decode("c2hvcnQ=", "ANNALS_MASTER_KEY").unwrap_err().to_string();
+        assert!(error.contains("ANNALS_MASTER_KEY") && error.contains("5 bytes"), "{error}");
+        assert!(decode("not a key", "here").is_err());
+    }
+}
