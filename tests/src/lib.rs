@@ -1,1 +1,1 @@
-//! TBD
+//! Tests of the whole: the house's own rules, and everything end to end through HTTP.
