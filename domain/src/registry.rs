@@ -126,4 +126,6 @@ macro_rules! aggregates {
 
 aggregates! {
     identity::OrgUnit,
+    credentials::MicroCredential,
+    credentials::Recognition,
 }
