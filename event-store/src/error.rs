@@ -1,0 +1,106 @@
+//! What can go wrong with the store itself, as opposed to an append that is refused.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::{Position, append::AppendError};
+
+/// The store could not do what was asked of it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// PostgreSQL, or the way to it, failed (a read, a migration, the keys).
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// PostgreSQL, or the way to it, failed (the writer's own connection).
+    #[error("the database failed: {}", describe(.0))]
+    Writer(#[from] tokio_postgres::Error),
+    /// A migration failed, or the database has one that this program does not know.
+    #[error("the schema could not be brought up to date: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The configuration makes no sense.
+    #[error("the configuration is wrong: {0}")]
+    Configuration(String),
+    /// What was read from the log or the keys is not what this program writes.
+    #[error("stored data is not readable: {0}")]
+    Unreadable(String),
+    /// It failed together with others who asked in the same moment.
+    #[error(transparent)]
+    Shared(Arc<StoreError>),
+    /// A key was needed in memory and is not there: `load_for` or `ensure` was not called, or too long ago.
+    #[error("a data key was not loaded before it was needed")]
+    KeyNotLoaded,
+    /// A follower stands after the end of the log: it follows another log, or a backup was restored.
+    #[error("position {after} is ahead of the log, which ends at {head}: was a backup restored?")]
+    AheadOfLog {
+        /// Where the follower stands.
+        after: Position,
+        /// Where the log ends.
+        head: Position,
+    },
+    /// The log does not continue where it must. It has no gaps; so somebody has taken events away.
+    #[error("position {expected} is missing: the log goes on at {found}")]
+    Hole {
+        /// The position that had to come.
+        expected: Position,
+        /// The position that came.
+        found: Position,
+    },
+    /// The log went on while its claims were being replaced: fold the rest and try again.
+    #[error("the log has moved on to {head} (at {recorded_at})")]
+    Moved {
+        /// Where the log ends now.
+        head: Position,
+        /// When its last event was recorded.
+        recorded_at: Timestamp,
+    },
+    /// The store was shut down, or its writer is gone.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    /// Whether trying again later may help: the connection, not the request, was at fault.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Database(error) => match error {
+                sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::WorkerCrashed => true,
+                sqlx::Error::Database(error) => error.code().is_some_and(|code| is_outage(&code)),
+                _ => false,
+            },
+            Self::Writer(error) => lost_connection(error),
+            Self::Shared(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+}
+
+impl From<StoreError> for AppendError {
+    fn from(error: StoreError) -> Self {
+        if error.is_transient() { Self::Unavailable(error.to_string()) } else { Self::Store(error) }
+    }
+}
+
+/// SQLSTATE classes 08 (connection) and 57P (the server is starting, stopping or has crashed), 53300 (it has no
+/// connection left), 25006 (it has become a standby), 25P03 (it has given up on an idle transaction).
+fn is_outage(code: &str) -> bool {
+    code.starts_with("08") || code.starts_with("57P") || ["53300", "25006", "25P03"].contains(&code)
+}
+
+/// Whether the error says nothing about the statement, only that the connection is no more.
+pub(crate) fn lost_connection(error: &tokio_postgres::Error) -> bool {
+    error.is_closed() || error.code().is_none_or(|code| is_outage(code.code()))
+}
+
+/// tokio-postgres prints only "db error"; the reason is in its source.
+fn describe(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(reason) => reason.to_string(),
+        None => error.to_string(),
+    }
+}

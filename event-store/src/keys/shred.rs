@@ -1,0 +1,227 @@
+//! Destroys keys, and hears of keys that other nodes have destroyed.
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use sqlx::{PgPool, Row, postgres::PgListener};
+use tokio::task::AbortHandle;
+use uuid::Uuid;
+
+use super::{Epoch, Inner, KeyId, Keyring, lock};
+use crate::{StoreError, micros::Micros, names::intern};
+
+/// Why keys are destroyed, and so how far it reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// Everything, for ever: no key of this subject and class is made again.
+    Erasure,
+    /// The epochs up to this one have ended; later ones go on.
+    Retention {
+        /// The last epoch that has ended.
+        through: Epoch,
+    },
+}
+
+/// The record classes whose keys are destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Classes<'a> {
+    /// Every class there is or will be.
+    All,
+    /// These.
+    Only(&'a [&'a str]),
+}
+
+/// Stands for every class in the table of shreds.
+pub(super) const EVERY_CLASS: &str = "*";
+
+/// A line of the table of shreds: what a ledger of erasures keeps in a third place, to apply it again after a restore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shred {
+    /// Counts the shreds of this keyring, in commit order.
+    pub id: i64,
+    /// Whose keys.
+    pub subject: Uuid,
+    /// The record class; None: all.
+    pub class: Option<Cow<'static, str>>,
+    /// Why.
+    pub basis: Basis,
+    /// When.
+    pub shredded_at: Timestamp,
+}
+
+const CHANNEL: &str = "annals_shreds";
+
+/// How often a node asks for shreds that no notification has told it of.
+const POLL: Duration = Duration::from_secs(1);
+
+impl Keyring {
+    /// Destroys the keys of a subject, and says how many there were. It is durable when this returns. Doing it again does
+    /// no harm.
+    ///
+    /// Other nodes drop the keys from memory when they hear of it: at once, or within a second.
+    ///
+    /// # Errors
+    /// When the keys cannot be destroyed; then none is.
+    pub async fn shred(&self, subject: Uuid, classes: Classes<'_>, basis: Basis) -> Result<u64, StoreError> {
+        let classes = match classes {
+            Classes::All => &[EVERY_CLASS],
+            Classes::Only(classes) if classes.contains(&EVERY_CLASS) => {
+                return Err(StoreError::Configuration("* is not a record class".into()));
+            }
+            Classes::Only(classes) => classes,
+        };
+        let through = match basis {
+            Basis::Erasure => None,
+            Basis::Retention { through } => Some(through.number()),
+        };
+        let mut transaction = self.0.pool.begin().await?;
+        sqlx::query("SET LOCAL synchronous_commit = on").execute(&mut *transaction).await?;
+        // No key is bound while this runs, and whoever waits to bind one sees the tombstone (keys_mint.sql).
+        sqlx::query("LOCK TABLE annals_keys.data_keys IN SHARE ROW EXCLUSIVE MODE")
+            .execute(&mut *transaction)
+            .await?;
+        let mut destroyed = 0;
+        for class in classes {
+            sqlx::query("INSERT INTO annals_keys.shreds (subject, class, through) VALUES ($1, $2, $3)")
+                .bind(subject)
+                .bind(class)
+                .bind(through)
+                .execute(&mut *transaction)
+                .await?;
+            let gone = sqlx::query(include_str!("../sql/keys_destroy.sql"))
+                .bind(subject)
+                .bind(class)
+                .bind(through)
+                .execute(&mut *transaction)
+                .await?;
+            destroyed += gone.rows_affected();
+        }
+        sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        let shreds: Vec<_> = classes.iter().map(|class| (subject, intern(class), through)).collect();
+        self.forget(&shreds);
+        Ok(destroyed)
+    }
+
+    /// Whether the data of this subject and class was erased for good.
+    ///
+    /// # Errors
+    /// When it has to be looked up and cannot be.
+    pub async fn is_erased(&self, subject: Uuid, class: &str) -> Result<bool, StoreError> {
+        let id = (subject, intern(class));
+        if let Some(&mut known) = lock(&self.0.erased).get(&id) {
+            return Ok(known);
+        }
+        loop {
+            let shreds = *lock(&self.0.shreds);
+            let erased: bool = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT FROM annals_keys.shreds
+                 WHERE subject = $1 AND class IN ($2, '*') AND through IS NULL)",
+            )
+            .bind(subject)
+            .bind(class)
+            .fetch_one(&self.0.pool)
+            .await?;
+            let known = lock(&self.0.shreds);
+            if *known == shreds {
+                lock(&self.0.erased).insert(id, erased);
+                return Ok(erased);
+            }
+        }
+    }
+
+    /// What was shredded after the shred `after` (0: from the beginning), in order.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn shreds(&self, after: i64, limit: usize) -> Result<Vec<Shred>, StoreError> {
+        read(&self.0.pool, after, limit).await
+    }
+
+    fn forget(&self, shreds: &[(Uuid, Cow<'static, str>, Option<i32>)]) {
+        *lock(&self.0.shreds) += 1;
+        let concerning = |subject: &Uuid, class: &str| -> Vec<Option<i32>> {
+            let same = |of: &str| of == EVERY_CLASS || of == class;
+            let shreds = shreds.iter().filter(|(of, of_class, _)| of == subject && same(of_class));
+            shreds.map(|(_, _, through)| *through).collect()
+        };
+        lock(&self.0.cache).update(|id: &KeyId, key| {
+            let ended = |through: &Option<i32>| through.is_none_or(|through| id.epoch.number() <= through);
+            if concerning(&id.subject, &id.class).iter().any(ended) {
+                *key = None;
+            }
+        });
+        lock(&self.0.erased).update(|(subject, class), erased| {
+            *erased |= concerning(subject, class).iter().any(Option::is_none);
+        });
+    }
+}
+
+async fn read(pool: &PgPool, after: i64, limit: usize) -> Result<Vec<Shred>, StoreError> {
+    let rows = sqlx::query(
+        "SELECT id, subject, class, through, shredded_at FROM annals_keys.shreds WHERE id > $1 ORDER BY id LIMIT $2",
+    )
+    .bind(after)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(pool)
+    .await?;
+    let shred = |row: sqlx::postgres::PgRow| {
+        let class: &str = row.try_get(2)?;
+        let through: Option<i32> = row.try_get(3)?;
+        Ok(Shred {
+            id: row.try_get(0)?,
+            subject: row.try_get(1)?,
+            class: (class != EVERY_CLASS).then(|| intern(class)),
+            basis: through
+                .map_or(Basis::Erasure, |through| Basis::Retention { through: Epoch::from_number(through) }),
+            shredded_at: row.try_get::<Micros, _>(4)?.timestamp()?,
+        })
+    };
+    rows.into_iter().map(shred).collect()
+}
+
+/// Starts the task that hears of shreds by other nodes. Notifications are a hint, the table is the truth.
+pub(super) async fn feed(keyring: &Keyring) -> Result<AbortHandle, StoreError> {
+    let pool = keyring.0.pool.clone();
+    let mut listener = PgListener::connect_with(&pool).await?;
+    listener.listen(CHANNEL).await?;
+    let mut last: i64 =
+        sqlx::query_scalar("SELECT COALESCE(max(id), 0) FROM annals_keys.shreds").fetch_one(&pool).await?;
+    let keyring: Weak<Inner> = Arc::downgrade(&keyring.0);
+    let task = tokio::spawn(async move {
+        loop {
+            match tokio::time::timeout(POLL, listener.recv()).await {
+                Ok(Ok(_)) | Err(_) => {}
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "cannot listen for shreds; polling");
+                    tokio::time::sleep(POLL).await;
+                }
+            }
+            match read(&pool, last, 10_000).await {
+                Ok(shreds) => {
+                    let Some(newest) = shreds.last() else { continue };
+                    last = newest.id;
+                    let Some(keyring) = keyring.upgrade().map(Keyring) else { return };
+                    let shreds: Vec<_> = shreds.into_iter().map(Shred::parts).collect();
+                    keyring.forget(&shreds);
+                }
+                Err(error) => tracing::warn!(%error, "cannot read which keys were shredded"),
+            }
+        }
+    });
+    Ok(task.abort_handle())
+}
+
+impl Shred {
+    fn parts(self) -> (Uuid, Cow<'static, str>, Option<i32>) {
+        let through = match self.basis {
+            Basis::Erasure => None,
+            Basis::Retention { through } => Some(through.number()),
+        };
+        (self.subject, self.class.unwrap_or(Cow::Borrowed(EVERY_CLASS)), through)
+    }
+}

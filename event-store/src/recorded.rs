@@ -1,0 +1,97 @@
+//! What the log gives back: recorded events, and where it ends.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use sqlx::{Row, ValueRef, postgres::PgRow};
+use uuid::Uuid;
+
+use crate::{Position, StoreError, StreamId, micros::Micros, names::intern};
+
+/// An event as it stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its place in the log: 1, 2, 3 ... without gaps, in commit order.
+    pub position: Position,
+    /// Its identity.
+    pub event_id: Uuid,
+    /// The stream that it belongs to.
+    pub stream: StreamId,
+    /// Its place in its stream: 1, 2, 3 ...
+    pub sequence: u64,
+    /// The bare event name.
+    pub event_type: Cow<'static, str>,
+    /// The schema version as text.
+    pub event_version: Cow<'static, str>,
+    /// JSON text, byte for byte as it was recorded.
+    pub payload: String,
+    /// The personal fields, encrypted; [`crate::Keyring::open`] reads them.
+    pub sealed: Option<Bytes>,
+    /// JSON text: a flat object of strings.
+    pub metadata: String,
+    /// When it was recorded, exact to the microsecond; never decreases along the log.
+    pub recorded_at: Timestamp,
+    /// The command that caused it; None for imported events without one.
+    pub command_id: Option<Uuid>,
+}
+
+/// A moment of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AsOf {
+    /// After the event at this position.
+    Position(Position),
+    /// After the last event that was recorded at or before this instant.
+    Instant(Timestamp),
+}
+
+/// Where the log ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The last position; 0: the log is empty.
+    pub position: Position,
+    /// When the last event was recorded.
+    pub recorded_at: Timestamp,
+    /// Made when the log was created. Whoever follows the log keeps it beside the checkpoint.
+    pub incarnation: Uuid,
+}
+
+/// The columns that [`from_row`] expects, in this order.
+pub(crate) const COLUMNS: &str = "e.position, e.event_id, e.aggregate_type, e.aggregate_id, e.sequence, \
+     e.event_type, e.event_version, e.payload, e.sealed, e.metadata, e.recorded_at, e.command_id";
+
+pub(crate) fn from_row(row: &PgRow) -> Result<Recorded, StoreError> {
+    let stream = StreamId { aggregate_type: intern(row.try_get(2)?), aggregate_id: row.try_get(3)? };
+    Ok(Recorded {
+        position: unsigned(row.try_get(0)?)?,
+        event_id: row.try_get(1)?,
+        stream,
+        sequence: unsigned(row.try_get(4)?)?,
+        event_type: intern(row.try_get(5)?),
+        event_version: intern(row.try_get(6)?),
+        payload: json_text(row, 7)?,
+        sealed: row.try_get::<Option<&[u8]>, _>(8)?.map(Bytes::copy_from_slice),
+        metadata: json_text(row, 9)?,
+        recorded_at: row.try_get::<Micros, _>(10)?.timestamp()?,
+        command_id: row.try_get(11)?,
+    })
+}
+
+/// The text of a `json` column as it is, neither parsed nor validated again.
+fn json_text(row: &PgRow, index: usize) -> Result<String, StoreError> {
+    let value = row.try_get_raw(index)?;
+    if value.is_null() {
+        return Err(StoreError::Unreadable("a payload is null".into()));
+    }
+    Ok(value.as_str().map_err(sqlx::Error::Decode)?.to_owned())
+}
+
+/// PostgreSQL has no unsigned integers.
+pub(crate) fn unsigned(value: i64) -> Result<u64, StoreError> {
+    u64::try_from(value).map_err(|_| StoreError::Unreadable(format!("{value} is negative")))
+}
+
+/// Positions and sequences fit: no log reaches 2^63 events.
+pub(crate) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

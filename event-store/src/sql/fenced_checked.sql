@@ -1,0 +1,41 @@
+-- As fenced.sql, with claims and with the versions that this writer does not know by heart. If the head has not moved,
+-- the snapshot is exact, and so are these checks. A claim that somebody else holds violates the primary key.
+WITH wrong AS (
+    SELECT FROM unnest($18::text[], $19::text[], $20::bigint[]) AS c (aggregate_type, aggregate_id, version)
+    WHERE c.version <> COALESCE((
+        SELECT e.sequence FROM annals.events e
+        WHERE e.aggregate_type = c.aggregate_type AND e.aggregate_id = c.aggregate_id
+        ORDER BY e.sequence DESC LIMIT 1
+    ), 0)
+    LIMIT 1
+),
+moved AS (
+    UPDATE annals.head
+    SET position = $3, recorded_at = $4, batch = $5
+    WHERE position = $1 AND batch = $2 AND NOT EXISTS (SELECT FROM wrong)
+    RETURNING recorded_at
+),
+freed AS (
+    DELETE FROM annals.claims c
+    USING moved, unnest($21::text[], $22::text[], $23::text[]) AS f (key, holder_type, holder_id)
+    WHERE c.key = f.key AND c.holder_type = f.holder_type AND c.holder_id = f.holder_id
+),
+taken AS (
+    INSERT INTO annals.claims (key, seat, holder_type, holder_id)
+    SELECT t.key, '', t.holder_type, t.holder_id
+    FROM moved, unnest($24::text[], $25::text[], $26::text[]) AS t (key, holder_type, holder_id)
+)
+INSERT INTO annals.events (
+    position, recorded_at, aggregate_type, aggregate_id, sequence, event_id, event_type, event_version,
+    payload, metadata, sealed, command_id, command_index, fingerprint
+)
+SELECT
+    $1 + e.place, moved.recorded_at, e.aggregate_type, e.aggregate_id, e.sequence, e.event_id, e.event_type,
+    e.event_version, e.payload::json, e.metadata::json, e.sealed, e.command_id, e.command_index, e.fingerprint
+FROM moved, unnest(
+    $6::text[], $7::text[], $8::bigint[], $9::uuid[], $10::text[], $11::text[],
+    $12::text[], $13::text[], $14::bytea[], $15::uuid[], $16::smallint[], $17::bytea[]
+) WITH ORDINALITY AS e (
+    aggregate_type, aggregate_id, sequence, event_id, event_type, event_version,
+    payload, metadata, sealed, command_id, command_index, fingerprint, place
+)

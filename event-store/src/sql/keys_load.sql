@@ -1,0 +1,3 @@
+SELECT k.subject, k.class, k.epoch, k.master_key, k.wrapped
+FROM unnest($1::uuid[], $2::text[], $3::int[]) AS w(subject, class, epoch)
+JOIN annals_keys.data_keys k ON k.subject = w.subject AND k.class = w.class AND k.epoch = w.epoch

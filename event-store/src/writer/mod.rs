@@ -1,0 +1,385 @@
+//! The writer: one task that commits what has gathered, in one statement for all.
+//!
+//! Batches form by themselves: while one commits, the next gathers; nothing waits for a batch to fill. The hot path
+//! ([`fenced`]) sends a batch before the previous one is answered; whatever it cannot decide or get through goes to the
+//! careful path ([`locked`]), which decides each command on its own.
+//!
+//! Invariants: a command is answered after the commit that it hangs on; one command's refusal fails no other; after a
+//! lost connection nothing is answered before the log was asked what became of it.
+
+mod columns;
+mod connection;
+mod fenced;
+mod knowledge;
+mod ledger;
+mod locked;
+mod request;
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use futures_util::{future::BoxFuture, poll};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+    time::{Instant, sleep_until, timeout},
+};
+
+pub(crate) use request::{Reply, Request};
+
+use crate::{AppendError, StoreConfig, StoreError, error::lost_connection, wake::Newest};
+use connection::Connection;
+use fenced::{Batch, Settled};
+use knowledge::Knowledge;
+use locked::{Decision, Done};
+use request::Fence;
+
+/// How many batches may be in flight. With two the database always has one to work on; more only makes them smaller.
+const DEPTH: usize = 2;
+
+/// A batch takes no more commands when it has this many bytes.
+const BYTES_MAX: usize = 4 << 20;
+
+/// How long one attempt to connect may take.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The longest pause between two attempts to connect.
+const RETRY_MAX: Duration = Duration::from_secs(1);
+
+struct Writer {
+    config: tokio_postgres::Config,
+    batch_max: usize,
+    patience: Duration,
+    queue: mpsc::Receiver<Request>,
+    stopped: watch::Receiver<bool>,
+    /// More may come.
+    open: bool,
+    newest: [Newest; 2],
+    /// None: lost.
+    connection: Option<Arc<Connection>>,
+    /// Where the head will be when everything in flight is committed.
+    fence: Fence,
+    pending: VecDeque<Request>,
+    in_flight: VecDeque<BoxFuture<'static, Settled>>,
+    knowledge: Knowledge,
+    /// The number of the last batch.
+    batch: u64,
+    /// Something pending needs the locked path.
+    lock_next: bool,
+    rivals: Rivals,
+}
+
+/// Whether other nodes write as well. Then a fence is mostly lost, and locking first is cheaper.
+#[derive(Default)]
+struct Rivals {
+    /// How many batches in a row are to be locked first.
+    penalty: u32,
+    left: u32,
+}
+
+impl Rivals {
+    fn met(&mut self) {
+        self.penalty = (self.penalty * 2).clamp(8, 512);
+        self.left = self.penalty;
+    }
+
+    fn absent(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
+
+    fn fence_held(&mut self) {
+        self.penalty = self.penalty.saturating_sub(1);
+    }
+
+    fn active(&self) -> bool {
+        self.left > 0
+    }
+}
+
+/// Connects and starts the writer. It ends when it is stopped, or nobody can send to it any more.
+pub(crate) async fn start(
+    config: &StoreConfig,
+    queue: mpsc::Receiver<Request>,
+    stopped: watch::Receiver<bool>,
+    newest: [Newest; 2],
+) -> Result<JoinHandle<()>, StoreError> {
+    let database = connection::parse(&config.database_url)?;
+    let (connection, fence) = Connection::open(&database).await?;
+    let writer = Writer {
+        config: database,
+        batch_max: config.batch_max.max(1),
+        patience: config.patience,
+        queue,
+        stopped,
+        open: true,
+        newest,
+        connection: Some(Arc::new(connection)),
+        fence,
+        pending: VecDeque::new(),
+        in_flight: VecDeque::new(),
+        knowledge: Knowledge::new(),
+        batch: 0,
+        lock_next: false,
+        rivals: Rivals::default(),
+    };
+    Ok(tokio::spawn(writer.run()))
+}
+
+enum Next {
+    Settled(Settled),
+    Arrived(usize),
+    Stop,
+}
+
+impl Writer {
+    async fn run(mut self) {
+        let mut arrivals = Vec::new();
+        loop {
+            self.gather();
+            match self.connection.clone() {
+                Some(connection) => self.dispatch(connection).await,
+                None => {
+                    self.reconnect().await;
+                    if self.connection.is_none() {
+                        return;
+                    }
+                    continue;
+                }
+            }
+            if !self.open && self.pending.is_empty() && self.in_flight.is_empty() {
+                return;
+            }
+            let room = (2 * self.batch_max).saturating_sub(self.pending.len());
+            let next = tokio::select! {
+                biased;
+                Some(settled) = first(&mut self.in_flight) => Next::Settled(settled),
+                count = self.queue.recv_many(&mut arrivals, room), if self.open && room > 0 => Next::Arrived(count),
+                _ = self.stopped.wait_for(|stopped| *stopped), if !self.queue.is_closed() => Next::Stop,
+            };
+            match next {
+                Next::Settled(settled) => {
+                    self.in_flight.pop_front();
+                    self.settle(settled).await;
+                }
+                Next::Arrived(count) => {
+                    self.open = count > 0;
+                    self.pending.extend(arrivals.drain(..));
+                }
+                Next::Stop => self.queue.close(),
+            }
+        }
+    }
+
+    /// Takes over what has arrived, without waiting.
+    fn gather(&mut self) {
+        while self.pending.len() < 2 * self.batch_max
+            && let Ok(request) = self.queue.try_recv()
+        {
+            self.pending.push_back(request);
+        }
+    }
+
+    /// Sends what can be sent.
+    async fn dispatch(&mut self, connection: Arc<Connection>) {
+        while !self.pending.is_empty() {
+            if self.lock_next || self.rivals.active() {
+                // The locked path starts when nothing is in flight.
+                if self.in_flight.is_empty() {
+                    self.commit_locked(&connection).await;
+                }
+                return;
+            }
+            if self.in_flight.len() >= DEPTH {
+                return;
+            }
+            let number = self.batch + 1;
+            let (batch, lock) =
+                fenced::compose(&mut self.pending, &mut self.knowledge, self.fence, number, self.batch_max);
+            self.lock_next = lock;
+            if let Some(batch) = batch {
+                self.batch = number;
+                self.fence = batch.to;
+                let mut sent = fenced::send(batch, connection.clone());
+                // The first poll puts the statement on the connection; the order of polls is the order of batches.
+                if let std::task::Poll::Ready(settled) = poll!(&mut sent) {
+                    sent = Box::pin(std::future::ready(settled));
+                }
+                self.in_flight.push_back(sent);
+            } else if !lock {
+                return; // all that is pending waits for what is in flight
+            }
+        }
+    }
+
+    /// Takes the answer to the oldest batch in flight.
+    async fn settle(&mut self, (batch, result): Settled) {
+        let events = batch.to.position - batch.from.position;
+        match result {
+            Ok(inserted) if inserted == events => {
+                self.rivals.fence_held();
+                self.knowledge.confirm(batch.number);
+                self.newest.iter().for_each(|newest| newest.raise(batch.to.position));
+                batch.accepted.into_iter().for_each(|accepted| accepted.answer(batch.to.recorded_at));
+            }
+            result => self.retreat(batch, result).await,
+        }
+    }
+
+    /// A batch has failed, and so every batch behind it, whose fence it would have set. All their commands come back.
+    async fn retreat(&mut self, batch: Batch, result: Result<u64, tokio_postgres::Error>) {
+        self.fence = batch.from;
+        self.lock_next = true;
+        let mut lost = result.as_ref().is_err_and(lost_connection);
+        match result {
+            Ok(_) => tracing::debug!("the fence was lost"),
+            Err(error) => tracing::debug!(%error, "a batch failed"),
+        }
+        let mut failed = vec![batch];
+        while let Some(next) = self.in_flight.pop_front() {
+            let (batch, result) = next.await;
+            lost |= result.is_err_and(|error| lost_connection(&error));
+            failed.push(batch);
+        }
+        if lost {
+            self.connection = None;
+        }
+        let commands = failed.into_iter().flat_map(|batch| batch.accepted);
+        let mut pending = VecDeque::new();
+        for accepted in commands {
+            self.knowledge.forget(&accepted);
+            pending.push_back(accepted.request);
+        }
+        pending.append(&mut self.pending);
+        self.pending = pending;
+    }
+
+    /// Commits what is pending on the careful path. Nothing is in flight.
+    async fn commit_locked(&mut self, connection: &Connection) {
+        self.lock_next = false;
+        let mut size = 0;
+        let fits = |request: &&Request| {
+            size += request.size();
+            size < BYTES_MAX
+        };
+        let count = self.pending.iter().take(self.batch_max).take_while(fits).count().max(1);
+        let requests: Vec<Request> =
+            self.pending.drain(..count).filter(|request| !request.is_cancelled()).collect();
+        if requests.is_empty() {
+            return;
+        }
+        let mut groups = VecDeque::from([requests]);
+        while let Some(requests) = groups.pop_front() {
+            match locked::commit(connection, self.fence, requests).await {
+                Ok(done) => self.finish(done),
+                Err((requests, error)) if error.is_transient() => {
+                    tracing::warn!(%error, "a batch was interrupted");
+                    self.connection = None;
+                    self.lock_next = true;
+                    let mut pending: VecDeque<_> =
+                        requests.into_iter().chain(groups.into_iter().flatten()).collect();
+                    pending.append(&mut self.pending);
+                    self.pending = pending;
+                    return;
+                }
+                // One of them is at fault: on its own each gets what it deserves.
+                Err((requests, error)) if requests.len() > 1 => {
+                    tracing::warn!(%error, "a batch failed; its commands are tried one by one");
+                    groups.extend(requests.into_iter().map(|request| vec![request]));
+                }
+                Err((requests, error)) => {
+                    tracing::error!(%error, "a command cannot be recorded");
+                    let mut error = Some(error);
+                    for request in requests {
+                        request.refuse(AppendError::Store(error.take().unwrap_or(StoreError::Closed)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A locked batch is committed: learn from it, then answer.
+    fn finish(&mut self, done: Done) {
+        let Done { decisions, found, fence, grown } = done;
+        if found == self.fence {
+            self.rivals.absent();
+        } else if found.position >= self.fence.position {
+            self.rivals.met();
+            grown.iter().for_each(|(stream, version)| self.knowledge.correct(stream, *version));
+        } else {
+            // The log is shorter than it was: another server has taken over and lacks the end.
+            tracing::error!(known = self.fence.position, found = found.position, "the log has lost its end");
+            self.knowledge.clear();
+        }
+        self.fence = fence;
+        self.batch += 1;
+        self.newest.iter().for_each(|newest| newest.raise(fence.position));
+        for decision in &decisions {
+            if let Decision::Accepted(accepted) = decision {
+                self.knowledge.expect(accepted, self.batch);
+            }
+        }
+        self.knowledge.confirm(self.batch);
+        for decision in decisions {
+            match decision {
+                Decision::Accepted(accepted) => accepted.answer(fence.recorded_at),
+                Decision::Answered(request, reply) => request.answer(reply),
+                Decision::SentBack(request) => request.send_back(fence.recorded_at),
+            }
+        }
+    }
+
+    /// Connects anew, for as long as anybody may still want something. Whoever waits too long is answered that the
+    /// outcome is open. The first thing done afterwards is to ask the log about the commands that were in flight.
+    async fn reconnect(&mut self) {
+        let mut pause = Duration::from_millis(20);
+        loop {
+            let patience = self.patience;
+            let given_up = |request: &Request| request.is_cancelled() || request.since.elapsed() > patience;
+            let (gone, pending): (VecDeque<_>, _) = self.pending.drain(..).partition(given_up);
+            self.pending = pending;
+            for request in gone {
+                let reason = "the database was lost and did not come back in time";
+                request.refuse(AppendError::Unavailable(reason.into()));
+            }
+            if !self.open && self.pending.is_empty() {
+                return;
+            }
+            match timeout(CONNECT, Connection::open(&self.config)).await {
+                Ok(Ok((connection, fence))) => {
+                    tracing::info!(position = fence.position, "the writer is connected again");
+                    self.connection = Some(Arc::new(connection));
+                    self.fence = fence;
+                    self.knowledge.clear();
+                    return;
+                }
+                Ok(Err(error)) => tracing::warn!(%error, "the writer cannot connect"),
+                Err(_) => tracing::warn!("the writer cannot connect in time"),
+            }
+            self.wait_until(Instant::now() + pause).await;
+            pause = (2 * pause).min(RETRY_MAX);
+        }
+    }
+
+    /// Waits, while commands go on to arrive.
+    async fn wait_until(&mut self, end: Instant) {
+        let mut arrivals = Vec::new();
+        loop {
+            let room = (2 * self.batch_max).saturating_sub(self.pending.len());
+            tokio::select! {
+                () = sleep_until(end) => return,
+                count = self.queue.recv_many(&mut arrivals, room), if self.open && room > 0 => {
+                    self.open = count > 0;
+                    self.pending.extend(arrivals.drain(..));
+                }
+                _ = self.stopped.wait_for(|stopped| *stopped), if !self.queue.is_closed() => self.queue.close(),
+            }
+        }
+    }
+}
+
+/// The answer to the oldest batch in flight, if there is one. It stays at the front until it is taken away.
+async fn first(in_flight: &mut VecDeque<BoxFuture<'static, Settled>>) -> Option<Settled> {
+    match in_flight.front_mut() {
+        Some(oldest) => Some(oldest.await),
+        None => None,
+    }
+}

@@ -1,0 +1,4 @@
+//! The log against a real PostgreSQL.
+
+mod appending;
+mod support;
