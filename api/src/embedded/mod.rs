@@ -128,6 +128,8 @@ impl Servers {
             Some(known) => known,
             None => Folder::begin(data, can_enter)?,
         };
+        // Before there is a cluster: a server whose folder was deleted would write its last words into the new one.
+        process::stop_stray(&postgres::launch(&programs, &folder, run_as.clone())).await?;
         postgres::make_cluster(&programs, &folder, run_as.as_ref()).await?;
         let postgres = start_at_a_free_port(
             &mut folder,

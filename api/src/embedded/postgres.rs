@@ -16,7 +16,7 @@ use tokio::process::Command;
 
 use super::error::EmbeddedError;
 use super::folder::{Folder, State};
-use super::process::{Answer, Kind, Launch, bare_environment, find};
+use super::process::{Answer, Kind, Launch, bare_environment, find, processes};
 use super::user::{RunAs, make_private_folder, write_private};
 
 /// The oldest major version that will do.
@@ -182,13 +182,16 @@ pub(super) fn launch(programs: &Programs, folder: &Folder, run_as: Option<RunAs>
 /// - `postmaster.pid` may name a process that lives and is something else by now, as happens after a crash and
 ///   above all in containers. PostgreSQL then believes that it runs already.
 pub(super) fn clear_remains(launch: &Launch) {
-    if find(&launch.program, &launch.mark).is_some() {
+    if find(launch).is_some() {
         return;
     }
-    for orphan in orphans(&launch.folder) {
-        tracing::warn!(process = orphan.as_raw(), "ending a backend that outlived its postmaster");
-        // It may have ended by itself.
-        let _ = kill(orphan, Signal::SIGQUIT);
+    // Backends call themselves "postgres: ..." and work in the cluster's folder, as nobody else does.
+    for (orphan, folder) in processes(|line| line.starts_with(b"postgres:")) {
+        if std::fs::read_link(folder).is_ok_and(|folder| folder == launch.folder) {
+            tracing::warn!(process = orphan.as_raw(), "ending a backend that outlived its postmaster");
+            // It may have ended by itself.
+            let _ = kill(orphan, Signal::SIGQUIT);
+        }
     }
     let lock = launch.folder.join("postmaster.pid");
     let named = std::fs::read_to_string(&lock).ok().and_then(|text| text.lines().next()?.trim().parse().ok());
@@ -196,17 +199,6 @@ pub(super) fn clear_remains(launch: &Launch) {
     if named.filter(alive).is_some() && std::fs::remove_file(&lock).is_ok() {
         tracing::warn!(lock = %lock.display(), "removed a lock that names a process which is not PostgreSQL");
     }
-}
-
-/// The backends that work in a cluster. They call themselves "postgres: ..." and stay in its folder.
-fn orphans(cluster: &Path) -> Vec<Pid> {
-    let ours = |process: &Path| {
-        std::fs::read_link(process.join("cwd")).is_ok_and(|folder| folder == cluster)
-            && std::fs::read(process.join("cmdline")).is_ok_and(|line| line.starts_with(b"postgres:"))
-    };
-    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let backends = processes.filter(|entry| ours(&entry.path()));
-    backends.filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Pid::from_raw)).collect()
 }
 
 /// Whether a connection works. A wrong password counts as serving: waiting would not help, and whoever connects

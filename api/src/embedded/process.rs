@@ -4,10 +4,11 @@
 //! A child is found again by its arguments, not by a file with a process id: such a file may be missing, or name
 //! a process that has nothing to do with us by now.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{Read, Seek, SeekFrom};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -248,7 +249,7 @@ pub(super) async fn stop_stray(launch: &Launch) -> Result<(), EmbeddedError> {
     let name = launch.name;
     let started = Instant::now();
     let mut asked = None;
-    while let Some(process) = find(&launch.program, &launch.mark) {
+    while let Some(process) = find(launch) {
         let late = started.elapsed() > GRACE;
         let signal = if late { launch.stop_now } else { launch.stop };
         if asked != Some((process, signal)) {
@@ -270,20 +271,37 @@ pub(super) async fn stop_stray(launch: &Launch) -> Result<(), EmbeddedError> {
     Ok(())
 }
 
-/// The process that runs a program of this name with this argument, if there is one. Elsewhere than on Linux
-/// nothing is found, and the server itself refuses to start twice.
-pub(super) fn find(program: &Path, mark: &OsString) -> Option<Pid> {
-    use std::os::unix::ffi::OsStrExt;
-    let is_it = |line: &[u8]| {
+/// The process that this launch started, if it runs, whoever its parent is. Elsewhere than on Linux nothing is found,
+/// and the server itself refuses to start twice.
+pub(super) fn find(launch: &Launch) -> Option<Pid> {
+    let ours = |line: &[u8]| {
         let mut words = line.split(|byte| *byte == 0);
-        let first = words.next().map(|word| Path::new(std::ffi::OsStr::from_bytes(word)));
-        first.and_then(Path::file_name) == program.file_name() && words.any(|word| word == mark.as_bytes())
+        let first = words.next().map(|word| Path::new(OsStr::from_bytes(word)));
+        first.and_then(Path::file_name) == launch.program.file_name()
+            && words.any(|word| word == launch.mark.as_bytes())
     };
-    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
-        let id: i32 = entry.file_name().to_str()?.parse().ok()?;
-        let line = std::fs::read(entry.path().join("cmdline")).ok()?;
-        is_it(&line).then(|| Pid::from_raw(id))
+    processes(ours).find(|(_, folder)| is_or_may_be(folder, &launch.folder)).map(|(process, _)| process)
+}
+
+/// All processes with such a command line (words that end in zero bytes), and the link to the folder each works in.
+pub(super) fn processes(line: impl Fn(&[u8]) -> bool) -> impl Iterator<Item = (Pid, PathBuf)> {
+    std::fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(move |entry| {
+        let process = entry.file_name().to_str()?.parse().ok()?;
+        let words = std::fs::read(entry.path().join("cmdline")).ok()?;
+        line(&words).then(|| (Pid::from_raw(process), entry.path().join("cwd")))
     })
+}
+
+/// Whether two paths lead to one folder, so that a server in another container, where its path reads the same, is
+/// not taken for ours. A folder that was deleted under its server counts as ours, and so does one that cannot be
+/// seen, as of another user's process: then the command line has to do.
+fn is_or_may_be(theirs: &Path, ours: &Path) -> bool {
+    match (std::fs::metadata(theirs), std::fs::metadata(ours)) {
+        (Ok(theirs), Ok(ours)) => {
+            theirs.nlink() == 0 || (theirs.dev(), theirs.ino()) == (ours.dev(), ours.ino())
+        }
+        (Err(_), _) | (_, Err(_)) => true,
+    }
 }
 
 /// The last lines of a log, for a message.
