@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{
     micro_credential::MicroCredential,
+    recognition::RecognitionCommand,
     values::{CredentialLevel, Recommendation},
 };
 use crate::kernel::{BasisPoints, ratio_bp};
@@ -138,6 +139,31 @@ impl Assessment {
             Recommendation::Review
         } else {
             Recommendation::Reject
+        }
+    }
+
+    /// The command that puts the assessment on record: what it was compared with comes first among its reasons.
+    pub fn record(
+        &self,
+        rule: &AssessmentRule,
+        job: Uuid,
+        counterpart: Option<Uuid>,
+        engine: &str,
+    ) -> RecognitionCommand {
+        let compared = match counterpart {
+            Some(counterpart) => format!("compared with the credential {counterpart}"),
+            None => "the institution has published nothing to compare with".to_owned(),
+        };
+        RecognitionCommand::RecordCreditAssessment {
+            job,
+            recommendation: self.recommendation(rule),
+            score: self.score(rule),
+            overlap: self.overlap,
+            duration: self.duration,
+            level_ok: self.level_ok,
+            history: self.history,
+            engine: engine.to_owned(),
+            reasons: [vec![compared], self.reasons(rule)].concat(),
         }
     }
 

@@ -269,6 +269,24 @@ fn an_assessment_comes_once_from_a_job_and_not_after_the_decision() {
 }
 
 #[test]
+fn what_was_computed_is_what_is_put_on_record() {
+    use crate::credentials::assessment::{Assessment, AssessmentRule};
+    let assessment = Assessment {
+        overlap: BasisPoints(4000),
+        duration: BasisPoints(10_000),
+        level_ok: true,
+        history: BasisPoints(5000),
+    };
+    let command = assessment.record(&AssessmentRule::default(), id(1), Some(id(7)), "local/hashed-tfidf@1");
+    let mut events = given::<Recognition>([proposed()]).by(system()).when(command).events();
+    let Some(E::CreditAssessed { recommendation, score, reasons, .. }) = events.pop() else {
+        panic!("an assessment was recorded")
+    };
+    assert_eq!((recommendation, score, reasons.len()), (Recommendation::Review, BasisPoints(6250), 5));
+    assert!(reasons[0].ends_with(&id(7).to_string()));
+}
+
+#[test]
 fn figures_of_an_assessment_beyond_the_whole_are_invalid() {
     let mut command = assess(1, Recommendation::Approve);
     if let C::RecordCreditAssessment { overlap, .. } = &mut command {
