@@ -63,6 +63,19 @@ impl<R, E> Refused<R, E> {
     }
 }
 
+impl<R: Refusal, E> std::fmt::Display for Refused<R, E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Refused::Because(reason) | Refused::OnRecord(reason, _) => std::fmt::Display::fmt(reason, f),
+            Refused::InvalidState { state, command } => write!(f, "{command} is not possible while {state}"),
+            Refused::Forbidden => f.write_str("the actor may not do this"),
+            Refused::Invalid { field, reason } => write!(f, "{field}: {reason}"),
+        }
+    }
+}
+
+impl<R: Refusal, E: std::fmt::Debug> std::error::Error for Refused<R, E> {}
+
 impl<R, E> From<R> for Refused<R, E>
 where
     R: Refusal,

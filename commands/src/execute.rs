@@ -1,0 +1,321 @@
+//! The way of every command: load, decide, append; again when others wrote meanwhile; once when it is repeated.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use domain::{Claim, Context, Decider, Envelope, Event, Refused, SealingScope, Versioned};
+use event_store::{
+    Append, AppendError, Appended, Claim as StoredClaim, Condition, EventStore, NewEvent, Outcome,
+    PersonalGroup, Position,
+};
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{
+    CommandError, Request,
+    facts::{Answers, Gathering},
+    state::{States, stream},
+};
+
+/// How often a decision is made again when others write to the same streams, before the client is told.
+const ATTEMPTS: u32 = 32;
+
+/// An accepted command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The stream's id.
+    pub id: Uuid,
+    /// The stream's version after the command.
+    pub version: u64,
+    /// The position of the command's last event; a query that carries it reads this write.
+    pub position: Position,
+    /// Whether this is the outcome of an earlier command with the same id.
+    pub repeated: bool,
+    /// Whether the command began the stream.
+    pub created: bool,
+}
+
+/// Issues commands. Cheap to clone.
+#[derive(Clone)]
+pub struct Commands(Arc<Inner>);
+
+struct Inner {
+    store: EventStore,
+    states: States,
+    answers: Arc<dyn Answers>,
+}
+
+/// How one attempt to decide ended.
+enum Attempt {
+    Done(Accepted),
+    /// Somebody else wrote; it is now at this version.
+    Moved(u64),
+    /// The decision was refused on a state from memory that may be behind the log.
+    Doubtful(CommandError),
+}
+
+impl Commands {
+    /// Commands on this log. `cache` is how many aggregates are kept in memory.
+    pub fn new(store: EventStore, answers: Arc<dyn Answers>, cache: usize) -> Self {
+        Commands(Arc::new(Inner { store, states: States::new(cache), answers }))
+    }
+
+    /// The log.
+    pub fn store(&self) -> &EventStore {
+        &self.0.store
+    }
+
+    pub(crate) fn answers(&self) -> &dyn Answers {
+        &*self.0.answers
+    }
+
+    /// An aggregate's state as the log has it now.
+    pub async fn state<D: Decider>(&self, id: Uuid) -> Result<Versioned<D>, CommandError> {
+        self.0.states.read(&self.0.store, id).await
+    }
+
+    /// Decides a command and appends what follows. When this returns `Ok`, the events are on disk.
+    pub async fn execute<D: Decider>(
+        &self,
+        id: Uuid,
+        command: D::Command,
+        request: &Request,
+    ) -> Result<Accepted, CommandError> {
+        let mut current = 0;
+        for attempt in 0..ATTEMPTS {
+            let fresh = attempt > 0;
+            match self.attempt::<D>(id, command.clone(), request, fresh).await {
+                Ok(Attempt::Done(accepted)) => return Ok(accepted),
+                Ok(Attempt::Moved(version)) => current = version,
+                Ok(Attempt::Doubtful(_)) if !fresh => {}
+                Ok(Attempt::Doubtful(error)) | Err(error) => {
+                    return self.unless_repeated::<D>(id, request, error).await;
+                }
+            }
+        }
+        Err(CommandError::VersionConflict { current })
+    }
+
+    async fn attempt<D: Decider>(
+        &self,
+        id: Uuid,
+        command: D::Command,
+        request: &Request,
+        fresh: bool,
+    ) -> Result<Attempt, CommandError> {
+        let Inner { store, states, .. } = &*self.0;
+        let kept = if fresh { None } else { states.recall::<D>(id) };
+        // A creating command on a stream that nobody has seen needs no look: its append says whether the id is new.
+        let unseen = !fresh && kept.is_none() && D::creates(&command);
+        let certain = fresh || (kept.is_none() && !unseen);
+        let found = match kept {
+            Some(kept) => kept,
+            None if unseen => Versioned { state: Arc::default(), version: 0 },
+            None => states.read(store, id).await?,
+        };
+        // A refusal on what may be behind the log is looked into again, on what the log says.
+        let refuse = |error| if certain { Err(error) } else { Ok(Attempt::Doubtful(error)) };
+
+        if !found.state.may(&request.actor, &command) {
+            return refuse(CommandError::Forbidden);
+        }
+        if found.version == 0 && !D::creates(&command) {
+            return refuse(CommandError::NotFound(D::TYPE));
+        }
+        // After the others: RFC 9110 ignores preconditions of what would fail without them.
+        if request.expected_version.is_some_and(|expected| expected != found.version) {
+            return refuse(CommandError::PreconditionFailed { current: found.version });
+        }
+        let now = now();
+        let context = Context {
+            id,
+            command_id: request.command_id,
+            actor: request.actor.clone(),
+            now,
+            occurred_at: request.occurred_at.unwrap_or(now),
+        };
+        let mut gathering = Gathering::default();
+        let facts = loop {
+            match found.state.facts(&command, &context, &mut gathering) {
+                Ok(facts) => break facts,
+                Err(domain::NotYet) => gathering.fetch(self).await?,
+            }
+        };
+        let (events, refusal) = match found.state.decide(command, &facts, &context) {
+            Ok(events) => (events, None),
+            Err(Refused::OnRecord(reason, events)) => (events, Some(CommandError::because(&reason))),
+            Err(refused) => return refuse(CommandError::refused::<D>(refused)),
+        };
+        if events.is_empty() {
+            let position = store.head().await?.position;
+            return Ok(Attempt::Done(Accepted {
+                id,
+                version: found.version,
+                position,
+                repeated: false,
+                created: false,
+            }));
+        }
+        let mut state = found.state;
+        let folded = Arc::make_mut(&mut state);
+        events.iter().for_each(|event| folded.evolve(event));
+        let mut conditions = gathering.into_conditions();
+        conditions.retain(|condition| condition.stream != stream::<D>(id));
+        conditions.push(Condition { stream: stream::<D>(id), version: found.version });
+        let append = to_append::<D>(&events, folded, conditions, request, &context)?;
+        self.refuse_if_erased::<D>(folded, &append, request).await?;
+        match store.append(append).await {
+            Ok(Appended { position, repeated, .. }) => {
+                let version = found.version + events.len() as u64;
+                states.keep(id, &Versioned { state, version });
+                match refusal {
+                    Some(error) => Err(error),
+                    None => Ok(Attempt::Done(Accepted {
+                        id,
+                        version,
+                        position,
+                        repeated,
+                        created: found.version == 0,
+                    })),
+                }
+            }
+            Err(AppendError::Conflict { current, .. }) => Ok(Attempt::Moved(current)),
+            Err(AppendError::Repeated(outcome)) => {
+                first_outcome::<D>(id, request, &outcome).map(Attempt::Done)
+            }
+            Err(AppendError::ClaimTaken { key }) => Err(match D::taken(&key) {
+                Some(reason) => CommandError::because(&reason),
+                None => AppendError::ClaimTaken { key }.into(),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// An aggregate whose owner's class is erased takes no further command from people. Where the append seals something
+    /// for the owner, it finds that out itself, without a look-up.
+    async fn refuse_if_erased<D: Decider>(
+        &self,
+        state: &D,
+        append: &Append,
+        request: &Request,
+    ) -> Result<(), CommandError> {
+        let (Some(owner), Some(class)) = (state.subject(), D::CLASS) else { return Ok(()) };
+        let mut sealed = append.events.iter().flat_map(|event| &event.personal);
+        if request.actor.is_system()
+            || sealed.any(|group| group.subject == owner && group.class == class.name())
+        {
+            return Ok(());
+        }
+        let erased = self.0.store.keyring().is_erased(owner, class.name()).await?;
+        if erased { Err(CommandError::SubjectErased) } else { Ok(()) }
+    }
+
+    /// A command that is refused now may be the repeat of one that was accepted.
+    async fn unless_repeated<D: Decider>(
+        &self,
+        id: Uuid,
+        request: &Request,
+        error: CommandError,
+    ) -> Result<Accepted, CommandError> {
+        if !request.repeatable || error.is_transient() || matches!(error, CommandError::IdempotencyConflict) {
+            return Err(error);
+        }
+        match self.0.store.outcome(request.command_id).await? {
+            Some(outcome) => first_outcome::<D>(id, request, &outcome),
+            None => Err(error),
+        }
+    }
+}
+
+/// The time, in the log's resolution.
+pub(crate) fn now() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+}
+
+/// What the first command with this id came to.
+fn first_outcome<D: Decider>(
+    id: Uuid,
+    request: &Request,
+    outcome: &Outcome,
+) -> Result<Accepted, CommandError> {
+    if let (Some(then), Some(now)) = (outcome.fingerprint, request.fingerprint)
+        && then != now
+    {
+        return Err(CommandError::IdempotencyConflict);
+    }
+    let stream = stream::<D>(id);
+    match outcome.versions.iter().find(|(written, _)| *written == stream) {
+        Some((_, version)) => {
+            let recorded = outcome.position - outcome.first_position + 1;
+            let (version, position) = (*version, outcome.position);
+            Ok(Accepted { id, version, position, repeated: true, created: version == recorded })
+        }
+        None => Err(CommandError::IdempotencyConflict),
+    }
+}
+
+fn to_append<D: Decider>(
+    events: &[D::Event],
+    after: &D,
+    conditions: Vec<Condition>,
+    request: &Request,
+    context: &Context,
+) -> Result<Append, CommandError> {
+    let stream = stream::<D>(context.id);
+    let mut claims = Vec::new();
+    let mut recorded = Vec::with_capacity(events.len());
+    for event in events {
+        let unwritable = |error: serde_json::Error| {
+            CommandError::Internal(format!("{} cannot be written: {error}", event.name()))
+        };
+        let (payload, groups) = SealingScope::to_json(event).map_err(unwritable)?;
+        let subjects: BTreeSet<Uuid> =
+            groups.iter().map(|group| group.subject).chain(after.subject()).collect();
+        let classes: BTreeSet<&str> = groups.iter().map(|group| group.class.name()).collect();
+        let envelope = Envelope {
+            actor: request.actor.to_string(),
+            on_behalf_of: request.actor.on_behalf_of.map(|person| format!("user:{person}")),
+            session: request.session.clone(),
+            occurred_at: context.occurred_at,
+            subjects: subjects.into_iter().collect(),
+            record_classes: classes.into_iter().map(str::to_owned).collect(),
+            correlation_id: request.correlation_id.unwrap_or(request.command_id),
+            causation_id: request.causation_id,
+            traceparent: request.traceparent.clone(),
+            purpose: request.purpose.clone(),
+            legal_basis: request.legal_basis.clone(),
+            derived_from: request.derived_from.clone(),
+            transformation: request.transformation.clone(),
+        };
+        let personal = groups.into_iter().map(|group| PersonalGroup {
+            subject: group.subject,
+            class: group.class.name().into(),
+            plaintext: group.values,
+        });
+        claims.extend(D::claims(context.id, event).into_iter().map(|claim| match claim {
+            Claim::Take(key) => StoredClaim::Take { key, by: stream.clone() },
+            Claim::Seat { key, limit } => StoredClaim::Seat { key, limit, by: stream.clone() },
+            Claim::Free(key) => StoredClaim::Free { key, by: stream.clone() },
+        }));
+        recorded.push(NewEvent {
+            stream: stream.clone(),
+            event_id: Uuid::now_v7(),
+            event_type: event.name().into(),
+            event_version: version_text(D::Event::version(event.name())),
+            payload,
+            personal: personal.collect(),
+            metadata: serde_json::to_string(&envelope).map_err(unwritable)?,
+        });
+    }
+    Ok(Append {
+        command_id: request.command_id,
+        fingerprint: request.fingerprint,
+        conditions,
+        events: recorded,
+        claims,
+    })
+}
+
+fn version_text(version: u16) -> std::borrow::Cow<'static, str> {
+    if version == 1 { "1".into() } else { version.to_string().into() }
+}

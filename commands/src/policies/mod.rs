@@ -1,0 +1,185 @@
+//! Policies: when this event, then that command (catalogue 3).
+//!
+//! A policy is a pure reaction, except for what it looks up: it never writes, it names the commands to be issued and the
+//! timers to be armed. It has its own durable position; its commands carry ids derived from the causing event, so that
+//! a redelivery is answered with the first result. Policies never run in a rebuild or a replay.
+
+mod credentials;
+mod lanes;
+mod runner;
+mod timers;
+
+use std::sync::Arc;
+
+use domain::{
+    Answer, Decider, Envelope, Question, Versioned,
+    registry::{AnyCommand, AnyEvent},
+};
+use event_store::Position;
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+pub use runner::{PolicyStatus, run};
+
+use crate::{CommandError, Commands};
+
+/// An event as a policy sees it.
+#[derive(Clone, Debug)]
+pub struct Fact {
+    /// Its position in the log.
+    pub position: Position,
+    /// Its id.
+    pub event_id: Uuid,
+    /// The id of its stream.
+    pub id: Uuid,
+    /// Its sequence in its stream.
+    pub sequence: u64,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// Its envelope.
+    pub envelope: Envelope,
+    /// The event.
+    pub event: AnyEvent,
+}
+
+/// When an event, then commands.
+pub trait Policy: Send + Sync + 'static {
+    /// The stable name: it is part of the ids of the commands.
+    fn name(&self) -> &'static str;
+
+    /// The event types that it reacts to.
+    fn interests(&self) -> &'static [&'static str];
+
+    /// What must be done one after the other: facts of one lane are reacted to in log order, one at a time.
+    fn lane(&self, fact: &Fact) -> Uuid {
+        fact.id
+    }
+
+    /// What follows from the event, in order.
+    fn react<'a>(
+        &'a self,
+        fact: &'a Fact,
+        world: &'a World,
+    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>>;
+}
+
+/// What a policy wants done.
+pub enum Reaction {
+    /// Issue a command.
+    Issue(Issue),
+    /// Issue a command when its time comes. Arming a timer again moves it.
+    Arm(Timer),
+    /// Take a timer back. A timer that is gone or never was is no error.
+    Disarm(Uuid),
+}
+
+/// What to do when a command is refused.
+type OnRefusal = Box<dyn Fn(&CommandError) -> Vec<Reaction> + Send + Sync>;
+
+/// A command to be issued.
+pub struct Issue {
+    /// The aggregate.
+    pub id: Uuid,
+    /// The command.
+    pub command: AnyCommand,
+    /// Tells this command apart from others to the same aggregate that follow from the same event.
+    pub label: &'static str,
+    /// What its result was computed from, as `type:id@version`.
+    pub derived_from: Vec<String>,
+    /// How it was computed, as `engine@version`.
+    pub transformation: Option<String>,
+    on_refusal: Option<OnRefusal>,
+}
+
+impl Issue {
+    /// A command to an aggregate.
+    pub fn new(id: Uuid, command: AnyCommand, label: &'static str) -> Self {
+        Issue { id, command, label, derived_from: Vec::new(), transformation: None, on_refusal: None }
+    }
+
+    /// Records where the result comes from: the lineage of the events that follow.
+    pub fn derived(mut self, from: Vec<String>, by: impl Into<String>) -> Self {
+        self.derived_from = from;
+        self.transformation = Some(by.into());
+        self
+    }
+
+    /// What to do when the command is refused. Without it, a refusal is an answer, and that is that.
+    pub fn otherwise(
+        mut self,
+        then: impl Fn(&CommandError) -> Vec<Reaction> + Send + Sync + 'static,
+    ) -> Self {
+        self.on_refusal = Some(Box::new(then));
+        self
+    }
+}
+
+impl From<Issue> for Reaction {
+    fn from(issue: Issue) -> Self {
+        Reaction::Issue(issue)
+    }
+}
+
+/// A command that waits for its time.
+pub struct Timer {
+    /// Its id, derived so that it can be named again to be moved or taken back.
+    pub id: Uuid,
+    /// When it is due.
+    pub due_at: Timestamp,
+    /// The aggregate.
+    pub aggregate: Uuid,
+    /// The command. It holds nothing personal: timers are stored in the clear.
+    pub command: AnyCommand,
+}
+
+/// What policies may look up.
+pub struct World {
+    commands: Commands,
+    ports: Arc<crate::ports::Ports>,
+}
+
+impl World {
+    /// A world of these commands and ports.
+    pub fn new(commands: Commands, ports: Arc<crate::ports::Ports>) -> Self {
+        World { commands, ports }
+    }
+
+    /// An aggregate's state as of now.
+    pub async fn state<D: Decider>(&self, id: Uuid) -> Result<Versioned<D>, CommandError> {
+        self.commands.state::<D>(id).await
+    }
+
+    /// The answer of a read model that has seen the fact.
+    pub async fn ask(&self, question: Question, since: &Fact) -> Result<Answer, CommandError> {
+        self.commands.answers().answer(question, Some(since.position)).await
+    }
+
+    /// The ports to the outside.
+    pub fn ports(&self) -> &crate::ports::Ports {
+        &self.ports
+    }
+
+    pub(crate) fn commands(&self) -> &Commands {
+        &self.commands
+    }
+}
+
+/// Every policy. Adding one is adding a line.
+pub fn every_policy() -> Vec<Box<dyn Policy>> {
+    vec![
+        Box::new(credentials::AssessRecognition),
+        Box::new(credentials::SuspendRecognitions),
+        Box::new(credentials::ExpireRecognitions),
+    ]
+}
+
+/// A reference for `derived_from`: `type:id@version`.
+pub fn reference<D: Decider>(id: Uuid, version: u64) -> String {
+    format!("{}:{id}@{version}", D::TYPE)
+}
+
+/// The id of a timer of a policy.
+pub fn timer_id(policy: &str, parts: &[&str]) -> Uuid {
+    domain::derived_id(&[&["timer", policy], parts].concat())
+}

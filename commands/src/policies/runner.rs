@@ -1,0 +1,292 @@
+//! Runs the policies: reads the log once for all of them, under a lease, and remembers where each stands.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use domain::Envelope;
+use event_store::{EventStore, Position, Recorded, StoreError};
+use sqlx::{Connection, PgConnection, Row};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{Fact, Policy, World, lanes, lanes::Outcome, timers};
+use crate::{
+    CommandError,
+    state::{open_any, read_any},
+};
+
+/// Of the advisory lock that makes one node the one that reacts.
+const LEASE: i64 = 0x414e_4e41_4c53_0002;
+/// How many events are looked at at once.
+const BATCH: usize = 1024;
+/// The longest wait between two looks at the log, should a wake-up be lost.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long a lane waits at most between two tries, and how long it is tried at all (catalogue 3.0).
+const LONGEST_WAIT_S: f64 = 300.0;
+const GIVE_UP: &str = "24 hours";
+
+/// How far one policy is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyStatus {
+    /// The policy's name.
+    pub name: &'static str,
+    /// The position up to which it has reacted.
+    pub position: Position,
+}
+
+/// Runs these policies until `stop` turns true. Where several nodes run, one holds the lease and the others stand by.
+pub async fn run(
+    policies: Vec<Box<dyn Policy>>,
+    world: World,
+    status: watch::Sender<Vec<PolicyStatus>>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let policies: Arc<[Box<dyn Policy>]> = policies.into();
+    let mut wait = Duration::from_millis(100);
+    while !*stop.borrow() {
+        let work = async {
+            let store = world.commands().store();
+            let Some(mut lease) = take_lease(store).await? else { return Ok(()) };
+            tracing::info!("this node runs the policies");
+            let reacting = reacting(&policies, &world, &mut lease, &status);
+            let firing = firing(&world);
+            futures_util::try_join!(reacting, firing).map(|_| ())
+        };
+        tokio::select! {
+            result = work => match result {
+                Ok(()) => wait = Duration::from_millis(500),
+                Err(error) => {
+                    let error: CommandError = error;
+                    tracing::warn!(%error, "the policies stopped and start again");
+                    wait = (wait * 2).min(Duration::from_secs(5));
+                }
+            },
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = stop.wait_for(|stop| *stop) => {}
+        }
+    }
+}
+
+fn broken(error: sqlx::Error) -> CommandError {
+    StoreError::from(error).into()
+}
+
+/// The lease is a lock of a session: it ends with the connection, however this node ends.
+async fn take_lease(store: &EventStore) -> Result<Option<PgConnection>, CommandError> {
+    let mut connection = store.pool().acquire().await.map_err(broken)?.detach();
+    let taken: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+        .bind(LEASE)
+        .fetch_one(&mut connection)
+        .await
+        .map_err(broken)?;
+    Ok(taken.then_some(connection))
+}
+
+async fn firing(world: &World) -> Result<(), CommandError> {
+    loop {
+        let wait = timers::fire(world).await?;
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn reacting(
+    policies: &[Box<dyn Policy>],
+    world: &World,
+    lease: &mut PgConnection,
+    status: &watch::Sender<Vec<PolicyStatus>>,
+) -> Result<(), CommandError> {
+    let store = world.commands().store();
+    let mut news = store.subscribe_head();
+    let mut positions = checkpoints(store, policies).await?;
+    loop {
+        lease.ping().await.map_err(broken)?;
+        retry_backlog(policies, world).await?;
+        let from = positions.iter().copied().min().unwrap_or_default();
+        let batch = store.read_all(from, BATCH).await?;
+        if let Some(last) = batch.last().map(|event| event.position) {
+            for (policy, position) in policies.iter().zip(&mut positions) {
+                let wanted = |event: &&Recorded| {
+                    event.position > *position && policy.interests().contains(&&*event.event_type)
+                };
+                let wanted: Vec<Recorded> = batch.iter().filter(wanted).cloned().collect();
+                if !wanted.is_empty() {
+                    catch_up(&**policy, wanted, world).await?;
+                }
+                *position = last.max(*position);
+            }
+            save(store, policies, &positions).await?;
+        }
+        let now = policies
+            .iter()
+            .zip(&positions)
+            .map(|(policy, position)| PolicyStatus { name: policy.name(), position: *position });
+        status.send_replace(now.collect());
+        if batch.len() < BATCH
+            && *news.borrow_and_update() <= batch.last().map_or(from, |event| event.position)
+        {
+            // A lost wake-up costs one look; an error means that the store is closed.
+            let _ = tokio::time::timeout(LOOK, news.changed()).await;
+        }
+    }
+}
+
+/// Reacts to these events, unless their lane waits behind an earlier failure.
+async fn catch_up(policy: &dyn Policy, events: Vec<Recorded>, world: &World) -> Result<(), CommandError> {
+    let store = world.commands().store();
+    let blocked: Vec<Uuid> = sqlx::query_scalar(
+        "SELECT DISTINCT lane FROM annals.policy_backlog WHERE policy = $1 AND NOT parked",
+    )
+    .bind(policy.name())
+    .fetch_all(store.pool())
+    .await
+    .map_err(broken)?;
+    let mut ready = Vec::new();
+    for (event, fact) in read(world, events).await? {
+        match fact {
+            Ok(fact) if blocked.contains(&policy.lane(&fact)) => {
+                let reason = "waits behind an earlier failure".to_owned();
+                remember(store, policy, fact.position, policy.lane(&fact), &Outcome::Later(reason)).await?;
+            }
+            Ok(fact) => ready.push(fact),
+            Err(error) => {
+                tracing::error!(policy = policy.name(), position = event.position, %error, "an event cannot be read and is parked");
+                remember(store, policy, event.position, event.event_id, &Outcome::Park(error.to_string()))
+                    .await?;
+            }
+        }
+    }
+    for (position, lane, outcome) in lanes::react(policy, ready, world).await? {
+        remember(store, policy, position, lane, &outcome).await?;
+    }
+    Ok(())
+}
+
+async fn read(
+    world: &World,
+    events: Vec<Recorded>,
+) -> Result<Vec<(Recorded, Result<Fact, CommandError>)>, CommandError> {
+    let keyring = world.commands().store().keyring();
+    open_any(keyring, &events).await?;
+    let read = |event: &Recorded| -> Result<Fact, CommandError> {
+        let unreadable = |what: &str| CommandError::Internal(format!("position {}: {what}", event.position));
+        Ok(Fact {
+            position: event.position,
+            event_id: event.event_id,
+            id: event.stream.aggregate_id.parse().map_err(|_| unreadable("the stream's id is not a UUID"))?,
+            sequence: event.sequence,
+            recorded_at: event.recorded_at,
+            envelope: serde_json::from_str::<Envelope>(&event.metadata)
+                .map_err(|_| unreadable("the envelope cannot be read"))?,
+            event: read_any(keyring, event)?,
+        })
+    };
+    Ok(events
+        .into_iter()
+        .map(|event| {
+            let fact = read(&event);
+            (event, fact)
+        })
+        .collect())
+}
+
+/// Tries again what is due, the oldest of each lane first.
+async fn retry_backlog(policies: &[Box<dyn Policy>], world: &World) -> Result<(), CommandError> {
+    let store = world.commands().store();
+    let due =
+        sqlx::query(include_str!("../sql/due_backlog.sql")).fetch_all(store.pool()).await.map_err(broken)?;
+    let mut by_policy: HashMap<String, Vec<Position>> = HashMap::new();
+    for row in due {
+        let position: i64 = row.try_get("position").map_err(broken)?;
+        by_policy.entry(row.try_get("policy").map_err(broken)?).or_default().push(position.unsigned_abs());
+    }
+    for (name, positions) in by_policy {
+        let Some(policy) = policies.iter().find(|policy| policy.name() == name) else { continue };
+        for position in positions {
+            let event = store.read_all(position - 1, 1).await?;
+            let Some((_, Ok(fact))) = read(world, event).await?.pop() else { continue };
+            let left = lanes::react(&**policy, vec![fact], world).await?;
+            match left.into_iter().next() {
+                Some((position, lane, outcome)) => {
+                    remember(store, &**policy, position, lane, &outcome).await?
+                }
+                None => {
+                    let done =
+                        sqlx::query("DELETE FROM annals.policy_backlog WHERE policy = $1 AND position = $2");
+                    done.bind(&name).bind(position as i64).execute(store.pool()).await.map_err(broken)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Puts a failed reaction where it is tried again, or where an operator finds it.
+async fn remember(
+    store: &EventStore,
+    policy: &dyn Policy,
+    position: Position,
+    lane: Uuid,
+    outcome: &Outcome,
+) -> Result<(), CommandError> {
+    let (reason, parked) = match outcome {
+        Outcome::Done => return Ok(()),
+        Outcome::Later(reason) => (reason, false),
+        Outcome::Park(reason) => (reason, true),
+    };
+    sqlx::query(include_str!("../sql/remember_backlog.sql"))
+        .bind(policy.name())
+        .bind(position as i64)
+        .bind(lane)
+        .bind(parked)
+        .bind(reason)
+        .bind(LONGEST_WAIT_S)
+        .bind(GIVE_UP)
+        .execute(store.pool())
+        .await
+        .map_err(broken)?;
+    Ok(())
+}
+
+/// Where each policy stands. On a log where policies have run before, a new one starts at its end: it reacts to what
+/// happens from now on, not to history.
+async fn checkpoints(
+    store: &EventStore,
+    policies: &[Box<dyn Policy>],
+) -> Result<Vec<Position>, CommandError> {
+    let head = store.head().await?;
+    let rows = sqlx::query("SELECT name, position, incarnation FROM annals.policies")
+        .fetch_all(store.pool())
+        .await
+        .map_err(broken)?;
+    let mut known: HashMap<String, Position> = HashMap::new();
+    for row in rows {
+        let (name, position): (String, i64) =
+            (row.try_get("name").map_err(broken)?, row.try_get("position").map_err(broken)?);
+        let incarnation: Uuid = row.try_get("incarnation").map_err(broken)?;
+        if incarnation != head.incarnation || position.unsigned_abs() > head.position {
+            return Err(CommandError::Internal(format!(
+                "policy {name} is ahead of the log, or follows another one: was a backup restored?"
+            )));
+        }
+        known.insert(name, position.unsigned_abs());
+    }
+    let first = if known.is_empty() { 0 } else { head.position };
+    let positions: Vec<Position> =
+        policies.iter().map(|policy| known.get(policy.name()).copied().unwrap_or(first)).collect();
+    save(store, policies, &positions).await?;
+    Ok(positions)
+}
+
+async fn save(
+    store: &EventStore,
+    policies: &[Box<dyn Policy>],
+    positions: &[Position],
+) -> Result<(), CommandError> {
+    let names: Vec<&str> = policies.iter().map(|policy| policy.name()).collect();
+    let positions: Vec<i64> = positions.iter().map(|position| *position as i64).collect();
+    let save = sqlx::query(include_str!("../sql/save_policies.sql")).bind(names).bind(positions);
+    save.execute(store.pool()).await.map_err(broken)?;
+    Ok(())
+}

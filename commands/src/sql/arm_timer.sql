@@ -1,0 +1,4 @@
+INSERT INTO annals.timers (id, due_at, policy, aggregate_id, command, causation_id, correlation_id)
+VALUES ($1, timestamptz 'epoch' + $2 * interval '1 microsecond', $3, $4, $5, $6, $7)
+ON CONFLICT (id) DO UPDATE
+SET due_at = excluded.due_at, command = excluded.command, causation_id = excluded.causation_id, attempts = 0

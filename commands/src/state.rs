@@ -1,0 +1,128 @@
+//! Aggregate state: folded from the log, and kept in memory for the next command.
+//!
+//! A kept state may be behind the log where another node writes; whoever uses it either makes its version a condition of
+//! the append or brings it up to date first. It is never the truth.
+
+use std::{any::Any, sync::Arc};
+
+use domain::{
+    Decider, OpeningScope, Versioned,
+    registry::{self, AnyEvent, DecodeError},
+};
+use event_store::{EventStore, Keyring, Recorded, StoreError, StreamId};
+use quick_cache::sync::Cache;
+use uuid::Uuid;
+
+use crate::CommandError;
+
+type Key = (&'static str, Uuid);
+
+#[derive(Clone)]
+struct Kept {
+    version: u64,
+    state: Arc<dyn Any + Send + Sync>,
+}
+
+/// The states that were used last.
+pub(crate) struct States {
+    kept: Cache<Key, Kept>,
+}
+
+impl States {
+    pub(crate) fn new(capacity: usize) -> Self {
+        States { kept: Cache::new(capacity) }
+    }
+
+    /// What is in memory, however old.
+    pub(crate) fn recall<D: Decider>(&self, id: Uuid) -> Option<Versioned<D>> {
+        let kept = self.kept.get(&(D::TYPE, id))?;
+        let state = kept.state.downcast::<D>().ok()?;
+        Some(Versioned { state, version: kept.version })
+    }
+
+    pub(crate) fn keep<D: Decider>(&self, id: Uuid, found: &Versioned<D>) {
+        self.kept.insert((D::TYPE, id), Kept { version: found.version, state: found.state.clone() });
+    }
+
+    /// The state as the log has it now: what is in memory and what came after it.
+    pub(crate) async fn read<D: Decider>(
+        &self,
+        store: &EventStore,
+        id: Uuid,
+    ) -> Result<Versioned<D>, CommandError> {
+        let known = self.recall::<D>(id).unwrap_or_else(|| Versioned { state: Arc::default(), version: 0 });
+        let stream = stream::<D>(id);
+        let news = store.read_stream(&stream, known.version, None).await?;
+        let Some(last) = news.last() else { return Ok(known) };
+        let version = last.sequence;
+        let events = open_events::<D>(store.keyring(), &news).await?;
+        let mut state = known.state;
+        let folded = Arc::make_mut(&mut state);
+        events.iter().for_each(|event| folded.evolve(event));
+        let found = Versioned { state, version };
+        self.keep(id, &found);
+        Ok(found)
+    }
+}
+
+/// The stream of an aggregate.
+pub(crate) fn stream<D: Decider>(id: Uuid) -> StreamId {
+    StreamId::new(D::TYPE, id.to_string())
+}
+
+/// Reads recorded events of one aggregate type; personal values whose key is gone read as erased.
+pub async fn open_events<D: Decider>(
+    keyring: &Keyring,
+    recorded: &[Recorded],
+) -> Result<Vec<D::Event>, CommandError> {
+    if recorded.iter().any(|event| event.sealed.is_some()) {
+        keyring.load_for(recorded).await?;
+    }
+    let events = recorded.iter().map(|event| {
+        opened(keyring, event, || {
+            registry::decode::<D>(&event.event_type, &event.event_version, &event.payload)
+        })
+    });
+    events.collect()
+}
+
+/// Reads recorded events of any aggregate.
+pub(crate) async fn open_any(keyring: &Keyring, recorded: &[Recorded]) -> Result<(), StoreError> {
+    if recorded.iter().any(|event| event.sealed.is_some()) {
+        keyring.load_for(recorded).await?;
+    }
+    Ok(())
+}
+
+/// Reads one event of any aggregate, whose keys were loaded.
+pub(crate) fn read_any(keyring: &Keyring, event: &Recorded) -> Result<AnyEvent, CommandError> {
+    opened(keyring, event, || {
+        AnyEvent::decode(
+            &event.stream.aggregate_type,
+            &event.event_type,
+            &event.event_version,
+            &event.payload,
+        )
+    })
+}
+
+fn opened<T>(
+    keyring: &Keyring,
+    event: &Recorded,
+    read: impl FnOnce() -> Result<T, DecodeError>,
+) -> Result<T, CommandError> {
+    let groups = match &event.sealed {
+        None => Vec::new(),
+        Some(sealed) => {
+            let boxes = Keyring::boxes(sealed)?;
+            let plain = keyring.open(event)?;
+            boxes
+                .iter()
+                .zip(plain)
+                .map(|(header, plain)| plain.map(|plain| (header.subject, plain)))
+                .collect()
+        }
+    };
+    OpeningScope::with(groups, read)
+        .map_err(|error| CommandError::Internal(format!("position {}: {error}", event.position)))
+}
