@@ -49,6 +49,8 @@ pub use keys::{Basis, BoxHeader, Classes, Epoch, Keyring, KeyringConfig, MasterK
 pub use names::StreamId;
 pub use recorded::{AsOf, Head, Recorded};
 
+pub use writer::database_config;
+
 use keys::Epoch as Month;
 use micros::Micros;
 use writer::{Reply, Request};

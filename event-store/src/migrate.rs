@@ -14,7 +14,11 @@ use crate::StoreError;
 pub type Step = (i64, &'static str, &'static str);
 
 /// The log: `annals`.
-pub const LOG: &[Step] = &[(1, "log", include_str!("../../migrations/0001_log.sql"))];
+pub const LOG: &[Step] = &[
+    (1, "log", include_str!("../../migrations/0001_log.sql")),
+    (10, "projections", include_str!("../../migrations/0010_projections.sql")),
+    (20, "policies", include_str!("../../migrations/0020_policies.sql")),
+];
 
 /// The keys: `annals_keys`.
 pub const KEYS: &[Step] = &[(2, "keys", include_str!("../../migrations/0002_keys.sql"))];

@@ -16,7 +16,10 @@ use std::{
 
 use nix::{
     fcntl::{Flock, FlockArg},
-    sys::signal::{Signal, kill},
+    sys::{
+        signal::{Signal, kill},
+        statvfs::statvfs,
+    },
     unistd::{Pid, Uid, User, chown},
 };
 use uuid::Uuid;
@@ -68,6 +71,20 @@ impl TestDatabase {
 
     /// A connection for SQL that no other crate issues.
     pub async fn connect(&self) -> sqlx::PgConnection {
+        connect(&self.url).await
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        // Nobody waits for it, and if it fails: the whole cluster goes soon anyway.
+        let mut drop = Command::new(binary("dropdb"));
+        drop.args(["--if-exists", "--force", "--username=postgres", "--host"]).arg(&self.socket).arg(&self.name);
+        _ = drop.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn();
+    }
+}
+
+async fn connect(&self) -> sqlx::PgConnection {
         connect(&self.url).await
     }
 }
@@ -159,9 +176,13 @@ fn children(parent: u32) -> Vec<u32> {
 
 const SOCKET: &str = ".s.PGSQL.5432";
 
-/// Where the clusters of this user live.
+/// Where the clusters of this user live: in memory if there is enough, since making a database means writing 8 MB.
 fn base() -> PathBuf {
-    let base = std::env::temp_dir().join(format!("annals-tests-{}", Uid::current()));
+    let memory = Path::new("/dev/shm");
+    let free =
+        statvfs(memory).map_or(0, |memory| memory.blocks_available() as u64 * memory.fragment_size() as u64);
+    let parent = if free > 1 << 30 { memory.to_owned() } else { std::env::temp_dir() };
+    let base = parent.join(format!("annals-tests-{}", Uid::current()));
     fs::create_dir_all(&base).expect("a directory for temporary files");
     _ = fs::set_permissions(&base, fs::Permissions::from_mode(0o755));
     base
@@ -271,7 +292,13 @@ fn spawn(home: &Path, data: &Path, settings: &[&str]) -> Child {
     let stderr = log.try_clone().expect("a file can be cloned");
     let mut server = command(binary("postgres"));
     server.arg("-D").arg(data).arg("-k").arg(home).stdout(log).stderr(stderr);
-    let common = ["fsync=off", "full_page_writes=off", "max_connections=400", "listen_addresses="];
+    let common = [
+        "fsync=off",
+        "full_page_writes=off",
+        "max_connections=400",
+        "max_wal_size=256MB",
+        "listen_addresses=",
+    ];
     common.iter().chain(settings).for_each(|setting| _ = server.args(["-c", setting]));
     // A group of its own: what ends one test process must not end it under the others' feet.
     server.process_group(0).spawn().expect("the server can be started")

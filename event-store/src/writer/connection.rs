@@ -35,12 +35,15 @@ impl Drop for Connection {
     }
 }
 
-/// Reads the same URLs as sqlx does, as far as they concern this connection.
+/// Reads the same URLs as sqlx does, as far as they concern a tokio-postgres connection.
 ///
 /// The two drivers differ in this: to sqlx a parameter `host` replaces the host before the path, to tokio-postgres it is
 /// another one to be tried; each refuses or ignores parameters that the other knows; and sqlx takes a password from the
 /// environment.
-pub(super) fn parse(url: &str) -> Result<Config, StoreError> {
+///
+/// # Errors
+/// When the URL cannot be read.
+pub fn parse(url: &str) -> Result<Config, StoreError> {
     let (base, query) = url.split_once('?').unwrap_or((url, ""));
     let parameters: Vec<(&str, &str)> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
     let has = |name: &str| parameters.iter().any(|(key, _)| *key == name);

@@ -28,6 +28,7 @@ pub(crate) use request::{Reply, Request};
 
 use crate::{AppendError, StoreConfig, StoreError, error::lost_connection, wake::Newest};
 use connection::Connection;
+pub use connection::parse as database_config;
 use fenced::{Batch, Settled};
 use knowledge::Knowledge;
 use locked::{Decision, Done};
