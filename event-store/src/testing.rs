@@ -70,7 +70,23 @@ impl TestDatabase {
     }
 
     /// A connection for SQL that no other crate issues.
-    pub async fn connect(url: &str) -> sqlx::PgConnection {
+    pub async fn connect(&self) -> sqlx::PgConnection {
+        connect(&self.url).await
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        // Nobody waits for it, and if it fails: the whole cluster goes soon anyway.
+        let mut drop = Command::new(binary("dropdb"));
+        drop.args(["--if-exists", "--force", "--username=postgres", "--host"])
+            .arg(&self.socket)
+            .arg(&self.name);
+        _ = drop.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn();
+    }
+}
+
+async fn connect(url: &str) -> sqlx::PgConnection {
     sqlx::Connection::connect(url).await.expect("the cluster accepts connections")
 }
 
