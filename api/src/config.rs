@@ -68,13 +68,14 @@ settings! {
     /// Unset, a private server runs beside the private PostgreSQL. "none" does without: the projections then
     /// follow the log directly.
     nats_url: Option<String> = "";
-    /// A file with the master key that wraps the keys of personal data: 32 bytes in base64 or hexadecimal.
+    /// A file with the master key that wraps the keys of personal data: 32 bytes, as they are or in base64 or
+    /// hexadecimal.
     /// Unset, a development key is made in data_dir/keys.
     master_key_file: Option<PathBuf> = "";
     /// The master key itself, in place of a file.
     master_key: Option<String> = "";
-    /// A file with the key that signs access tokens: 32 bytes or more in base64 or hexadecimal. Unset, a
-    /// development key is made in data_dir/keys.
+    /// A file with the key that signs access tokens: 32 bytes as they are, or 32 or more in base64 or hexadecimal.
+    /// Unset, a development key is made in data_dir/keys.
     jwt_key_file: Option<PathBuf> = "";
     /// What is logged: a level (error, warn, info, debug, trace) or a filter such as "info,api=debug".
     log: String = "info";

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 
 use super::error::EmbeddedError;
 use super::user::write_private;
@@ -38,7 +38,8 @@ impl Keys {
     /// for those that it does not.
     ///
     /// # Errors
-    /// A file that cannot be read or written, or a key that is too short or neither base64 nor hexadecimal.
+    /// A file that cannot be read or written, or a key that is too short, or neither 32 bytes as they
+    /// are nor base64 nor hexadecimal.
     pub fn load(config: &Config) -> Result<Self, EmbeddedError> {
         let (master, master_file) = match config.master_key.as_deref().filter(|key| !key.is_empty()) {
             Some(text) => (decode(text, "ANNALS_MASTER_KEY")?, None),
@@ -72,8 +73,12 @@ fn read_or_make(
     if std::fs::metadata(&file).is_ok_and(|found| readable_by_others(found.mode())) {
         tracing::warn!(key = %file.display(), "others than its owner can read this key; `chmod 600` it");
     }
-    let text = std::fs::read_to_string(&file).map_err(EmbeddedError::disk("read", &file))?;
-    Ok((decode(&text, &file.display().to_string())?, file))
+    let content = std::fs::read(&file).map_err(EmbeddedError::disk("read", &file))?;
+    let key = match content.len() {
+        32 => content,
+        _ => decode(&String::from_utf8_lossy(&content), &file.display().to_string())?,
+    };
+    Ok((key, file))
 }
 
 fn make_for_development(folder: &Path, name: &str) -> Result<PathBuf, EmbeddedError> {
@@ -102,7 +107,7 @@ fn make_for_development(folder: &Path, name: &str) -> Result<PathBuf, EmbeddedEr
     Ok(file)
 }
 
-/// A key of at least 32 bytes from hexadecimal or base64.
+/// A key of at least 32 bytes from hexadecimal or base64, standard or URL-safe, padded or not.
 fn decode(text: &str, place: &str) -> Result<Vec<u8>, EmbeddedError> {
     let text = text.trim();
     let hexadecimal =
@@ -112,7 +117,8 @@ fn decode(text: &str, place: &str) -> Result<Vec<u8>, EmbeddedError> {
             |at: usize| u8::from_str_radix(&text[at..at + 2], 16).expect("both are hexadecimal digits");
         (0..text.len()).step_by(2).map(byte).collect()
     } else {
-        STANDARD.decode(text).map_err(|_| EmbeddedError::Key {
+        let plain = text.trim_end_matches('=').replace('-', "+").replace('_', "/");
+        STANDARD_NO_PAD.decode(plain).map_err(|_| EmbeddedError::Key {
             place: place.to_owned(),
             reason: "it is neither base64 nor hexadecimal (try `openssl rand -base64 32`)".into(),
         })?
@@ -134,6 +140,15 @@ mod tests {
         let key = decode(&hexadecimal, "").unwrap();
         assert_eq!(key, decode(&format!(" {}\n", STANDARD.encode(&key)), "").unwrap());
         assert_eq!((key.len(), key[0], key[31]), (32, 0, 255));
+    }
+
+    #[test]
+    fn a_file_may_hold_the_bytes_themselves() {
+        let file = std::env::temp_dir().join(format!("annals-key-{}", std::process::id()));
+        write_private(&file, "0123456789abcdef0123456789abcdef", None).unwrap();
+        let key = read_or_make(&Config::default(), Some(&file), "");
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(key.unwrap().0, b"0123456789abcdef0123456789abcdef");
     }
 
     #[test]
