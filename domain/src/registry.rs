@@ -128,4 +128,7 @@ aggregates! {
     identity::OrgUnit,
     credentials::MicroCredential,
     credentials::Recognition,
+    identity::Profile,
+    opportunities::Scholarship,
+    opportunities::ScholarshipApplication,
 }

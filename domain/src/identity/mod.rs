@@ -4,5 +4,9 @@
 //! themselves, except in a snapshot that a decision needs.
 
 mod org_unit;
+mod profile;
+mod values;
 
 pub use org_unit::*;
+pub use profile::*;
+pub use values::*;

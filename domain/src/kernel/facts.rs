@@ -81,6 +81,20 @@ pub enum Question {
         /// The org unit.
         org: Uuid,
     },
+    /// Whether a person's consent for a purpose stands: the latest event of that purpose decides (GOV-C3).
+    HasConsent {
+        /// The person.
+        subject: Uuid,
+        /// The purpose, such as `bias_monitoring`.
+        purpose: String,
+    },
+    /// The hash of a one-time token. No read model answers this but the keeper of the deployment's token secret:
+    /// the token is the lower-case hex HMAC-SHA-256 of the label under that secret, its hash the [`super::sha256_hex`]
+    /// of the token. So the token is unguessable, is stored nowhere, and can be computed again where it is mailed.
+    TokenHash {
+        /// What the token is for, unique for each token: a purpose and the ids of what it opens, joined by `|`.
+        label: String,
+    },
     /// Recognitions of a credential that are approved now (P-21).
     ApprovedRecognitions {
         /// The credential.
@@ -99,6 +113,8 @@ pub enum Answer {
     References(Vec<Uuid>),
     /// Yes or no.
     Flag(bool),
+    /// The lower-case hex SHA-256 of a token.
+    Hash(String),
     /// How many decisions were approvals, of how many.
     Approvals {
         /// Approved.

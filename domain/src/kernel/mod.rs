@@ -4,9 +4,11 @@
 
 mod actor;
 mod arithmetic;
+pub mod bounds;
 mod claim;
 mod decider;
 mod envelope;
+mod digest;
 mod facts;
 mod identifiers;
 mod money;
@@ -20,6 +22,7 @@ pub use arithmetic::{AllocationError, BasisPoints, allocate, cap, half_even_rate
 pub use claim::Claim;
 pub use decider::{Context, Decided, Decider, Event, RefusedBy};
 pub use envelope::Envelope;
+pub use digest::sha256_hex;
 pub use facts::{Answer, Known, NotYet, Question, Versioned};
 pub use identifiers::{annals_namespace, derived_id};
 pub use money::{Currency, Money, MoneyError};

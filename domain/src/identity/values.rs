@@ -1,0 +1,57 @@
+//! The words in which people say where they belong and who may see them.
+
+use jiff::civil::Date;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Who reported a student's facts (IDN-R1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FacetSource {
+    /// The person.
+    #[default]
+    #[serde(rename = "self")]
+    Own,
+    /// The student information system.
+    Sis,
+}
+
+/// Who finds a profile in the directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Visibility {
+    /// Everybody.
+    Public,
+    /// Who has an account.
+    Members,
+    /// Who belongs to the same org unit.
+    Org,
+    /// Nobody.
+    Hidden,
+}
+
+/// How a person belongs to an org unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Relation {
+    Student,
+    Alumni,
+    Staff,
+    Faculty,
+    Employee,
+    Recruiter,
+    Donor,
+}
+
+/// That a person belongs to an org unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Affiliation {
+    /// The org unit.
+    pub org: Uuid,
+    /// How.
+    pub relation: Relation,
+    /// Since when.
+    pub from: Date,
+}

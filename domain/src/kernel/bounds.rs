@@ -1,0 +1,101 @@
+//! Bounds on what a client sends: every text, list, number and time has them, so that hostile input is refused with 422
+//! and never overflows, panics or parks a reader.
+
+use std::{collections::BTreeMap, ops::RangeInclusive};
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+use super::Refused;
+
+/// The outcome of a check.
+pub type Check<R, E> = Result<(), Refused<R, E>>;
+
+/// The most characters of a long text.
+pub const LONG: usize = 20_000;
+
+fn held<R, E>(fits: bool, field: &'static str, reason: impl FnOnce() -> String) -> Check<R, E> {
+    if fits { Ok(()) } else { Err(Refused::invalid(field, reason())) }
+}
+
+/// A text of so many characters, blanks at its ends not counted towards the least, without control characters other
+/// than tabs and line ends (a NUL could not be stored in a column).
+pub fn text<R, E>(field: &'static str, value: &str, chars: RangeInclusive<usize>) -> Check<R, E> {
+    let allowed = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\r' | '\t');
+    let fits = value.chars().count() <= *chars.end()
+        && value.trim().chars().count() >= *chars.start()
+        && value.chars().all(allowed);
+    held(fits, field, || format!("{} to {} characters, no control characters", chars.start(), chars.end()))
+}
+
+/// As [`text`], where there is one.
+pub fn maybe_text<R, E>(
+    field: &'static str,
+    value: Option<&str>,
+    chars: RangeInclusive<usize>,
+) -> Check<R, E> {
+    value.map_or(Ok(()), |value| text(field, value, chars))
+}
+
+/// At most so many entries.
+pub fn count<R, E>(field: &'static str, entries: usize, most: usize) -> Check<R, E> {
+    held(entries <= most, field, || format!("at most {most} entries"))
+}
+
+/// At most so many texts, each of 1 to `chars` characters.
+pub fn texts<R, E>(field: &'static str, values: &[String], most: usize, chars: usize) -> Check<R, E> {
+    count(field, values.len(), most)?;
+    values.iter().try_for_each(|value| text(field, value, 1..=chars))
+}
+
+/// At most so many pairs of a key of 1 to 500 characters and a text of at most `chars`.
+pub fn text_map<R, E>(
+    field: &'static str,
+    values: &BTreeMap<String, String>,
+    most: usize,
+    chars: usize,
+) -> Check<R, E> {
+    count(field, values.len(), most)?;
+    values.iter().try_for_each(|(key, value)| {
+        text(field, key, 1..=500)?;
+        text(field, value, 0..=chars)
+    })
+}
+
+/// A number within a range.
+pub fn number<R, E>(field: &'static str, value: i64, range: RangeInclusive<i64>) -> Check<R, E> {
+    held(range.contains(&value), field, || format!("{} to {}", range.start(), range.end()))
+}
+
+/// A date within the years 1900 to 2200, so that date arithmetic cannot overflow.
+pub fn date<R, E>(field: &'static str, value: Date) -> Check<R, E> {
+    held((1900..=2200).contains(&value.year()), field, || "within the years 1900 to 2200".to_owned())
+}
+
+/// An instant within the years 1900 to 2200 (UTC).
+pub fn instant<R, E>(field: &'static str, value: Timestamp) -> Check<R, E> {
+    date(field, value.to_zoned(TimeZone::UTC).date())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::NoRefusal;
+
+    type Plain = Check<NoRefusal, ()>;
+
+    #[test]
+    fn a_text_is_counted_in_characters_and_blanks_alone_are_no_text() {
+        let fits = |value: &str| (text("t", value, 1..=3) as Plain).is_ok();
+        assert!(fits("a") && fits("äöü") && fits("a\nb"));
+        assert!(!fits("") && !fits("  ") && !fits("abcd") && !fits("a\0"));
+    }
+
+    #[test]
+    fn times_beyond_the_years_1900_to_2200_are_refused() {
+        let fits = |value: Timestamp| (instant("t", value) as Plain).is_ok();
+        assert!(
+            fits("1900-01-01T00:00:00Z".parse().unwrap()) && fits("2200-12-31T23:59:59Z".parse().unwrap())
+        );
+        assert!(!fits(Timestamp::MIN) && !fits(Timestamp::MAX));
+    }
+}
