@@ -12,7 +12,7 @@ pub(super) fn terms() -> ScholarshipTerms {
         title: "Gorilla Scholars".into(),
         description: "For students of computing".into(),
         sponsor: uuid::Uuid::from_u128(0x5),
-        award: usd(500_00),
+        award: usd(50_000),
         max_awards: 2,
         opens_at: "2025-12-01T00:00:00Z".parse().unwrap(),
         deadline: "2026-02-01T00:00:00Z".parse().unwrap(),

@@ -5,10 +5,10 @@
 //! - **OPP-S1** the fund is `award × max_awards` and what is contributed; selections never exceed the fund, nor
 //!   `max_awards`.
 //! - **OPP-S2** once an application is submitted the criteria freeze, for ever: all terms but the title and the
-//!   description. Only the deadline may still move, later. It is a reader-writer lock of claims: every submission takes a
-//!   seat of `submitted:{scholarship}` and keeps it; a revision of the criteria must have the only seat for the moment
-//!   of its append. A submission pins the scholarship's version in turn, so it is judged by the criteria that it saw.
-//!   No read model is asked, none can lag.
+//!   description. Only the deadline may still move, later. It is a reader-writer lock of claims, striped over 256 keys so
+//!   that no key gathers many holders: every submission takes a seat in the stripe of its id and keeps it; a revision of
+//!   the criteria must sit alone in every stripe for the moment of its append. A submission pins the scholarship's
+//!   version in turn, so it is judged by the criteria that it saw. No read model is asked, none can lag.
 //! - **OPP-S3** a timer closes it at the deadline. The timer follows publication and `DeadlineExtended`, therefore the
 //!   deadline of a published scholarship moves by `ExtendDeadline` only.
 //! - **OPP-S4** selection only after the deadline, unless `rolling` is tagged.
@@ -282,8 +282,8 @@ impl Decider for Scholarship {
         match event {
             // The writer's side of OPP-S2: alone among the seats, and gone again.
             E::ScholarshipRevised { changes } if changes.touch_criteria() => {
-                let key = submissions_key(id);
-                vec![Claim::Seat { key: key.clone(), limit: 1 }, Claim::Free(key)]
+                let alone = |key: String| [Claim::Seat { key: key.clone(), limit: 1 }, Claim::Free(key)];
+                (0..=u8::MAX).flat_map(|stripe| alone(stripe_key(id, stripe))).collect()
             }
             E::ScholarshipRevised { .. }
             | E::ScholarshipDrafted(_)
@@ -304,9 +304,13 @@ impl Decider for Scholarship {
 
 const SUBMISSIONS: &str = "submitted:";
 
-/// The claim of which every submitted application has a seat (OPP-S2).
-pub(super) fn submissions_key(scholarship: Uuid) -> String {
-    format!("{SUBMISSIONS}{scholarship}")
+/// The claim of which a submitted application has a seat (OPP-S2).
+pub(super) fn submission_key(scholarship: Uuid, application: Uuid) -> String {
+    stripe_key(scholarship, application.as_bytes()[15])
+}
+
+fn stripe_key(scholarship: Uuid, stripe: u8) -> String {
+    format!("{SUBMISSIONS}{scholarship}:{stripe:02x}")
 }
 
 type Check = Result<(), RefusedBy<Scholarship>>;

@@ -35,7 +35,7 @@ use uuid::Uuid;
 pub use messages::*;
 pub use submission::*;
 
-use super::{ApplicationStatus, Scholarship, scholarship::submissions_key};
+use super::{ApplicationStatus, Scholarship, scholarship::submission_key};
 use crate::{
     identity::Profile,
     kernel::{
@@ -358,7 +358,7 @@ impl Decider for ScholarshipApplication {
         }
     }
 
-    fn claims(_id: Uuid, event: &ScholarshipApplicationEvent) -> Vec<Claim> {
+    fn claims(id: Uuid, event: &ScholarshipApplicationEvent) -> Vec<Claim> {
         use ScholarshipApplicationEvent as E;
         match event {
             E::ApplicationStarted { scholarship, applicant } => {
@@ -369,7 +369,7 @@ impl Decider for ScholarshipApplication {
             }
             // The reader's side of OPP-S2: a seat that everybody finds and nobody gives back.
             E::ScholarshipApplicationSubmitted { scholarship, .. } => {
-                vec![Claim::Seat { key: submissions_key(*scholarship), limit: u32::MAX }]
+                vec![Claim::Seat { key: submission_key(*scholarship, id), limit: u32::MAX }]
             }
             E::ApplicationDraftSaved { .. }
             | E::RecommendationRequested { .. }

@@ -90,7 +90,7 @@ fn submitted() -> E {
 
 fn awarded() -> E {
     E::ScholarshipAwarded {
-        amount: usd(500_00),
+        amount: usd(50_000),
         scholarship: SCHOLARSHIP,
         applicant: APPLICANT,
         awarded_at: "2026-02-02T00:00:00Z".parse().unwrap(),
@@ -300,7 +300,7 @@ fn an_essay_for_a_prompt_that_was_revised_answers_nothing() {
 fn opp_a3_a_submission_snapshots_the_profile_and_opp_s2_takes_a_seat_that_is_kept() {
     after([drafted(), requested()]).when(submit()).then([submitted()]);
     let claims = after([drafted(), requested()]).when(submit()).claims();
-    assert_eq!(claims, [Claim::Seat { key: format!("submitted:{SCHOLARSHIP}"), limit: u32::MAX }]);
+    assert_eq!(claims, [Claim::Seat { key: format!("submitted:{SCHOLARSHIP}:1d"), limit: u32::MAX }]);
 }
 
 #[test]
@@ -358,17 +358,17 @@ fn the_short_list_follows_the_review() {
 fn an_award_is_recorded_once_and_only_as_it_was_selected() {
     let award = |minor| C::RecordAward { amount: usd(minor) };
     let at = "2026-02-02T00:00:00Z";
-    after([submitted()]).knowing(selected_for(500_00)).at(at).when(award(500_00)).then([awarded()]);
-    after([submitted()]).knowing(selected_for(500_00)).when(award(1)).refused(R::NotSelected {});
-    after([submitted()]).when(award(500_00)).refused(R::NotSelected {});
-    after([submitted(), awarded()]).when(award(500_00)).then([]);
+    after([submitted()]).knowing(selected_for(50_000)).at(at).when(award(50_000)).then([awarded()]);
+    after([submitted()]).knowing(selected_for(50_000)).when(award(1)).refused(R::NotSelected {});
+    after([submitted()]).when(award(50_000)).refused(R::NotSelected {});
+    after([submitted(), awarded()]).when(award(50_000)).then([]);
     let withdrawn = E::ApplicationWithdrawn { reason: None, scholarship: SCHOLARSHIP, applicant: APPLICANT };
     after([submitted(), withdrawn]).knowing(selected_for(1)).when(award(1)).invalid_state("withdrawn");
 }
 
 #[test]
 fn opp_a6_an_offer_is_accepted_within_fourteen_days() {
-    let scenario = || after([submitted(), awarded()]).knowing(selected_for(500_00));
+    let scenario = || after([submitted(), awarded()]).knowing(selected_for(50_000));
     let accepted = E::AwardAccepted { scholarship: SCHOLARSHIP, applicant: APPLICANT };
     scenario().at("2026-02-16T00:00:00Z").when(C::AcceptAward {}).then([accepted]);
     let expired_at = "2026-02-16T00:00:00Z".parse().unwrap();
