@@ -85,17 +85,8 @@ impl Policy for AssessRecognition {
             {
                 sources.push(reference::<MicroCredential>(*id, *version));
             }
-            let command = RecognitionCommand::RecordCreditAssessment {
-                job: Uuid::new_v5(&fact.event_id, b"assess_credit"),
-                recommendation: assessment.recommendation(&rule),
-                score: assessment.score(&rule),
-                overlap: assessment.overlap,
-                duration: assessment.duration,
-                level_ok: assessment.level_ok,
-                history: assessment.history,
-                engine: engine.clone(),
-                reasons: assessment.reasons(&rule),
-            };
+            let job = Uuid::new_v5(&fact.event_id, b"assess_credit");
+            let command = assessment.record(&rule, job, best.map(|(best, _)| best), &engine);
             Ok(vec![
                 Issue::new(fact.id, AnyCommand::Recognition(command), "assess")
                     .derived(sources, engine)

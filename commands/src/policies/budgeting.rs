@@ -1,0 +1,239 @@
+//! Budgets: open and close months, book what is spent, propose to move money (catalogue 3.4).
+
+use domain::{
+    Money, Personal,
+    budgeting::{
+        BudgetMonth, BudgetMonthCommand, BudgetMonthEvent, BudgetProfileEvent, DismissalCause, RedistributionMode,
+        TransactionEvent, TransactionKind, YearMonth, zone,
+    },
+    class::Financial,
+    derived_id,
+    registry::{AnyCommand, AnyEvent},
+};
+use futures_util::future::BoxFuture;
+use jiff::{civil::Date, tz::TimeZone};
+use uuid::Uuid;
+
+use super::{Fact, Issue, Policy, Reaction, Timer, World, timer_id};
+use crate::CommandError;
+
+/// P-23: the current month is opened when a budget is set up, each next one as it begins; a month is closed three days
+/// after its end (BUD-M12). A month that is opened after its end is history: it closes by command only.
+pub(super) struct KeepMonths;
+
+impl Policy for KeepMonths {
+    fn name(&self) -> &'static str {
+        "keep_months"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["BudgetSetUp", "BudgetMonthOpened", "BudgetMonthClosed"]
+    }
+
+    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+        Box::pin(async move {
+            Ok(match &fact.event {
+                AnyEvent::BudgetProfile(BudgetProfileEvent::BudgetSetUp { account, tz, .. }) => {
+                    let month = YearMonth::at(fact.envelope.occurred_at, &zone(tz));
+                    month.ok().map(|month| open(*account, month).into()).into_iter().collect()
+                }
+                AnyEvent::BudgetMonth(BudgetMonthEvent::BudgetMonthOpened { account, month, tz, after_end: false, .. }) => {
+                    timers(fact.id, *account, *month, &zone(tz))
+                }
+                AnyEvent::BudgetMonth(BudgetMonthEvent::BudgetMonthClosed { .. }) => {
+                    vec![Reaction::Disarm(closing(fact.id))]
+                }
+                _ => Vec::new(),
+            })
+        })
+    }
+}
+
+fn open(account: Uuid, month: YearMonth) -> Issue {
+    let command = AnyCommand::BudgetMonth(BudgetMonthCommand::OpenBudgetMonth { account, month });
+    Issue::new(BudgetMonth::id(account, month), command, "open")
+}
+
+fn closing(month: Uuid) -> Uuid {
+    timer_id("keep_months", &["close", &month.to_string()])
+}
+
+fn timers(id: Uuid, account: Uuid, month: YearMonth, tz: &TimeZone) -> Vec<Reaction> {
+    let midnight = |day: Option<Date>| Some(day?.to_zoned(tz.clone()).ok()?.timestamp());
+    let Some(next) = month.next() else { return Vec::new() };
+    let following = BudgetMonth::id(account, next);
+    let opens = midnight(Some(next.first_day())).map(|due_at| Timer {
+        id: timer_id("keep_months", &["open", &following.to_string()]),
+        due_at,
+        aggregate: following,
+        command: AnyCommand::BudgetMonth(BudgetMonthCommand::OpenBudgetMonth { account, month: next }),
+    });
+    let closes = midnight(next.day(4)).map(|due_at| Timer {
+        id: closing(id),
+        due_at,
+        aggregate: id,
+        command: AnyCommand::BudgetMonth(BudgetMonthCommand::CloseBudgetMonth {}),
+    });
+    [opens, closes].into_iter().flatten().map(Reaction::Arm).collect()
+}
+
+/// P-24: what is spent is booked in its month; what is changed or voided is taken back first.
+pub(super) struct BookSpending;
+
+impl Policy for BookSpending {
+    fn name(&self) -> &'static str {
+        "book_spending"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["TransactionRecorded", "TransactionAmended", "TransactionRecategorized", "TransactionVoided"]
+    }
+
+    /// An owner's transactions are booked one after the other: the order decides who overspends and who gives.
+    fn lane(&self, fact: &Fact) -> Uuid {
+        match &fact.event {
+            AnyEvent::Transaction(
+                TransactionEvent::TransactionRecorded { account, .. }
+                | TransactionEvent::TransactionAmended { account, .. }
+                | TransactionEvent::TransactionRecategorized { account, .. }
+                | TransactionEvent::TransactionVoided { account, .. },
+            ) => *account,
+            _ => fact.id,
+        }
+    }
+
+    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+        Box::pin(async move {
+            let AnyEvent::Transaction(event) = &fact.event else { return Ok(Vec::new()) };
+            let (reverse, apply) = entries(event);
+            let transaction = fact.id;
+            let reverse = reverse.map(|entry| entry.reverse(transaction));
+            let apply = apply.map(|entry| entry.apply(transaction));
+            Ok([reverse, apply].into_iter().flatten().collect())
+        })
+    }
+}
+
+/// What one transaction puts into one envelope on one day.
+#[derive(Clone)]
+struct Entry {
+    account: Uuid,
+    month: YearMonth,
+    category: String,
+    date: Date,
+    amount: Money,
+}
+
+impl Entry {
+    /// None where it changes no envelope (income), lies outside of what months there are, or is erased.
+    fn new(account: Uuid, kind: TransactionKind, booked: Option<Money>, category: &str, date: Date) -> Option<Self> {
+        let amount = booked?.times(kind.spending_sign()?).ok()?;
+        Some(Entry { account, month: YearMonth::of(date).ok()?, category: category.to_owned(), date, amount })
+    }
+
+    fn apply(self, transaction: Uuid) -> Reaction {
+        let again = self.clone();
+        let issue = Issue::new(BudgetMonth::id(self.account, self.month), self.spend(transaction), "apply");
+        // A month that nobody has opened yet is opened first; every other refusal is the answer.
+        let issue = issue.otherwise(move |refusal| match refusal {
+            CommandError::NotFound(_) => {
+                let apply = Issue::new(BudgetMonth::id(again.account, again.month), again.clone().spend(transaction), "apply");
+                vec![open(again.account, again.month).into(), apply.into()]
+            }
+            _ => Vec::new(),
+        });
+        issue.into()
+    }
+
+    fn spend(self, transaction: Uuid) -> AnyCommand {
+        AnyCommand::BudgetMonth(BudgetMonthCommand::ApplySpend {
+            transaction,
+            category: self.category,
+            date: self.date,
+            amount: self.amount.into(),
+        })
+    }
+
+    fn reverse(self, transaction: Uuid) -> Reaction {
+        let command = BudgetMonthCommand::ReverseSpend {
+            transaction,
+            category: self.category,
+            date: self.date,
+            amount: self.amount.into(),
+        };
+        Issue::new(BudgetMonth::id(self.account, self.month), AnyCommand::BudgetMonth(command), "reverse").into()
+    }
+}
+
+/// What is taken back, and what is booked.
+fn entries(event: &TransactionEvent) -> (Option<Entry>, Option<Entry>) {
+    let known = |booked: &Personal<Money, Financial>| booked.get().copied();
+    match event {
+        TransactionEvent::TransactionRecorded { account, kind, booked, category, local_date, .. } => {
+            (None, Entry::new(*account, *kind, known(booked), category, *local_date))
+        }
+        TransactionEvent::TransactionAmended { account, kind, before, booked, category, local_date, .. } => {
+            let before = before.get();
+            let then = before.and_then(|then| Entry::new(*account, *kind, Some(then.booked), &then.category, then.local_date));
+            (then, Entry::new(*account, *kind, known(booked), category, *local_date))
+        }
+        TransactionEvent::TransactionRecategorized { account, kind, category, from, booked, local_date, .. } => {
+            let entry = |category: &str| Entry::new(*account, *kind, known(booked), category, *local_date);
+            (entry(from), entry(category))
+        }
+        TransactionEvent::TransactionVoided { account, kind, booked, category, local_date, .. } => {
+            (Entry::new(*account, *kind, known(booked), category, *local_date), None)
+        }
+    }
+}
+
+/// P-25, P-27: in a month whose mode is `propose`, an overspend is answered with a proposal, which lapses.
+pub(super) struct ProposeRedistributions;
+
+impl Policy for ProposeRedistributions {
+    fn name(&self) -> &'static str {
+        "propose_redistributions"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["OverspendDetected", "RedistributionProposed", "BudgetRedistributed", "RedistributionDismissed"]
+    }
+
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+        Box::pin(async move {
+            let AnyEvent::BudgetMonth(event) = &fact.event else { return Ok(Vec::new()) };
+            let lapse = |redistribution: &Uuid| timer_id(self.name(), &["lapse", &redistribution.to_string()]);
+            Ok(match event {
+                BudgetMonthEvent::OverspendDetected { category, date, transaction, .. } => {
+                    // In mode auto it was answered in the same decision; in mode off it is only told.
+                    if world.state::<BudgetMonth>(fact.id).await?.state.mode != RedistributionMode::Propose {
+                        return Ok(Vec::new());
+                    }
+                    let command = BudgetMonthCommand::ProposeRedistribution {
+                        redistribution: derived_id(&["redistribution", &fact.id.to_string(), &transaction.to_string()]),
+                        category: category.clone(),
+                        date: *date,
+                    };
+                    vec![Issue::new(fact.id, AnyCommand::BudgetMonth(command), "propose").into()]
+                }
+                BudgetMonthEvent::RedistributionProposed { redistribution, expires_at, .. } => {
+                    let dismiss = BudgetMonthCommand::DismissRedistribution {
+                        redistribution: *redistribution,
+                        cause: DismissalCause::Expired,
+                    };
+                    vec![Reaction::Arm(Timer {
+                        id: lapse(redistribution),
+                        due_at: *expires_at,
+                        aggregate: fact.id,
+                        command: AnyCommand::BudgetMonth(dismiss),
+                    })]
+                }
+                BudgetMonthEvent::BudgetRedistributed { redistribution, .. }
+                | BudgetMonthEvent::RedistributionDismissed { redistribution, .. } => {
+                    vec![Reaction::Disarm(lapse(redistribution))]
+                }
+                _ => Vec::new(),
+            })
+        })
+    }
+}
