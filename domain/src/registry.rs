@@ -63,6 +63,7 @@ macro_rules! aggregates {
         /// Any event of any aggregate, as the follower of the log sees it.
         #[derive(Clone, Debug, PartialEq)]
         #[allow(missing_docs, reason = "each variant is named after its aggregate")]
+        #[allow(clippy::large_enum_variant, reason = "one lives at a time for each event in hand; boxing costs each of them")]
         pub enum AnyEvent {
             $( $Aggregate(<crate::$context::$Aggregate as Decider>::Event), )*
         }
@@ -95,6 +96,7 @@ macro_rules! aggregates {
         /// Any command of any aggregate, as policies and timers issue them.
         #[derive(Clone, serde::Serialize, serde::Deserialize)]
         #[allow(missing_docs, reason = "each variant is named after its aggregate")]
+        #[allow(clippy::large_enum_variant, reason = "few live at a time")]
         pub enum AnyCommand {
             $( $Aggregate(<crate::$context::$Aggregate as Decider>::Command), )*
         }
@@ -131,4 +133,7 @@ aggregates! {
     identity::Profile,
     opportunities::Scholarship,
     opportunities::ScholarshipApplication,
+    budgeting::BudgetProfile,
+    budgeting::BudgetMonth,
+    budgeting::Transaction,
 }
