@@ -136,4 +136,5 @@ aggregates! {
     budgeting::BudgetProfile,
     budgeting::BudgetMonth,
     budgeting::Transaction,
+    intelligence::Decision,
 }
