@@ -168,7 +168,7 @@ pub enum AppendError {
     },
     /// The command is already in the log. Compare the fingerprint: the same means that this is the answer.
     #[error("the command {} is already in the log at position {}", .0.command_id, .0.position)]
-    Repeated(Outcome),
+    Repeated(Box<Outcome>),
     /// The subject's data of this class was erased; nothing more can be sealed for it.
     #[error("the data of subject {subject} in class {class} was erased")]
     SubjectErased {

@@ -6,8 +6,6 @@
 //!
 //! What must never be here: any knowledge of the business. Events are names and JSON text.
 
-#![warn(unused_crate_dependencies)]
-
 mod append;
 mod cache;
 mod claims;
@@ -199,7 +197,7 @@ impl EventStore {
     ) -> Result<Appended, AppendError> {
         let Some(outcome) = self.outcome(command_id).await? else { return Err(refusal) };
         if outcome.first_event_id != first_event_id {
-            return Err(AppendError::Repeated(outcome));
+            return Err(AppendError::Repeated(Box::new(outcome)));
         }
         Ok(Appended {
             position: outcome.position,

@@ -163,8 +163,7 @@ const SOCKET: &str = ".s.PGSQL.5432";
 /// Where the clusters of this user live: in memory if there is enough, since making a database means writing 8 MB.
 fn base() -> PathBuf {
     let memory = Path::new("/dev/shm");
-    let free =
-        statvfs(memory).map_or(0, |memory| memory.blocks_available() as u64 * memory.fragment_size() as u64);
+    let free = statvfs(memory).map_or(0, |memory| memory.blocks_available() * memory.fragment_size());
     let parent = if free > 1 << 30 { memory.to_owned() } else { std::env::temp_dir() };
     let base = parent.join(format!("annals-tests-{}", Uid::current()));
     fs::create_dir_all(&base).expect("a directory for temporary files");
@@ -235,7 +234,8 @@ fn shared_cluster() -> PathBuf {
         if UnixStream::connect(home.join(SOCKET)).is_err() {
             _ = fs::remove_dir_all(&home);
             create_for_server(&home);
-            launch(&base, &home, &["shared_buffers=128MB"]);
+            // Nobody waits for these two: they outlive this process.
+            drop(launch(&base, &home, &["shared_buffers=128MB"]));
             reap(&base, &home);
         }
         let using = Flock::lock(open(&base.join("using.lock")), FlockArg::LockShared);
@@ -332,5 +332,5 @@ fn reap(base: &Path, home: &Path) {
     let mut reaper = Command::new("sh");
     reaper.args(["-c", script, "reaper"]).arg(base).arg(home).current_dir("/");
     reaper.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    reaper.spawn().expect("a shell can be started");
+    drop(reaper.spawn().expect("a shell can be started"));
 }

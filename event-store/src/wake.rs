@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::{PgPool, postgres::PgListener};
 use tokio::{sync::watch, task::AbortHandle};
 
-use crate::Position;
+use crate::{Position, StoreError, read};
 
 const CHANNEL: &str = "annals_head";
 
@@ -71,9 +71,11 @@ pub(crate) fn listen(pool: PgPool, newest: Newest) -> AbortHandle {
     task.abort_handle()
 }
 
-async fn hear(pool: &PgPool, newest: &Newest) -> Result<(), sqlx::Error> {
+async fn hear(pool: &PgPool, newest: &Newest) -> Result<(), StoreError> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
+    // What was committed before we listened, nobody will tell.
+    newest.raise(read::head(pool).await?.position);
     // None: the connection was lost, and with it perhaps a notification; PgListener connects anew.
     while let Some(notification) = listener.try_recv().await? {
         if let Ok(position) = notification.payload().parse() {

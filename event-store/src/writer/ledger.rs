@@ -94,12 +94,11 @@ pub(super) struct Changes<'a> {
 }
 
 impl Changes<'_> {
-    pub(super) fn gone(&self) -> (Vec<&str>, Vec<&str>) {
+    pub(super) fn freed(&self) -> (Vec<&str>, Vec<&str>) {
         self.gone.iter().map(|(key, seat)| (*key, seat.as_str())).unzip()
     }
 
-    #[expect(clippy::type_complexity, reason = "four columns")]
-    pub(super) fn new(&self) -> (Vec<&str>, Vec<&str>, Vec<&str>, Vec<&str>) {
+    pub(super) fn taken(&self) -> (Vec<&str>, Vec<&str>, Vec<&str>, Vec<&str>) {
         let (mut keys, mut seats, mut types, mut ids) = (vec![], vec![], vec![], vec![]);
         for (key, seat, by) in &self.new {
             keys.push(*key);
@@ -141,8 +140,8 @@ mod tests {
         assert!(ledger.changes().gone.is_empty() && ledger.changes().new.is_empty());
         assert_eq!(ledger.claim(&[free("k", "a")]), Ok(()));
         assert_eq!(ledger.claim(&[take("k", "b")]), Ok(()));
-        assert_eq!(ledger.changes().gone(), (vec!["k"], vec![""]));
-        assert_eq!(ledger.changes().new(), (vec!["k"], vec![""], vec!["t"], vec!["b"]));
+        assert_eq!(ledger.changes().freed(), (vec!["k"], vec![""]));
+        assert_eq!(ledger.changes().taken(), (vec!["k"], vec![""], vec!["t"], vec!["b"]));
     }
 
     #[test]
@@ -162,7 +161,7 @@ mod tests {
         assert_eq!(ledger.claim(&[seat("s", "b")]), Ok(()), "whoever sits may sit");
         assert_eq!(ledger.claim(&[seat("s", "c")]), Err("s".into()));
         assert_eq!(ledger.claim(&[free("s", "a"), seat("s", "c")]), Ok(()));
-        assert_eq!(ledger.changes().gone(), (vec!["s"], vec!["t/a"]));
-        assert_eq!(ledger.changes().new().1, vec!["t/b", "t/c"]);
+        assert_eq!(ledger.changes().freed(), (vec!["s"], vec!["t/a"]));
+        assert_eq!(ledger.changes().taken().1, vec!["t/b", "t/c"]);
     }
 }

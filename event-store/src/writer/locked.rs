@@ -200,8 +200,8 @@ async fn write(
     let changes = ledger.changes();
     let position = signed(next.position);
     let first = accepted.first().map_or(0, |accepted| signed(accepted.first) - 1);
-    let (gone_keys, gone_seats) = changes.gone();
-    let (new_keys, new_seats, new_types, new_ids) = changes.new();
+    let (gone_keys, gone_seats) = changes.freed();
+    let (new_keys, new_seats, new_types, new_ids) = changes.taken();
     let insert = async {
         if accepted.is_empty() {
             return Ok(0);

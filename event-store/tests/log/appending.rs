@@ -114,7 +114,7 @@ async fn a_repeated_command_gets_its_first_outcome_whatever_has_happened_since()
         assert_eq!((outcome.first_position, outcome.position), (1, 2));
         assert_eq!(outcome.versions, appended.versions);
         assert_eq!(outcome.recorded_at, appended.recorded_at);
-        assert_eq!(node.outcome(first.command_id).await.unwrap(), Some(outcome));
+        assert_eq!(node.outcome(first.command_id).await.unwrap(), Some(*outcome));
         let same = node.append(first.clone()).await.unwrap();
         assert!(same.repeated, "the very same events: they are in the log, which is what was asked");
         assert_eq!(whole_log(&node).await.len(), 3);

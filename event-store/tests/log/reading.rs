@@ -1,0 +1,61 @@
+use event_store::{AsOf, testing};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn a_stream_is_read_as_it_stood_at_a_position_or_an_instant() {
+    let database = testing::database().await;
+    let store = database.store().await.unwrap();
+    let (one, two) = (stream("one"), stream("two"));
+    for version in 0..5 {
+        store.append(at(&one, version)).await.unwrap();
+        store.append(at(&two, version)).await.unwrap();
+    }
+    let log = whole_log(&store).await;
+    for event in &log {
+        let by_position = store.read_stream(&one, 0, Some(AsOf::Position(event.position))).await.unwrap();
+        let expected: Vec<_> =
+            log[..event.position as usize].iter().filter(|event| event.stream == one).cloned().collect();
+        assert_eq!(by_position, expected);
+        // Instants may coincide; then the last event of that instant counts.
+        let last = log.iter().rposition(|other| other.recorded_at == event.recorded_at).unwrap() as u64 + 1;
+        assert_eq!(store.position_at(event.recorded_at).await.unwrap(), last);
+        let by_instant = store.read_stream(&one, 0, Some(AsOf::Instant(event.recorded_at))).await.unwrap();
+        assert_eq!(by_instant, store.read_stream(&one, 0, Some(AsOf::Position(last))).await.unwrap());
+    }
+    let first = log[0].recorded_at;
+    let microsecond = jiff::SignedDuration::from_micros(1);
+    assert_eq!(store.position_at(first - microsecond).await.unwrap(), 0);
+    assert_eq!(
+        store.position_at(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(1)).await.unwrap(),
+        10
+    );
+    assert_eq!(store.read_stream(&one, 0, Some(AsOf::Instant(first - microsecond))).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn loads_of_many_streams_at_once_each_get_their_own_events() {
+    let database = testing::database().await;
+    let store = database.store().await.unwrap();
+    for index in 0..50_u64 {
+        for version in 0..=index % 4 {
+            store.append(at(&stream(&index.to_string()), version)).await.unwrap();
+        }
+    }
+    let loads = (0..60_u64).map(|index| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            let stream = stream(&index.to_string());
+            let whole = store.read_stream(&stream, 0, None).await.unwrap();
+            let length = if index < 50 { index % 4 + 1 } else { 0 };
+            let sequences: Vec<_> = whole.iter().map(|event| event.sequence).collect();
+            assert_eq!(sequences, (1..=length).collect::<Vec<_>>());
+            assert!(whole.iter().all(|event| event.stream == stream));
+            let rest = store.read_stream(&stream, 2, None).await.unwrap();
+            assert_eq!(rest, whole.iter().skip(2).cloned().collect::<Vec<_>>());
+        })
+    });
+    for load in futures_util::future::join_all(loads).await {
+        load.unwrap();
+    }
+}

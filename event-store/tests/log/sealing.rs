@@ -1,0 +1,234 @@
+use std::{borrow::Cow, time::Duration};
+
+use event_store::{
+    AppendError, Basis, Classes, Epoch, EventStore, Keyring, KeyringConfig, MasterKey, PersonalGroup,
+    StoreConfig, StoreError, testing,
+};
+use jiff::Timestamp;
+use sqlx::Executor;
+use uuid::Uuid;
+
+use crate::support::*;
+
+async fn opened(store: &EventStore, id: &str) -> Vec<Option<String>> {
+    let events = store.read_stream(&stream(id), 0, None).await.unwrap();
+    store.keyring().load_for(&events).await.unwrap();
+    let groups = events.iter().flat_map(|event| store.keyring().open(event).unwrap());
+    groups.map(|group| group.map(|plaintext| String::from_utf8(plaintext).unwrap())).collect()
+}
+
+fn text(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+#[tokio::test]
+async fn personal_data_is_sealed_in_the_log_and_opened_by_every_node() {
+    let database = testing::database().await;
+    let (store, other) = (database.store().await.unwrap(), database.store().await.unwrap());
+    let subject = Uuid::new_v4();
+    let one = stream("one");
+    let mut append = at(&one, 0);
+    append.events = vec![personal(&one, subject, "identity", "Ada Lovelace"), event(&one)];
+    store.append(append).await.unwrap();
+    other.append(appending(vec![personal(&one, subject, "identity", "Augusta")])).await.unwrap();
+    let log = whole_log(&store).await;
+    let sealed = log[0].sealed.as_deref().unwrap();
+    assert!(!sealed.windows(3).any(|window| window == b"Ada"));
+    let [header] = &Keyring::boxes(sealed).unwrap()[..] else { panic!("one box") };
+    assert_eq!((header.subject, &*header.class), (subject, "identity"));
+    assert_eq!(header.epoch, Epoch::of("identity", log[0].recorded_at));
+    assert!(matches!(other.keyring().open(&log[0]).err(), None | Some(StoreError::KeyNotLoaded)));
+    for node in [store, other, database.store().await.unwrap()] {
+        assert_eq!(opened(&node, "one").await, [text("Ada Lovelace"), text("Augusta")]);
+    }
+}
+
+#[tokio::test]
+async fn a_box_moved_to_another_event_does_not_open() {
+    let database = testing::database().await;
+    let store = database.store().await.unwrap();
+    let subject = Uuid::new_v4();
+    for id in ["one", "two"] {
+        store.append(appending(vec![personal(&stream(id), subject, "identity", id)])).await.unwrap();
+    }
+    let mut log = whole_log(&store).await;
+    store.keyring().load_for(&log).await.unwrap();
+    log[1].sealed = log[0].sealed.clone();
+    assert!(store.keyring().open(&log[0]).is_ok());
+    assert!(matches!(store.keyring().open(&log[1]), Err(StoreError::Unreadable(_))));
+}
+
+#[tokio::test]
+async fn an_erased_subject_cannot_be_read_or_written_again_on_any_node_but_its_other_classes_can() {
+    let database = testing::database().await;
+    let (store, other) = (database.store().await.unwrap(), database.store().await.unwrap());
+    let (subject, neighbour) = (Uuid::new_v4(), Uuid::new_v4());
+    let write = |store: &EventStore, subject, class| {
+        let append = appending(vec![personal(&stream("one"), subject, class, class)]);
+        let store = store.clone();
+        async move { store.append(append).await }
+    };
+    write(&store, subject, "identity").await.unwrap();
+    write(&other, subject, "financial").await.unwrap();
+    write(&other, neighbour, "identity").await.unwrap();
+    assert_eq!(opened(&other, "one").await.len(), 3);
+    assert!(!other.keyring().is_erased(subject, "identity").await.unwrap());
+
+    let keyring = store.keyring();
+    assert_eq!(keyring.shred(subject, Classes::Only(&["identity"]), Basis::Erasure).await.unwrap(), 1);
+    assert!(keyring.is_erased(subject, "identity").await.unwrap());
+    assert!(!keyring.is_erased(subject, "financial").await.unwrap());
+    let left = [None, text("financial"), text("identity")];
+    assert_eq!(opened(&store, "one").await, left);
+    assert_eq!(opened(&database.store().await.unwrap(), "one").await, left);
+    until(async || other.keyring().is_erased(subject, "identity").await.unwrap()).await;
+    assert_eq!(opened(&other, "one").await, left, "the other node has dropped the key from memory");
+    for node in [&store, &other] {
+        let refused = write(node, subject, "identity").await;
+        assert!(matches!(refused, Err(AppendError::SubjectErased { subject: of, .. }) if of == subject));
+        write(node, subject, "financial").await.unwrap();
+        write(node, neighbour, "identity").await.unwrap();
+    }
+
+    keyring.shred(subject, Classes::All, Basis::Erasure).await.unwrap();
+    assert!(write(&store, subject, "profile").await.is_err(), "a class that had no key yet");
+    assert_eq!(opened(&store, "one").await.iter().flatten().count(), 3, "the neighbour's");
+    let ledger = keyring.shreds(0, 10).await.unwrap();
+    assert_eq!(
+        ledger.iter().map(|shred| shred.class.as_deref()).collect::<Vec<_>>(),
+        [Some("identity"), None]
+    );
+    assert!(ledger.iter().all(|shred| shred.subject == subject && shred.basis == Basis::Erasure));
+}
+
+#[tokio::test]
+async fn a_repeat_of_a_command_of_a_subject_erased_since_gets_its_first_outcome() {
+    let database = testing::database().await;
+    let store = database.store().await.unwrap();
+    let subject = Uuid::new_v4();
+    let append = appending(vec![personal(&stream("one"), subject, "identity", "Ada")]);
+    let first = store.append(append.clone()).await.unwrap();
+    store.keyring().shred(subject, Classes::All, Basis::Erasure).await.unwrap();
+    assert_eq!(store.append(append).await.unwrap().position, first.position);
+}
+
+#[tokio::test]
+async fn retention_ends_old_epochs_and_leaves_the_present() {
+    let database = testing::database().await;
+    let store = database.store().await.unwrap();
+    let keyring = store.keyring();
+    let subject = Uuid::new_v4();
+    let [old, new]: [Timestamp; 2] =
+        ["2020-05-05T00:00:00Z", "2021-05-05T00:00:00Z"].map(|text| text.parse().unwrap());
+    let class = Cow::Borrowed("identity");
+    let wanted = [old, new].map(|instant| (subject, class.clone(), Epoch::of("identity", instant)));
+    keyring.ensure(&wanted).await.unwrap();
+    let group = [PersonalGroup { subject, class: class.clone(), plaintext: b"Ada".to_vec() }];
+    let sealed = [old, new].map(|instant| keyring.seal_row(b"row", &group, instant).unwrap());
+    let through = Epoch::of("identity", old);
+    assert_eq!(keyring.shred(subject, Classes::All, Basis::Retention { through }).await.unwrap(), 1);
+    assert_eq!(keyring.open_row(b"row", &sealed[0]).unwrap(), [None]);
+    assert_eq!(keyring.open_row(b"row", &sealed[1]).unwrap(), [Some(b"Ada".to_vec())]);
+    assert!(!keyring.is_erased(subject, "identity").await.unwrap());
+    keyring.ensure(&wanted).await.unwrap();
+    let again = keyring.seal_row(b"row", &group, old).unwrap();
+    assert_eq!(keyring.open_row(b"row", &again).unwrap(), [None], "an ended epoch does not begin again");
+    store.append(appending(vec![personal(&stream("one"), subject, "identity", "Ada")])).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_is_sealed_the_same_by_every_node_and_only_after_its_key_was_ensured() {
+    let database = testing::database().await;
+    let (store, other) = (database.store().await.unwrap(), database.store().await.unwrap());
+    let at = Timestamp::now();
+    let subject = Uuid::new_v4();
+    let groups: Vec<_> = ["identity", "device"]
+        .map(|class| PersonalGroup { subject, class: class.into(), plaintext: class.into() })
+        .into();
+    assert!(matches!(store.keyring().seal_row(b"t/1", &groups, at), Err(StoreError::KeyNotLoaded)));
+    let wanted: Vec<_> =
+        groups.iter().map(|group| (subject, group.class.clone(), Epoch::of(&group.class, at))).collect();
+    let mut rows = Vec::new();
+    for node in [&store, &other] {
+        node.keyring().ensure(&wanted).await.unwrap();
+        rows.push(node.keyring().seal_row(b"t/1", &groups, at).unwrap());
+    }
+    assert_eq!(rows[0], rows[1]);
+    let fresh = database.store().await.unwrap();
+    fresh.keyring().load_for_sealed([&rows[0][..]]).await.unwrap();
+    let opened = fresh.keyring().open_row(b"t/1", &rows[0]).unwrap();
+    assert_eq!(opened, [Some(b"identity".to_vec()), Some(b"device".to_vec())]);
+    assert!(fresh.keyring().open_row(b"t/2", &rows[0]).is_err());
+}
+
+#[tokio::test]
+async fn a_key_that_waits_for_a_shred_to_end_is_not_made() {
+    let database = testing::database().await;
+    let store = database.store().await.unwrap();
+    let subject = Uuid::new_v4();
+    // A shred on another node, stopped in its middle.
+    let mut shred = database.connect().await;
+    shred.execute("BEGIN; LOCK TABLE annals_keys.data_keys IN SHARE ROW EXCLUSIVE MODE").await.unwrap();
+    let appending = tokio::spawn({
+        let store = store.clone();
+        async move { store.append(appending(vec![personal(&stream("one"), subject, "identity", "Ada")])).await }
+    });
+    let mut watcher = database.connect().await;
+    until(async || {
+        let waiting = "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted AND relation = 'annals_keys.data_keys'::regclass";
+        sqlx::query_scalar(waiting).fetch_one(&mut watcher).await.unwrap()
+    })
+    .await;
+    sqlx::query("INSERT INTO annals_keys.shreds (subject, class) VALUES ($1, 'identity')")
+        .bind(subject)
+        .execute(&mut shred)
+        .await
+        .unwrap();
+    shred.execute("COMMIT").await.unwrap();
+    let refused = appending.await.unwrap();
+    assert!(matches!(refused, Err(AppendError::SubjectErased { .. })), "{refused:?}");
+    let keys: i64 = sqlx::query_scalar("SELECT count(*) FROM annals_keys.data_keys")
+        .fetch_one(&mut watcher)
+        .await
+        .unwrap();
+    assert_eq!(keys, 0);
+}
+
+#[tokio::test]
+async fn keys_may_live_in_another_database_and_move_to_another_master_key() {
+    let (log, keys) = (testing::database().await, testing::database().await);
+    let open = |master: &MasterKey, previous: Vec<MasterKey>| {
+        let own = KeyringConfig {
+            database_url: Some(keys.url.clone()),
+            previous,
+            ..KeyringConfig::new(master.clone())
+        };
+        EventStore::open(StoreConfig { pool_size: 2, ..StoreConfig::new(&log.url, own) })
+    };
+    let (first, second) = (MasterKey::generate(), MasterKey::generate());
+    let subject = Uuid::new_v4();
+    let store = open(&first, vec![]).await.unwrap();
+    store.append(appending(vec![personal(&stream("one"), subject, "identity", "Ada")])).await.unwrap();
+    let schemas = "SELECT count(*) FROM pg_namespace WHERE nspname = 'annals_keys'";
+    let beside: i64 = sqlx::query_scalar(schemas).fetch_one(store.pool()).await.unwrap();
+    assert_eq!(beside, 0, "nothing of the keys is in the log's database");
+    let store = open(&second, vec![first.clone()]).await.unwrap();
+    assert_eq!(opened(&store, "one").await, [text("Ada")]);
+    assert_eq!(store.keyring().rewrap().await.unwrap(), 1);
+    assert_eq!(store.keyring().rewrap().await.unwrap(), 0);
+    let store = open(&second, vec![]).await.unwrap();
+    assert_eq!(opened(&store, "one").await, [text("Ada")]);
+    let stranger = open(&first, vec![]).await.unwrap();
+    let events = whole_log(&stranger).await;
+    assert!(matches!(stranger.keyring().load_for(&events).await, Err(StoreError::Configuration(_))));
+}
+
+/// Until a condition holds, for twenty seconds at most.
+async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it happens");
+}
