@@ -1,0 +1,198 @@
+//! Which rows: what a client asks for and what an actor may see, in SQL and in memory.
+
+use domain::Actor;
+
+use crate::row::{Column, Kind, Param, Value};
+
+/// A condition on the columns of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Filter {
+    /// Every row.
+    All,
+    /// No row.
+    Nothing,
+    /// The column has this value.
+    Is(&'static str, Value),
+    /// The column has one of these values.
+    In(&'static str, Vec<Value>),
+    /// The column has at least this value.
+    AtLeast(&'static str, Value),
+    /// The column has at most this value.
+    AtMost(&'static str, Value),
+    /// The list in the column has this element; a text contains this text, whatever its case.
+    Contains(&'static str, Value),
+    /// All words of this text occur in the column.
+    Search(&'static str, String),
+    /// At least one of these conditions holds.
+    Any(Vec<Filter>),
+    /// All of these conditions hold.
+    Every(Vec<Filter>),
+}
+
+impl Filter {
+    /// All rows for an actor that holds this scope, else none.
+    pub fn all_with(actor: &Actor, scope: &str) -> Filter {
+        if actor.has(scope) { Filter::All } else { Filter::Nothing }
+    }
+
+    /// The rows whose column names the acting person.
+    pub fn own(actor: &Actor, column: &'static str) -> Filter {
+        actor.account().map_or(Filter::Nothing, |account| Filter::Is(column, account.into()))
+    }
+
+    /// The rows of the org units within which the actor holds this scope; all of them if it is held everywhere.
+    pub fn within(actor: &Actor, scope: &str, column: &'static str) -> Filter {
+        let everywhere = actor.roles.iter().any(|grant| {
+            grant.within.is_none()
+                && (grant.role == "admin" || domain::scopes_of_role(&grant.role).contains(&scope))
+        });
+        if everywhere || (actor.kind == domain::ActorKind::ApiClient && actor.has(scope)) {
+            return Filter::All;
+        }
+        let orgs = actor.roles.iter().filter_map(|grant| grant.within);
+        Filter::In(column, orgs.filter(|org| actor.has_within(scope, *org)).map(Value::from).collect())
+    }
+
+    /// This condition or another one.
+    pub fn or(self, other: Filter) -> Filter {
+        match (self, other) {
+            (Filter::All, _) | (_, Filter::All) => Filter::All,
+            (Filter::Nothing, other) | (other, Filter::Nothing) => other,
+            (one, other) => Filter::Any(vec![one, other]),
+        }
+    }
+
+    /// This condition and another one.
+    pub fn and(self, other: Filter) -> Filter {
+        match (self, other) {
+            (Filter::Nothing, _) | (_, Filter::Nothing) => Filter::Nothing,
+            (Filter::All, other) | (other, Filter::All) => other,
+            (one, other) => Filter::Every(vec![one, other]),
+        }
+    }
+
+    /// Whether a row fits, as the SQL of the same condition would say.
+    pub(crate) fn holds(&self, columns: &[Column], row: &[Value]) -> bool {
+        let cell = |name: &str| {
+            columns.iter().position(|column| column.name == name).map_or(&Value::Null, |index| &row[index])
+        };
+        match self {
+            Filter::All => true,
+            Filter::Nothing => false,
+            Filter::Is(name, value) => value.order(cell(name)).is_some_and(|order| order.is_eq()),
+            Filter::In(name, values) => {
+                values.iter().any(|value| value.order(cell(name)).is_some_and(|order| order.is_eq()))
+            }
+            Filter::AtLeast(name, value) => cell(name).order(value).is_some_and(|order| order.is_ge()),
+            Filter::AtMost(name, value) => cell(name).order(value).is_some_and(|order| order.is_le()),
+            Filter::Contains(name, value) => match (cell(name), value) {
+                (Value::Texts(texts), Value::Text(text)) => texts.contains(text),
+                (Value::Uuids(ids), Value::Uuid(id)) => ids.contains(id),
+                (Value::Text(all), Value::Text(part)) => all.to_lowercase().contains(&part.to_lowercase()),
+                _ => false,
+            },
+            Filter::Search(name, words) => match cell(name) {
+                Value::Text(text) => {
+                    let text = text.to_lowercase();
+                    let mut all = text.split(|letter: char| !letter.is_alphanumeric());
+                    let wanted: Vec<String> =
+                        words.to_lowercase().split_whitespace().map(str::to_owned).collect();
+                    let present: Vec<&str> = all.by_ref().collect();
+                    wanted.iter().all(|word| present.contains(&word.as_str()))
+                }
+                _ => false,
+            },
+            Filter::Any(filters) => filters.iter().any(|filter| filter.holds(columns, row)),
+            Filter::Every(filters) => filters.iter().all(|filter| filter.holds(columns, row)),
+        }
+    }
+}
+
+/// A statement under construction. Values are parameters, always; names come from the declared columns alone.
+pub(crate) struct Sql<'a> {
+    columns: &'a [Column],
+    pub(crate) text: String,
+    pub(crate) params: Vec<Param>,
+}
+
+impl<'a> Sql<'a> {
+    pub(crate) fn new(columns: &'a [Column], text: String) -> Self {
+        Sql { columns, text, params: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, text: &str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Appends `$n` and binds the value to it.
+    pub(crate) fn bind(&mut self, kind: Kind, value: &Value) -> &mut Self {
+        self.params.push(Param::new(kind, value));
+        let number = self.params.len();
+        self.text.push_str(&format!("${number}::{}", kind.sql()));
+        self
+    }
+
+    pub(crate) fn filter(&mut self, filter: &Filter) -> &mut Self {
+        match filter {
+            Filter::All => self.push("true"),
+            Filter::Nothing => self.push("false"),
+            Filter::Is(name, value) => self.compare(name, "=", value),
+            Filter::AtLeast(name, value) => self.compare(name, ">=", value),
+            Filter::AtMost(name, value) => self.compare(name, "<=", value),
+            Filter::In(_, values) if values.is_empty() => self.push("false"),
+            Filter::In(name, values) => {
+                let Some(kind) = self.column(name) else { return self.push("false") };
+                let mut array = crate::row::ColumnArray::new(kind);
+                values.iter().for_each(|value| array.push(value));
+                self.params.push(array.finish());
+                let number = self.params.len();
+                self.push(&format!("\"{name}\" = ANY(${number}::{})", kind.array_sql()))
+            }
+            Filter::Contains(name, value) => match self.column(name) {
+                Some(Kind::Texts) => {
+                    self.push(&format!("\"{name}\" @> ARRAY[")).bind(Kind::Text, value).push("]")
+                }
+                Some(Kind::Uuids) => {
+                    self.push(&format!("\"{name}\" @> ARRAY[")).bind(Kind::Uuid, value).push("]")
+                }
+                Some(Kind::Text) => {
+                    self.push("position(lower(").bind(Kind::Text, value);
+                    self.push(&format!(") IN lower(\"{name}\")) > 0"))
+                }
+                Some(_) | None => self.push("false"),
+            },
+            Filter::Search(name, words) => match self.column(name) {
+                Some(Kind::Text) => {
+                    self.push(&format!("to_tsvector('simple', \"{name}\") @@ plainto_tsquery('simple', "));
+                    self.bind(Kind::Text, &Value::Text(words.clone())).push(")")
+                }
+                Some(_) | None => self.push("false"),
+            },
+            Filter::Any(filters) => self.joined(filters, " OR ", "false"),
+            Filter::Every(filters) => self.joined(filters, " AND ", "true"),
+        }
+    }
+
+    fn joined(&mut self, filters: &[Filter], word: &str, empty: &str) -> &mut Self {
+        if filters.is_empty() {
+            return self.push(empty);
+        }
+        for (index, filter) in filters.iter().enumerate() {
+            self.push(if index == 0 { "(" } else { word }).filter(filter);
+        }
+        self.push(")")
+    }
+
+    fn compare(&mut self, name: &str, operator: &str, value: &Value) -> &mut Self {
+        match self.column(name) {
+            Some(kind) => self.push(&format!("\"{name}\" {operator} ")).bind(kind, value),
+            None => self.push("false"),
+        }
+    }
+
+    /// The kind of a column. A column that is not there has no value, so no condition on it holds.
+    fn column(&self, name: &str) -> Option<Kind> {
+        self.columns.iter().find(|column| column.name == name).map(|column| column.kind)
+    }
+}

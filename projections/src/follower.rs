@@ -1,0 +1,231 @@
+//! The follower: reads the log once, decodes once, folds into all read models that are up to date and commits once per
+//! batch. One node follows, under a lease; the others stand by and take over.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use event_store::{Position, Recorded};
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
+
+use crate::{
+    Inner, Projections,
+    catalog::{Layout, State, change_state},
+    catch_up,
+    enrolment::enrol,
+    error::ProjectionError,
+    fact::Batch,
+    pack::{Checkpoint, Committed, Fault, Member, commit_up_to_poison},
+    progress::{FollowerState, Progress},
+    source::Source,
+    storage::Connection,
+};
+
+/// The advisory lock of the lease: one follower for each database (an arbitrary number).
+const LEASE: i64 = 0x616e_6e61_6c74;
+
+/// How often the follower looks whether read models joined or left while the log is silent.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long to wait before trying again after a failure.
+const RETRY: Duration = Duration::from_millis(250);
+
+impl Projections {
+    /// Starts the follower of this process. It stands by while another node follows; it ends with
+    /// [`Projections::shutdown`] or when the last clone of `self` is dropped.
+    pub fn start(&self) {
+        let mut task = self.0.task.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if task.is_none() {
+            let stop = self.0.stop.subscribe();
+            *task = Some(tokio::spawn(supervise(Arc::clone(&self.0), stop)));
+        }
+    }
+
+    /// Ends the follower of this process; the batch that it is committing is committed.
+    pub async fn shutdown(&self) {
+        self.0.stop.send_replace(true);
+        let task = self.0.task.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
+        if let Some(task) = task {
+            let _ = task.await;
+        }
+    }
+}
+
+/// Starts the follower again whenever it fails.
+async fn supervise(inner: Arc<Inner>, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow_and_update() {
+        let ended = tokio::select! {
+            ended = follow(&inner, stop.clone()) => ended,
+            _ = stopped(&mut stop) => Ok(()),
+        };
+        inner.progress.send_modify(|progress| progress.following = false);
+        let state = match ended {
+            Ok(()) => FollowerState::Stopped,
+            Err(ProjectionError::Refused(reason)) => {
+                tracing::error!(reason, "the read models must not go on");
+                FollowerState::Refused(reason)
+            }
+            Err(ProjectionError::Moved) => continue,
+            Err(error) => {
+                tracing::warn!(%error, "following the log is interrupted");
+                FollowerState::Interrupted(error.to_string())
+            }
+        };
+        inner.state.send_replace(state);
+        let _ = tokio::time::timeout(RETRY, stopped(&mut stop)).await;
+    }
+    inner.state.send_replace(FollowerState::Stopped);
+}
+
+async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // An error: all handles are gone, which ends the follower as well.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Gets the lease and follows until told to stop.
+async fn follow(inner: &Arc<Inner>, mut stop: watch::Receiver<bool>) -> Result<(), ProjectionError> {
+    let mut connection = Connection::open(&inner.database, "follower").await?;
+    let lease = "SELECT pg_try_advisory_lock($1)";
+    if !connection.client.query_one(lease, &[&LEASE]).await?.try_get::<_, bool>(0)? {
+        inner.state.send_replace(FollowerState::Standby);
+        // Given up by the server when the connection ends, however it ends: that is what makes it a lease.
+        connection.client.execute("SELECT pg_advisory_lock($1)", &[&LEASE]).await?;
+    }
+    enrol(inner, &mut connection).await?;
+    let layout = Layout::load(&connection.client).await?;
+    let position = layout.position;
+    let mut follower = Follower { inner, connection, members: Vec::new(), layout, catching_up: None };
+    follower.arrange();
+    inner.state.send_replace(FollowerState::Following);
+    let mut source = Source::open(inner, follower.layout.incarnation, position);
+    let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
+    loop {
+        tokio::select! {
+            _ = stopped(&mut stop) => return Ok(()),
+            _ = look.tick() => follower.look().await?,
+            () = inner.changed.notified() => follower.look().await?,
+            events = source.next(follower.layout.position, inner.config.batch_max) => {
+                // Not to be interrupted: what was begun is committed.
+                follower.fold(events?).await?;
+                source.reached(follower.layout.position).await;
+            }
+        }
+    }
+}
+
+struct Follower<'a> {
+    inner: &'a Arc<Inner>,
+    connection: Connection,
+    layout: Layout,
+    members: Vec<Member>,
+    catching_up: Option<Task>,
+}
+
+/// Ends with its owner.
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Follower<'_> {
+    async fn fold(&mut self, events: Vec<Recorded>) -> Result<(), ProjectionError> {
+        let keyring = self.inner.store.keyring();
+        let batch = Batch::decode(events, keyring).await?;
+        let mut span = batch.whole();
+        while span.after < span.last {
+            let checkpoint = Checkpoint::Pack { layout: self.layout.number };
+            let committed =
+                commit_up_to_poison(&mut self.connection, &self.members, span, keyring, checkpoint).await;
+            match committed {
+                Ok(Committed { at, stopped }) => {
+                    self.layout.position = at;
+                    self.tell();
+                    if let Some((name, poison)) = stopped {
+                        self.park(name, poison.position, &poison.reason).await?;
+                    }
+                    span = span.part(at, span.last);
+                }
+                // A read model joined, left or was switched: look, and fold the rest with those that are there now.
+                Err(Fault::Moved) => {
+                    self.reload().await?;
+                    if self.layout.position < span.after {
+                        return Err(ProjectionError::Moved);
+                    }
+                    span = span.part(self.layout.position.min(span.last), span.last);
+                }
+                Err(Fault::Failed(error)) => return Err(error),
+                Err(Fault::Poison { .. } | Fault::Unstorable { .. }) => {
+                    unreachable!("both are what `stopped` says")
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a read model out of the pack, before the event that it cannot fold.
+    async fn park(&mut self, name: &str, position: Position, reason: &str) -> Result<(), ProjectionError> {
+        tracing::error!(name, position, reason, "a read model cannot fold an event and is parked before it");
+        if let Some(member) = self.members.iter().find(|member| member.name() == name) {
+            let before = Some(position - 1);
+            change_state(&self.connection.client, &member.entry, State::Parked, before, Some(reason)).await?;
+        }
+        self.reload().await
+    }
+
+    /// Looks whether the layout changed.
+    async fn look(&mut self) -> Result<(), ProjectionError> {
+        let number: i64 = self
+            .connection
+            .client
+            .query_one("SELECT layout FROM annals.projection_head", &[])
+            .await?
+            .try_get(0)?;
+        if number != self.layout.number { self.reload().await } else { Ok(()) }
+    }
+
+    async fn reload(&mut self) -> Result<(), ProjectionError> {
+        self.layout = Layout::load(&self.connection.client).await?;
+        self.arrange();
+        Ok(())
+    }
+
+    /// Takes up the members of the pack, and sets to work on those that are behind it.
+    fn arrange(&mut self) {
+        let models = &self.inner.config.models;
+        let known = |entry: &crate::catalog::Entry| {
+            models.iter().copied().find(|model| {
+                model.shape().name == entry.name && model.shape().version as i32 == entry.version
+            })
+        };
+        let entries = self.layout.entries.iter();
+        let live = entries.clone().filter(|entry| entry.state == State::Live);
+        self.members = live
+            .filter_map(|entry| {
+                Some(Member::new(known(entry)?, entry.clone(), self.layout.skips_of(&entry.name)))
+            })
+            .collect();
+        let behind = entries
+            .clone()
+            .any(|entry| matches!(entry.state, State::Behind | State::Building) && known(entry).is_some());
+        let idle = self.catching_up.as_ref().is_none_or(|task| task.0.is_finished());
+        if behind && idle {
+            let task = tokio::spawn(catch_up::run(Arc::clone(self.inner)));
+            self.catching_up = Some(Task(task));
+        }
+        self.tell();
+    }
+
+    /// Tells those who wait.
+    fn tell(&self) {
+        let position = self.layout.position;
+        self.inner.progress.send_modify(|progress| {
+            progress.position = position;
+            if !progress.following || progress.members.len() != self.members.len() {
+                let members: BTreeSet<_> =
+                    self.members.iter().filter(|member| member.entry.serving).map(Member::name).collect();
+                *progress = Progress { following: true, position, members: Arc::new(members) };
+            }
+        });
+    }
+}

@@ -1,0 +1,21 @@
+//! The one list of read models. The follower, rebuilds, queries, OpenAPI and the analysts' views are made from it;
+//! adding a read model is adding a line.
+
+use crate::model::ReadModel;
+
+macro_rules! read_models {
+    ($($kind:ident $path:path;)*) => {
+        static READ_MODELS: &[&dyn ReadModel] = &[$( read_models!(@$kind $path), )*];
+    };
+    (@table $path:path) => { &crate::model::TableModel::<$path>::NEW };
+    (@ledger $path:path) => { &crate::model::LedgerModel::<$path>::NEW };
+}
+
+/// All read models, in the order of catalogue 4.1.
+pub fn read_models() -> &'static [&'static dyn ReadModel] {
+    READ_MODELS
+}
+
+read_models! {
+    table crate::identity::OrgDirectory;
+}

@@ -1,0 +1,100 @@
+//! Read models as of an earlier moment: the facts up to then are folded in memory, and filtered, sorted and paged as SQL
+//! would.
+
+use event_store::{AsOf, Position, Recorded, StreamId};
+
+use super::{Page, QueryError, plan::Plan, show::Shown};
+use crate::{
+    Projections,
+    error::ProjectionError,
+    fact::{Batch, Fact},
+    model::{ReadModel, Stage},
+    table::Shape,
+};
+
+/// How many events are read at once.
+const CHUNK: usize = 2000;
+
+impl Projections {
+    pub(super) async fn list_as_of(
+        &self,
+        model: &'static dyn ReadModel,
+        plan: &Plan,
+        as_of: AsOf,
+    ) -> Result<Page, QueryError> {
+        let shape = model.shape();
+        if !shape.options.time_travel {
+            return Err(QueryError::AsOfUnsupported(shape.name));
+        }
+        let store = &self.0.store;
+        let until = match as_of {
+            AsOf::Position(position) => position,
+            AsOf::Instant(instant) => store.position_at(instant).await?,
+        };
+        let head = store.head().await?.position;
+        if until > head {
+            return Err(QueryError::AsOfAhead { asked: until, head });
+        }
+        let skips = self.skips_of(shape.name).await?;
+        let mut past = Past { model, stage: model.stage(), skips, memory: self.0.config.as_of_memory };
+        match &plan.streams {
+            Some(ids) => {
+                for id in ids {
+                    let mut events = Vec::new();
+                    for aggregate_type in shape.fed_by {
+                        let stream = StreamId::new(*aggregate_type, id.to_string());
+                        events.extend(store.read_stream(&stream, 0, Some(AsOf::Position(until))).await?);
+                    }
+                    // Each stream is in order; together they are not.
+                    events.sort_unstable_by_key(|event| event.position);
+                    self.fold_past(&mut past, events).await?;
+                }
+            }
+            None => {
+                let mut after: Position = 0;
+                while after < until {
+                    let limit = CHUNK.min((until - after) as usize);
+                    let mut events = store.read_all(after, limit).await?;
+                    let Some(last) = events.last() else { break };
+                    after = last.position;
+                    events.retain(|event| shape.wants(&event.stream.aggregate_type));
+                    self.fold_past(&mut past, events).await?;
+                }
+            }
+        }
+        let changes = past.stage.changes().map_err(ProjectionError::from)?;
+        let rows = changes.upserts.into_iter().map(Shown::from).collect();
+        Ok(plan.page(shape, plan.select(shape, rows), until))
+    }
+
+    async fn fold_past(&self, past: &mut Past, events: Vec<Recorded>) -> Result<(), QueryError> {
+        let batch = Batch::decode(events, self.0.store.keyring()).await?;
+        past.fold(&batch)
+    }
+}
+
+struct Past {
+    model: &'static dyn ReadModel,
+    stage: Box<dyn Stage>,
+    skips: std::collections::BTreeSet<Position>,
+    memory: usize,
+}
+
+impl Past {
+    fn fold(&mut self, batch: &Batch) -> Result<(), QueryError> {
+        let shape: &Shape = self.model.shape();
+        let span = batch.whole();
+        if let Some(event) = span.unreadable(shape, &self.skips) {
+            return Err(stopped(event.position, &event.reason));
+        }
+        let facts: Vec<&Fact> = span.facts(shape, &self.skips);
+        let folded = self.stage.touch(&facts).and_then(|_| self.stage.fold(&facts));
+        folded.map_err(|poison| stopped(poison.position, &poison.reason))?;
+        if self.stage.size() > self.memory { Err(QueryError::AsOfTooLarge) } else { Ok(()) }
+    }
+}
+
+fn stopped(position: Position, reason: &str) -> QueryError {
+    let text = format!("the event at position {position} cannot be folded: {reason}");
+    QueryError::Failed(ProjectionError::WrongState(text))
+}

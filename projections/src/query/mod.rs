@@ -1,0 +1,323 @@
+//! The read side of the API: any read model listed, filtered, sorted and paged by its declared columns, for one actor.
+//!
+//! Names come from the declared columns alone and values are parameters, always.
+
+mod as_of;
+mod cursor;
+mod plan;
+mod show;
+
+use std::collections::BTreeSet;
+
+use domain::Actor;
+use event_store::{AsOf, Position};
+use sqlx::{Row as _, ValueRef};
+use uuid::Uuid;
+
+use crate::{
+    Projections,
+    catalog::unsigned,
+    error::ProjectionError,
+    filter::{Filter, Sql},
+    model::ReadModel,
+    row::Raw,
+    storage::{open_rows, quoted, read_row, technical},
+};
+use plan::Plan;
+use show::Shown;
+
+/// The rows of a page where the client does not say how many.
+pub const LIMIT: usize = 50;
+/// The most rows of a page.
+pub const LIMIT_MAX: usize = 200;
+
+/// How a column is compared with what the client wrote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Is this value, or one of these.
+    In,
+    /// Is at least this.
+    AtLeast,
+    /// Is at most this.
+    AtMost,
+    /// Has this element; or this text in it, whatever its case.
+    Contains,
+    /// Has all these words in it.
+    Search,
+}
+
+/// One condition of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// The column.
+    pub column: String,
+    /// How.
+    pub op: Op,
+    /// With what: one text, or several for [`Op::In`].
+    pub values: Vec<String>,
+}
+
+/// What a client asks a read model.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// All of these must hold.
+    pub filters: Vec<Condition>,
+    /// Columns to sort by; `-column` is descending. The read model's own order where empty.
+    pub sort: Vec<String>,
+    /// How many rows, [`LIMIT`] where not said, at most [`LIMIT_MAX`].
+    pub limit: Option<usize>,
+    /// The cursor that the page before gave.
+    pub after: Option<String>,
+    /// Which columns; all where empty.
+    pub fields: Vec<String>,
+    /// As of which moment; now where not said.
+    pub as_of: Option<AsOf>,
+    /// The read model must have folded this position. Wait for it with [`Projections::wait_for`].
+    pub min_position: Option<Position>,
+}
+
+/// Some rows.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The rows as JSON objects.
+    pub rows: Vec<serde_json::Value>,
+    /// The cursor of the next page, if there are more rows.
+    pub next: Option<String>,
+    /// The position in the log that the rows show.
+    pub position: Position,
+    /// Whose data was shown: for the access log.
+    pub subjects: BTreeSet<Uuid>,
+}
+
+/// Why a query has no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// There is no read model of this name.
+    #[error("there is no read model `{0}`")]
+    UnknownModel(String),
+    /// One cannot filter by this column, or not in this way.
+    #[error("`{0}` is not a filter")]
+    UnknownFilter(String),
+    /// One cannot sort by this column.
+    #[error("one cannot sort by `{0}`")]
+    UnknownSort(String),
+    /// There is no such column.
+    #[error("there is no field `{0}`")]
+    UnknownField(String),
+    /// The value is not of the column's type.
+    #[error("`{column}` takes a {expected}")]
+    BadValue {
+        /// The column.
+        column: String,
+        /// Its type in SQL.
+        expected: &'static str,
+    },
+    /// The cursor is not one that this query gave.
+    #[error("the cursor does not belong to this query")]
+    BadCursor,
+    /// The number of rows is 0 or beyond [`LIMIT_MAX`].
+    #[error("a page has 1 to {LIMIT_MAX} rows")]
+    BadLimit,
+    /// The read model keeps no past.
+    #[error("`{0}` cannot be asked as of an earlier moment")]
+    AsOfUnsupported(&'static str),
+    /// The moment has not come yet.
+    #[error("position {asked} is ahead of the log, which ends at {head}")]
+    AsOfAhead {
+        /// The position that was asked for.
+        asked: Position,
+        /// Where the log ends.
+        head: Position,
+    },
+    /// To answer as of that moment, more rows than the configured limit would have to be folded: ask for fewer.
+    #[error("too many rows to fold as of that moment: name a row by its filter")]
+    AsOfTooLarge,
+    /// The read model has not come as far as was asked.
+    #[error("the read model is at position {position}")]
+    NotYet {
+        /// Where it is.
+        position: Position,
+    },
+    /// The read model is being built; no generation of it serves yet.
+    #[error("`{0}` is being built")]
+    NotBuilt(&'static str),
+    /// Something failed.
+    #[error(transparent)]
+    Failed(#[from] ProjectionError),
+}
+
+impl From<sqlx::Error> for QueryError {
+    fn from(error: sqlx::Error) -> Self {
+        QueryError::Failed(error.into())
+    }
+}
+
+impl From<event_store::StoreError> for QueryError {
+    fn from(error: event_store::StoreError) -> Self {
+        QueryError::Failed(error.into())
+    }
+}
+
+impl Projections {
+    /// The rows of a read model that an actor may see and asks for.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn list(&self, name: &str, actor: &Actor, query: &Query) -> Result<Page, QueryError> {
+        let model = self.known(name)?;
+        let plan = Plan::new(model, actor, query)?;
+        match query.as_of {
+            Some(as_of) => self.list_as_of(model, &plan, as_of).await,
+            None => self.list_now(model, &plan, query.min_position).await,
+        }
+    }
+
+    /// The row with this key (its parts in order), if there is one and the actor may see it.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn get(
+        &self,
+        name: &str,
+        actor: &Actor,
+        key: &[&str],
+        query: &Query,
+    ) -> Result<(Option<serde_json::Value>, Page), QueryError> {
+        let model = self.known(name)?;
+        let mut plan =
+            Plan::new(model, actor, &Query { filters: Vec::new(), limit: Some(1), ..query.clone() })?;
+        let columns = model.shape().key();
+        if key.len() != columns.len() {
+            return Err(QueryError::BadCursor);
+        }
+        for (column, part) in columns.iter().zip(key) {
+            let value = column.kind.parse(part).ok_or_else(|| QueryError::BadValue {
+                column: column.name.to_owned(),
+                expected: column.kind.sql(),
+            })?;
+            plan.filter = plan.filter.and(Filter::Is(column.name, value));
+        }
+        let mut page = match query.as_of {
+            Some(as_of) => self.list_as_of(model, &plan, as_of).await?,
+            None => self.list_now(model, &plan, query.min_position).await?,
+        };
+        Ok((page.rows.pop(), page))
+    }
+
+    fn known(&self, name: &str) -> Result<&'static dyn ReadModel, QueryError> {
+        self.model(name).map_err(|_| QueryError::UnknownModel(name.to_owned()))
+    }
+
+    async fn list_now(
+        &self,
+        model: &'static dyn ReadModel,
+        plan: &Plan,
+        min_position: Option<Position>,
+    ) -> Result<Page, QueryError> {
+        // Twice at most: which generation serves may just have changed, and then the answer says so.
+        let mut fresh = false;
+        loop {
+            let (generation, schema) = self.serving(model, fresh).await?;
+            let answered = self.ask(model, plan, &schema).await;
+            let gone = matches!(&answered, Err(QueryError::Failed(ProjectionError::Database(sqlx::Error::Database(error)))) if error.code().as_deref() == Some("42P01"));
+            let (served_by, position, rows) = match answered {
+                Err(_) if gone && !fresh => {
+                    fresh = true;
+                    continue;
+                }
+                answered => answered?,
+            };
+            if served_by != generation && !fresh {
+                fresh = true;
+                continue;
+            }
+            if min_position.is_some_and(|wanted| wanted > position) {
+                return Err(QueryError::NotYet { position });
+            }
+            return Ok(plan.page(model.shape(), rows, position));
+        }
+    }
+
+    /// One statement, one snapshot: the rows, and how far the read model is.
+    async fn ask(
+        &self,
+        model: &'static dyn ReadModel,
+        plan: &Plan,
+        schema: &str,
+    ) -> Result<(i32, Position, Vec<Shown>), QueryError> {
+        let shape = model.shape();
+        let columns = shape.columns.iter().map(|column| column.name);
+        let columns: Vec<String> = columns
+            .chain(technical(shape).iter().map(|(name, ..)| *name))
+            .map(|name| quoted(name, '"'))
+            .collect();
+        let columns = columns.join(", ");
+        let mut sql = Sql::new(
+            shape.columns,
+            format!(
+                "SELECT p.generation, coalesce(p.position, h.position), r.*
+                 FROM annals.projections p CROSS JOIN annals.projection_head h
+                 LEFT JOIN LATERAL (SELECT {columns} FROM {}.{} WHERE ",
+                quoted(schema, '"'),
+                quoted(shape.name, '"')
+            ),
+        );
+        sql.filter(&plan.filter);
+        plan.keyset(shape, &mut sql);
+        let order = plan.order_by();
+        sql.push(&format!(
+            " ORDER BY {order} LIMIT {}) r ON true WHERE p.serving AND p.name = ",
+            plan.limit + 1
+        ));
+        sql.bind(crate::row::Kind::Text, &shape.name.into()).push(&format!(" ORDER BY {order}"));
+        let Sql { text, params, .. } = sql;
+        let mut statement = sqlx::query(&text);
+        for param in params {
+            statement = statement.bind(param);
+        }
+        let found = statement.fetch_all(self.0.store.pool()).await?;
+        let Some(first) = found.first() else { return Err(QueryError::NotBuilt(shape.name)) };
+        let generation: i32 = first.try_get(0)?;
+        let position = unsigned(first.try_get(1)?);
+        let as_of = 2 + shape.columns.len();
+        let mut rows = Vec::with_capacity(found.len());
+        for row in &found {
+            if row.try_get_raw(as_of)?.is_null() {
+                continue;
+            }
+            let cell = |index: usize| {
+                let value = row.try_get_raw(index + 2).map_err(|_| crate::row::WrongKind("column"))?;
+                if value.is_null() {
+                    return Ok(Raw(None));
+                }
+                value.as_bytes().map(|bytes| Raw(Some(bytes))).map_err(|_| crate::row::WrongKind("column"))
+            };
+            rows.push(read_row(shape, cell).map_err(ProjectionError::from)?);
+        }
+        let rows = open_rows(shape, rows, self.0.store.keyring()).await?;
+        Ok((generation, position, rows.into_iter().map(Shown::from).collect()))
+    }
+
+    /// The generation that serves, as this process knows it or, asked freshly, as the database does.
+    async fn serving(&self, model: &'static dyn ReadModel, fresh: bool) -> Result<(i32, String), QueryError> {
+        let name = model.shape().name;
+        if !fresh {
+            let known = self.0.serving.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if let Some(known) = known.get(name) {
+                return Ok(known.clone());
+            }
+        }
+        let serving: Option<(i32, String)> = sqlx::query_as(
+            "SELECT generation, schema_name FROM annals.projections WHERE serving AND name = $1 AND version = $2",
+        )
+        .bind(name)
+        .bind(model.shape().version as i32)
+        .fetch_optional(self.0.store.pool())
+        .await?;
+        let serving = serving.ok_or(QueryError::NotBuilt(name))?;
+        let mut known = self.0.serving.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        known.insert(name, serving.clone());
+        Ok(serving)
+    }
+}

@@ -1,0 +1,260 @@
+//! Folding in memory: the rows that a batch of facts touches, each folded in the order of the log.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use domain::OpeningScope;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use crate::{
+    fact::Fact,
+    model::{Changed, Changes, Part, Poison, Stage, Stored},
+    row::{Key, Row, RowError, Value},
+    table::{KeyOf, Ledger, Table},
+};
+
+/// One row in memory.
+struct Slot<R> {
+    row: Option<R>,
+    /// Whether the table has a row with this key.
+    stored: bool,
+    /// Whether the table has another row, or none, or one too many.
+    dirty: bool,
+    as_of: u64,
+    at: Timestamp,
+    subjects: Vec<Uuid>,
+}
+
+impl<R> Slot<R> {
+    const EMPTY: Self = Slot {
+        row: None,
+        stored: false,
+        dirty: false,
+        as_of: 0,
+        at: Timestamp::UNIX_EPOCH,
+        subjects: Vec::new(),
+    };
+}
+
+pub(crate) struct TableStage<T: Table> {
+    slots: HashMap<KeyOf<T>, Slot<T::Row>>,
+    /// The rows that each fact of the present batch touches: how many, and their keys one after the other.
+    counts: Vec<usize>,
+    touched: Vec<KeyOf<T>>,
+    part: Part,
+}
+
+/// Runs code of a read model; a panic becomes a reason.
+fn guarded<R>(position: u64, run: impl FnOnce() -> R) -> Result<R, Poison> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let reason = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        Poison { position, reason: reason.unwrap_or_else(|| "the fold panicked".to_owned()) }
+    })
+}
+
+impl<T: Table> TableStage<T> {
+    pub(crate) fn new() -> Self {
+        TableStage { slots: HashMap::new(), counts: Vec::new(), touched: Vec::new(), part: Part::WHOLE }
+    }
+
+    fn changed(slot: &Slot<T::Row>, row: &T::Row) -> Result<Changed, RowError> {
+        let mut values = Vec::with_capacity(<T::Row as Row>::COLUMNS.len());
+        row.values(&mut values);
+        let (places, groups) = row.seal()?;
+        Ok(Changed {
+            values,
+            as_of: slot.as_of,
+            at: slot.at,
+            subjects: slot.subjects.clone(),
+            places,
+            groups,
+        })
+    }
+}
+
+impl<T: Table> Stage for TableStage<T> {
+    fn restrict(&mut self, part: Part) {
+        self.part = part;
+    }
+
+    fn touch(&mut self, facts: &[&Fact]) -> Result<Vec<Vec<Value>>, Poison> {
+        self.counts.clear();
+        self.touched.clear();
+        let mut keys = Vec::new();
+        let mut missing = Vec::new();
+        for fact in facts {
+            keys.clear();
+            guarded(fact.position, || T::keys(fact, &mut keys))?;
+            let before = self.touched.len();
+            for key in keys.drain(..) {
+                if !holds(self.part, &key) || self.touched[before..].contains(&key) {
+                    continue;
+                }
+                if !self.slots.contains_key(&key) {
+                    self.slots.insert(key.clone(), Slot::EMPTY);
+                    let mut values = Vec::new();
+                    key.values(&mut values);
+                    missing.push(values);
+                }
+                self.touched.push(key);
+            }
+            self.counts.push(self.touched.len() - before);
+        }
+        Ok(missing)
+    }
+
+    fn take(&mut self, stored: Stored) -> Result<(), RowError> {
+        let Stored { values, as_of, subjects, places, opened } = stored;
+        let row = OpeningScope::with(opened, || T::Row::read(values, &places))?;
+        let slot =
+            Slot { row: Some(row.clone()), stored: true, dirty: false, as_of, subjects, ..Slot::EMPTY };
+        self.slots.insert(row.key(), slot);
+        Ok(())
+    }
+
+    fn fold(&mut self, facts: &[&Fact]) -> Result<(), Poison> {
+        let mut touched = self.touched.drain(..);
+        for (fact, count) in facts.iter().zip(self.counts.drain(..)) {
+            for key in touched.by_ref().take(count) {
+                let slot = match self.slots.entry(key.clone()) {
+                    Entry::Occupied(slot) => slot.into_mut(),
+                    Entry::Vacant(slot) => slot.insert(Slot::EMPTY),
+                };
+                let before = slot.row.take();
+                let existed = before.is_some();
+                slot.row = guarded(fact.position, || T::fold(&key, before, fact))?;
+                if slot.row.is_none() && !existed {
+                    continue;
+                }
+                if !existed || slot.row.is_none() {
+                    slot.subjects.clear();
+                }
+                if T::OPTIONS.about_people && slot.row.is_some() {
+                    for subject in &fact.envelope().subjects {
+                        if !slot.subjects.contains(subject) {
+                            slot.subjects.push(*subject);
+                        }
+                    }
+                }
+                slot.dirty = true;
+                slot.as_of = fact.position;
+                slot.at = fact.recorded_at;
+            }
+        }
+        Ok(())
+    }
+
+    fn changes(&mut self) -> Result<Changes, RowError> {
+        let mut changes = Changes::default();
+        for (key, slot) in &mut self.slots {
+            if !std::mem::take(&mut slot.dirty) {
+                continue;
+            }
+            match &slot.row {
+                Some(row) => changes.upserts.push(Self::changed(slot, row)?),
+                None if slot.stored => {
+                    let mut values = Vec::new();
+                    key.values(&mut values);
+                    changes.deletes.push(values);
+                }
+                None => {}
+            }
+            slot.stored = slot.row.is_some();
+        }
+        Ok(changes)
+    }
+
+    fn forget(&mut self) {
+        self.slots = HashMap::new();
+    }
+
+    fn size(&self) -> usize {
+        const SAMPLE: usize = 32;
+        let mut values = Vec::new();
+        let sampled: usize = (self.slots.values().filter_map(|slot| slot.row.as_ref()).take(SAMPLE))
+            .map(|row| {
+                values.clear();
+                row.values(&mut values);
+                values.iter().map(Value::size).sum::<usize>()
+                    + <T::Row as Row>::PERSONAL.len() * 96
+                    + size_of::<Slot<T::Row>>()
+            })
+            .sum();
+        let rows = self.slots.len();
+        sampled.checked_div(rows.min(SAMPLE)).unwrap_or(0) * rows
+    }
+}
+
+/// Whether a key belongs to a part.
+fn holds<K: std::hash::Hash>(part: Part, key: &K) -> bool {
+    part.of == 1 || BuildHasherDefault::<DefaultHasher>::default().hash_one(key) % part.of == part.index
+}
+
+pub(crate) struct LedgerStage<L: Ledger> {
+    entries: Vec<(L::Row, u64, Timestamp, Vec<Uuid>)>,
+    part: Part,
+}
+
+impl<L: Ledger> LedgerStage<L> {
+    pub(crate) fn new() -> Self {
+        LedgerStage { entries: Vec::new(), part: Part::WHOLE }
+    }
+}
+
+impl<L: Ledger> Stage for LedgerStage<L> {
+    fn restrict(&mut self, part: Part) {
+        self.part = part;
+    }
+
+    fn touch(&mut self, _: &[&Fact]) -> Result<Vec<Vec<Value>>, Poison> {
+        Ok(Vec::new())
+    }
+
+    fn take(&mut self, _: Stored) -> Result<(), RowError> {
+        Ok(())
+    }
+
+    fn fold(&mut self, facts: &[&Fact]) -> Result<(), Poison> {
+        let mut rows = Vec::new();
+        for fact in facts.iter().filter(|fact| fact.position % self.part.of == self.part.index) {
+            guarded(fact.position, || L::entries(fact, &mut rows))?;
+            for row in rows.drain(..) {
+                let subjects = match L::OPTIONS.about_people {
+                    true => fact.envelope().subjects.clone(),
+                    false => Vec::new(),
+                };
+                self.entries.push((row, fact.position, fact.recorded_at, subjects));
+            }
+        }
+        Ok(())
+    }
+
+    fn changes(&mut self) -> Result<Changes, RowError> {
+        let changed = |(row, as_of, at, subjects): (L::Row, u64, Timestamp, Vec<Uuid>)| {
+            let mut values = Vec::with_capacity(<L::Row as Row>::COLUMNS.len());
+            row.values(&mut values);
+            let (places, groups) = row.seal()?;
+            Ok::<_, RowError>(Changed { values, as_of, at, subjects, places, groups })
+        };
+        let upserts = std::mem::take(&mut self.entries).into_iter().map(changed).collect::<Result<_, _>>()?;
+        Ok(Changes { upserts, deletes: Vec::new() })
+    }
+
+    fn forget(&mut self) {
+        self.entries = Vec::new();
+    }
+
+    fn size(&self) -> usize {
+        let sampled = self.entries.first().map_or(0, |(row, ..)| {
+            let mut values = Vec::new();
+            row.values(&mut values);
+            values.iter().map(Value::size).sum::<usize>() + <L::Row as Row>::PERSONAL.len() * 96 + 64
+        });
+        sampled * self.entries.len()
+    }
+}

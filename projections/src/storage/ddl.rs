@@ -1,0 +1,80 @@
+//! Tables, made from shapes. Each generation of a read model has a schema of its own.
+
+use crate::{
+    row::{Kind, mark, one_line},
+    table::Shape,
+};
+
+use super::statements::technical;
+
+/// The schema of a generation: `scholarships_v1_g2`.
+pub(crate) fn schema_name(shape: &Shape, generation: i32) -> String {
+    format!("{}_v{}_g{generation}", shape.name, shape.version)
+}
+
+/// An identifier or a text literal in quotes.
+pub(crate) fn quoted(text: &str, quote: char) -> String {
+    let doubled = text.replace(quote, &format!("{quote}{quote}"));
+    format!("{quote}{doubled}{quote}")
+}
+
+pub(crate) fn create_schema(schema: &str) -> String {
+    format!("CREATE SCHEMA {}", quoted(schema, '"'))
+}
+
+/// The table without its indexes: a rebuild makes them when the rows are in.
+pub(crate) fn create_table(shape: &Shape, schema: &str) -> String {
+    let table = format!("{}.{}", quoted(schema, '"'), quoted(shape.name, '"'));
+    let unlogged = if shape.options.unlogged { "UNLOGGED " } else { "" };
+    let mut lines = Vec::new();
+    let mut comments = format!("COMMENT ON TABLE {table} IS {};\n", quoted(&one_line(shape.doc), '\''));
+    for column in shape.columns {
+        // Sorted by bytes, as in memory, so that a page ends and the next begins at the same row on every system.
+        let collation = if column.kind == Kind::Text { " COLLATE \"C\"" } else { "" };
+        let null = if column.nullable { "" } else { " NOT NULL" };
+        lines.push(format!("{} {}{collation}{null}", quoted(column.name, '"'), column.kind.sql()));
+        comments += &comment(&table, column.name, &column.comment());
+    }
+    for (name, kind, about) in technical(shape) {
+        let null = if matches!(kind, Kind::Bytes | Kind::Json) { "" } else { " NOT NULL" };
+        lines.push(format!("{name} {}{null}", kind.sql()));
+        comments += &comment(&table, name, about);
+    }
+    format!(
+        "CREATE {unlogged}TABLE {table} (\n  {}\n) WITH (fillfactor = 85);\n{comments}",
+        lines.join(",\n  ")
+    )
+}
+
+fn comment(table: &str, column: &str, text: &str) -> String {
+    format!("COMMENT ON COLUMN {table}.{} IS {};\n", quoted(column, '"'), quoted(text, '\''))
+}
+
+/// The primary key, and the indexes that columns are marked with.
+pub(crate) fn create_indexes(shape: &Shape, schema: &str) -> Vec<String> {
+    let table = format!("{}.{}", quoted(schema, '"'), quoted(shape.name, '"'));
+    let key: Vec<String> = shape.key().iter().map(|column| quoted(column.name, '"')).collect();
+    let key = key.join(", ");
+    let mut indexes = vec![format!("ALTER TABLE {table} ADD PRIMARY KEY ({key})")];
+    for column in shape.columns {
+        let name = quoted(column.name, '"');
+        if column.is(mark::search) {
+            indexes.push(format!("CREATE INDEX ON {table} USING gin (to_tsvector('simple', {name}))"));
+        }
+        if column.is(mark::index) {
+            indexes.push(match column.kind {
+                Kind::Texts | Kind::Uuids => format!("CREATE INDEX ON {table} USING gin ({name})"),
+                Kind::Bool
+                | Kind::Int
+                | Kind::Bigint
+                | Kind::Text
+                | Kind::Uuid
+                | Kind::Timestamp
+                | Kind::Date
+                | Kind::Json
+                | Kind::Bytes => format!("CREATE INDEX ON {table} ({name}, {key})"),
+            });
+        }
+    }
+    indexes
+}

@@ -1,0 +1,14 @@
+//! Rows in PostgreSQL: tables made from shapes, rows loaded and stored in bulk.
+//!
+//! Nothing here knows what a row means. All SQL over read models' tables is made here and in the queries, from the
+//! declared columns; values are parameters, always.
+
+mod connection;
+mod ddl;
+mod seal;
+mod statements;
+
+pub(crate) use connection::{Connection, in_order};
+pub(crate) use ddl::{create_indexes, create_schema, create_table, quoted, schema_name};
+pub(crate) use seal::{open_rows, stow};
+pub(crate) use statements::{Parcel, Statements, load_params, read_row, technical, upsert_params};
