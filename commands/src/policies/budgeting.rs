@@ -3,8 +3,8 @@
 use domain::{
     Money, Personal,
     budgeting::{
-        BudgetMonth, BudgetMonthCommand, BudgetMonthEvent, BudgetProfileEvent, DismissalCause, RedistributionMode,
-        TransactionEvent, TransactionKind, YearMonth, zone,
+        BudgetMonth, BudgetMonthCommand, BudgetMonthEvent, BudgetProfileEvent, DismissalCause,
+        RedistributionMode, TransactionEvent, TransactionKind, YearMonth, zone,
     },
     class::Financial,
     derived_id,
@@ -30,16 +30,24 @@ impl Policy for KeepMonths {
         &["BudgetSetUp", "BudgetMonthOpened", "BudgetMonthClosed"]
     }
 
-    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(
+        &'a self,
+        fact: &'a Fact,
+        _: &'a World,
+    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
         Box::pin(async move {
             Ok(match &fact.event {
                 AnyEvent::BudgetProfile(BudgetProfileEvent::BudgetSetUp { account, tz, .. }) => {
                     let month = YearMonth::at(fact.envelope.occurred_at, &zone(tz));
                     month.ok().map(|month| open(*account, month).into()).into_iter().collect()
                 }
-                AnyEvent::BudgetMonth(BudgetMonthEvent::BudgetMonthOpened { account, month, tz, after_end: false, .. }) => {
-                    timers(fact.id, *account, *month, &zone(tz))
-                }
+                AnyEvent::BudgetMonth(BudgetMonthEvent::BudgetMonthOpened {
+                    account,
+                    month,
+                    tz,
+                    after_end: false,
+                    ..
+                }) => timers(fact.id, *account, *month, &zone(tz)),
                 AnyEvent::BudgetMonth(BudgetMonthEvent::BudgetMonthClosed { .. }) => {
                     vec![Reaction::Disarm(closing(fact.id))]
                 }
@@ -102,7 +110,11 @@ impl Policy for BookSpending {
         }
     }
 
-    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(
+        &'a self,
+        fact: &'a Fact,
+        _: &'a World,
+    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
         Box::pin(async move {
             let AnyEvent::Transaction(event) = &fact.event else { return Ok(Vec::new()) };
             let (reverse, apply) = entries(event);
@@ -126,7 +138,13 @@ struct Entry {
 
 impl Entry {
     /// None where it changes no envelope (income), lies outside of what months there are, or is erased.
-    fn new(account: Uuid, kind: TransactionKind, booked: Option<Money>, category: &str, date: Date) -> Option<Self> {
+    fn new(
+        account: Uuid,
+        kind: TransactionKind,
+        booked: Option<Money>,
+        category: &str,
+        date: Date,
+    ) -> Option<Self> {
         let amount = booked?.times(kind.spending_sign()?).ok()?;
         Some(Entry { account, month: YearMonth::of(date).ok()?, category: category.to_owned(), date, amount })
     }
@@ -137,7 +155,11 @@ impl Entry {
         // A month that nobody has opened yet is opened first; every other refusal is the answer.
         let issue = issue.otherwise(move |refusal| match refusal {
             CommandError::NotFound(_) => {
-                let apply = Issue::new(BudgetMonth::id(again.account, again.month), again.clone().spend(transaction), "apply");
+                let apply = Issue::new(
+                    BudgetMonth::id(again.account, again.month),
+                    again.clone().spend(transaction),
+                    "apply",
+                );
                 vec![open(again.account, again.month).into(), apply.into()]
             }
             _ => Vec::new(),
@@ -161,7 +183,8 @@ impl Entry {
             date: self.date,
             amount: self.amount.into(),
         };
-        Issue::new(BudgetMonth::id(self.account, self.month), AnyCommand::BudgetMonth(command), "reverse").into()
+        Issue::new(BudgetMonth::id(self.account, self.month), AnyCommand::BudgetMonth(command), "reverse")
+            .into()
     }
 }
 
@@ -172,12 +195,24 @@ fn entries(event: &TransactionEvent) -> (Option<Entry>, Option<Entry>) {
         TransactionEvent::TransactionRecorded { account, kind, booked, category, local_date, .. } => {
             (None, Entry::new(*account, *kind, known(booked), category, *local_date))
         }
-        TransactionEvent::TransactionAmended { account, kind, before, booked, category, local_date, .. } => {
+        TransactionEvent::TransactionAmended {
+            account, kind, before, booked, category, local_date, ..
+        } => {
             let before = before.get();
-            let then = before.and_then(|then| Entry::new(*account, *kind, Some(then.booked), &then.category, then.local_date));
+            let then = before.and_then(|then| {
+                Entry::new(*account, *kind, Some(then.booked), &then.category, then.local_date)
+            });
             (then, Entry::new(*account, *kind, known(booked), category, *local_date))
         }
-        TransactionEvent::TransactionRecategorized { account, kind, category, from, booked, local_date, .. } => {
+        TransactionEvent::TransactionRecategorized {
+            account,
+            kind,
+            category,
+            from,
+            booked,
+            local_date,
+            ..
+        } => {
             let entry = |category: &str| Entry::new(*account, *kind, known(booked), category, *local_date);
             (entry(from), entry(category))
         }
@@ -199,10 +234,15 @@ impl Policy for ProposeRedistributions {
         &["OverspendDetected", "RedistributionProposed", "BudgetRedistributed", "RedistributionDismissed"]
     }
 
-    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(
+        &'a self,
+        fact: &'a Fact,
+        world: &'a World,
+    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
         Box::pin(async move {
             let AnyEvent::BudgetMonth(event) = &fact.event else { return Ok(Vec::new()) };
-            let lapse = |redistribution: &Uuid| timer_id(self.name(), &["lapse", &redistribution.to_string()]);
+            let lapse =
+                |redistribution: &Uuid| timer_id(self.name(), &["lapse", &redistribution.to_string()]);
             Ok(match event {
                 BudgetMonthEvent::OverspendDetected { category, date, transaction, .. } => {
                     // In mode auto it was answered in the same decision; in mode off it is only told.
@@ -210,7 +250,11 @@ impl Policy for ProposeRedistributions {
                         return Ok(Vec::new());
                     }
                     let command = BudgetMonthCommand::ProposeRedistribution {
-                        redistribution: derived_id(&["redistribution", &fact.id.to_string(), &transaction.to_string()]),
+                        redistribution: derived_id(&[
+                            "redistribution",
+                            &fact.id.to_string(),
+                            &transaction.to_string(),
+                        ]),
                         category: category.clone(),
                         date: *date,
                     };

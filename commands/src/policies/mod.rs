@@ -4,6 +4,7 @@
 //! timers to be armed. It has its own durable position; its commands carry ids derived from the causing event, so that
 //! a redelivery is answered with the first result. Policies never run in a rebuild or a replay.
 
+mod budgeting;
 mod credentials;
 mod lanes;
 mod runner;
@@ -168,6 +169,9 @@ impl World {
 /// Every policy. Adding one is adding a line.
 pub fn every_policy() -> Vec<Box<dyn Policy>> {
     vec![
+        Box::new(budgeting::KeepMonths),
+        Box::new(budgeting::BookSpending),
+        Box::new(budgeting::ProposeRedistributions),
         Box::new(credentials::AssessRecognition),
         Box::new(credentials::SuspendRecognitions),
         Box::new(credentials::ExpireRecognitions),
