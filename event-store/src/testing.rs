@@ -98,6 +98,7 @@ fn url(socket: &Path, database: &str) -> String {
 #[derive(Debug)]
 pub struct Cluster {
     home: PathBuf,
+    settings: &'static [&'static str],
     server: Option<Child>,
 }
 
@@ -107,12 +108,23 @@ impl Cluster {
     /// # Panics
     /// When PostgreSQL is not installed or does not start.
     pub fn start() -> Self {
-        let base = base();
-        let _starting = exclusive(&base.join("start.lock"));
+        Self::start_with(base(), VOLATILE)
+    }
+
+    /// Starts a cluster on disk with the settings that PostgreSQL comes with: one to measure with, not to test with.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start.
+    pub fn durable() -> Self {
+        Self::start_with(base_in(&std::env::temp_dir()), &[])
+    }
+
+    fn start_with(base: PathBuf, settings: &'static [&'static str]) -> Self {
         let home = base.join(format!("own-{}", Uuid::now_v7().simple()));
+        let _starting = exclusive(&base.join("start.lock"));
         create_for_server(&home);
-        let server = launch(&base, &home, &["shared_buffers=32MB"]);
-        Self { home, server: Some(server) }
+        let server = launch(&base, &home, settings);
+        Self { home, settings, server: Some(server) }
     }
 
     /// A new, empty database in this cluster.
@@ -133,8 +145,7 @@ impl Cluster {
 
     /// Starts the killed server again, on the same data.
     pub fn restart(&mut self) {
-        let base = base();
-        self.server = Some(launch(&base, &self.home, &["shared_buffers=32MB"]));
+        self.server = Some(launch(&base(), &self.home, self.settings));
     }
 }
 
@@ -160,11 +171,19 @@ fn children(parent: u32) -> Vec<u32> {
 
 const SOCKET: &str = ".s.PGSQL.5432";
 
+/// Fast, and forgetful if the machine crashes. Shared memory in the data directory, so that a kill leaves none behind.
+const VOLATILE: &[&str] =
+    &["fsync=off", "full_page_writes=off", "max_wal_size=256MB", "dynamic_shared_memory_type=mmap"];
+
 /// Where the clusters of this user live: in memory if there is enough, since making a database means writing 8 MB.
 fn base() -> PathBuf {
     let memory = Path::new("/dev/shm");
     let free = statvfs(memory).map_or(0, |memory| memory.blocks_available() * memory.fragment_size());
     let parent = if free > 1 << 30 { memory.to_owned() } else { std::env::temp_dir() };
+    base_in(&parent)
+}
+
+fn base_in(parent: &Path) -> PathBuf {
     let base = parent.join(format!("annals-tests-{}", Uid::current()));
     fs::create_dir_all(&base).expect("a directory for temporary files");
     _ = fs::set_permissions(&base, fs::Permissions::from_mode(0o755));
@@ -235,7 +254,7 @@ fn shared_cluster() -> PathBuf {
             _ = fs::remove_dir_all(&home);
             create_for_server(&home);
             // Nobody waits for these two: they outlive this process.
-            drop(launch(&base, &home, &["shared_buffers=128MB"]));
+            drop(launch(&base, &home, VOLATILE));
             reap(&base, &home);
         }
         let using = Flock::lock(open(&base.join("using.lock")), FlockArg::LockShared);
@@ -276,13 +295,7 @@ fn spawn(home: &Path, data: &Path, settings: &[&str]) -> Child {
     let stderr = log.try_clone().expect("a file can be cloned");
     let mut server = command(binary("postgres"));
     server.arg("-D").arg(data).arg("-k").arg(home).stdout(log).stderr(stderr);
-    let common = [
-        "fsync=off",
-        "full_page_writes=off",
-        "max_connections=400",
-        "max_wal_size=256MB",
-        "listen_addresses=",
-    ];
+    let common = ["max_connections=400", "listen_addresses="];
     common.iter().chain(settings).for_each(|setting| _ = server.args(["-c", setting]));
     // A group of its own: what ends one test process must not end it under the others' feet.
     server.process_group(0).spawn().expect("the server can be started")

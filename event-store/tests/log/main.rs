@@ -1,5 +1,7 @@
 //! The log against a real PostgreSQL.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod appending;
 mod claiming;
 mod crashing;
