@@ -7,6 +7,7 @@
 mod budgeting;
 mod credentials;
 mod lanes;
+mod opportunities;
 mod runner;
 mod timers;
 
@@ -172,6 +173,9 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(budgeting::KeepMonths),
         Box::new(budgeting::BookSpending),
         Box::new(budgeting::ProposeRedistributions),
+        Box::new(opportunities::ScoreApplication),
+        Box::new(opportunities::CarrySelection),
+        Box::new(opportunities::CloseAtDeadline),
         Box::new(credentials::AssessRecognition),
         Box::new(credentials::SuspendRecognitions),
         Box::new(credentials::ExpireRecognitions),

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    BasisPoints, Personal,
-    intelligence::{Decision, DecisionCommand},
+    BasisPoints,
+    intelligence::{Decision, DecisionCommand, Factor},
     opportunities::{
         ApplicantSnapshot, CloseReason, MATCH_ENGINE, MatchFacts, Scholarship, ScholarshipApplication,
         ScholarshipApplicationCommand as ApplicationCommand, ScholarshipApplicationEvent as ApplicationEvent,
@@ -34,7 +34,11 @@ impl Policy for ScoreApplication {
         &["ScholarshipApplicationSubmitted"]
     }
 
-    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(
+        &'a self,
+        fact: &'a Fact,
+        world: &'a World,
+    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
         Box::pin(async move {
             let AnyEvent::ScholarshipApplication(ApplicationEvent::ScholarshipApplicationSubmitted {
                 scholarship,
@@ -84,7 +88,9 @@ impl Policy for ScoreApplication {
                 model: None,
             };
             Ok(vec![
-                Issue::new(decision, AnyCommand::Decision(record), "decision").derived(sources.clone(), MATCH_ENGINE).into(),
+                Issue::new(decision, AnyCommand::Decision(record), "decision")
+                    .derived(sources.clone(), MATCH_ENGINE)
+                    .into(),
                 Issue::new(fact.id, AnyCommand::ScholarshipApplication(result), "score")
                     .derived([sources, vec![reference::<Decision>(decision, 1)]].concat(), MATCH_ENGINE)
                     .into(),
@@ -93,12 +99,16 @@ impl Policy for ScoreApplication {
     }
 }
 
-/// The components in the form in which a decision explains itself.
-fn explained(components: &BTreeMap<String, BasisPoints>) -> Vec<BTreeMap<String, String>> {
-    let entry = |(name, points): (&String, &BasisPoints)| {
-        BTreeMap::from([("factor".to_owned(), name.clone()), ("points".to_owned(), points.0.to_string())])
+/// The components in the form in which a decision explains itself, the strongest first.
+fn explained(components: &BTreeMap<String, BasisPoints>) -> Vec<Factor> {
+    let factor = |(name, points): (&String, &BasisPoints)| Factor {
+        factor: name.clone(),
+        weight: *points,
+        reason: None,
     };
-    components.iter().map(entry).collect()
+    let mut factors: Vec<Factor> = components.iter().map(factor).collect();
+    factors.sort_by_key(|factor| std::cmp::Reverse(factor.weight));
+    factors
 }
 
 /// P-13: a selection becomes an award; an award that is refused, or that cannot be given, frees the selection.
@@ -113,15 +123,27 @@ impl Policy for CarrySelection {
         &["AwardeeSelected", "ScholarshipAwarded", "AwardAccepted", "AwardRefused"]
     }
 
-    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(
+        &'a self,
+        fact: &'a Fact,
+        world: &'a World,
+    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
         Box::pin(async move {
             let lapse = timer_id(self.name(), &["lapse", &fact.id.to_string()]);
             Ok(match &fact.event {
                 AnyEvent::Scholarship(ScholarshipEvent::AwardeeSelected { application, amount }) => {
                     let (scholarship, application) = (fact.id, *application);
-                    let award = AnyCommand::ScholarshipApplication(ApplicationCommand::RecordAward { amount: *amount });
+                    let award = AnyCommand::ScholarshipApplication(ApplicationCommand::RecordAward {
+                        amount: *amount,
+                    });
                     let award = Issue::new(application, award, "award");
-                    vec![award.otherwise(move |refusal| vec![reverse(scholarship, application, refusal.to_string())]).into()]
+                    vec![
+                        award
+                            .otherwise(move |refusal| {
+                                vec![reverse(scholarship, application, refusal.to_string())]
+                            })
+                            .into(),
+                    ]
                 }
                 AnyEvent::ScholarshipApplication(ApplicationEvent::ScholarshipAwarded { .. }) => {
                     let application = world.state::<ScholarshipApplication>(fact.id).await?.state;
@@ -134,8 +156,14 @@ impl Policy for CarrySelection {
                     });
                     timer.map(Reaction::Arm).into_iter().collect()
                 }
-                AnyEvent::ScholarshipApplication(ApplicationEvent::AwardAccepted { .. }) => vec![Reaction::Disarm(lapse)],
-                AnyEvent::ScholarshipApplication(ApplicationEvent::AwardRefused { scholarship, lapsed, .. }) => {
+                AnyEvent::ScholarshipApplication(ApplicationEvent::AwardAccepted { .. }) => {
+                    vec![Reaction::Disarm(lapse)]
+                }
+                AnyEvent::ScholarshipApplication(ApplicationEvent::AwardRefused {
+                    scholarship,
+                    lapsed,
+                    ..
+                }) => {
                     let reason = if *lapsed { "the offer lapsed" } else { "the applicant refused the award" };
                     vec![Reaction::Disarm(lapse), reverse(*scholarship, fact.id, reason.to_owned())]
                 }
@@ -162,7 +190,11 @@ impl Policy for CloseAtDeadline {
         &["ScholarshipPublished", "DeadlineExtended", "ScholarshipClosed"]
     }
 
-    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(
+        &'a self,
+        fact: &'a Fact,
+        world: &'a World,
+    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
         Box::pin(async move {
             let timer = timer_id(self.name(), &[&fact.id.to_string()]);
             if let AnyEvent::Scholarship(ScholarshipEvent::ScholarshipClosed { .. }) = &fact.event {
@@ -170,9 +202,18 @@ impl Policy for CloseAtDeadline {
             }
             let scholarship = world.state::<Scholarship>(fact.id).await?.state;
             let close = ScholarshipCommand::CloseScholarship { reason: CloseReason::Deadline };
-            Ok(scholarship.terms.iter().map(|terms| {
-                Reaction::Arm(Timer { id: timer, due_at: terms.deadline, aggregate: fact.id, command: AnyCommand::Scholarship(close.clone()) })
-            }).collect())
+            Ok(scholarship
+                .terms
+                .iter()
+                .map(|terms| {
+                    Reaction::Arm(Timer {
+                        id: timer,
+                        due_at: terms.deadline,
+                        aggregate: fact.id,
+                        command: AnyCommand::Scholarship(close.clone()),
+                    })
+                })
+                .collect())
         })
     }
 }
