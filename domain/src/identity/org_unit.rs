@@ -4,7 +4,7 @@
 //!
 //! - **IDN-O1** the code is unique, `[A-Z0-9-]{2,32}`, and never changes.
 //! - **IDN-O2** an institution has no parent; a program belongs to a department or an institution.
-//! - **IDN-O3** an inactive unit keeps its history but takes no new members, credentials or jobs.
+//! - **IDN-O3** an inactive unit keeps its history but takes no new members, credentials or jobs, nor units below it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::kernel::{
     Actor, Answer, Claim, Context, Decided, Decider, Event, Known, NotYet, Personal, Question, RecordClass,
-    Refusal, Refused, RefusedBy, Stated, class::Identity,
+    Refusal, RefusalKind, Refused, RefusedBy, Stated, bounds, class::Identity,
 };
 
 /// What kind of unit it is.
@@ -163,6 +163,12 @@ pub enum OrgUnitRefusal {
     /// Another unit has this code (IDN-O1).
     #[error("another unit has this code")]
     CodeTaken {},
+    /// The parent does not exist.
+    #[error("there is no such parent")]
+    UnknownParent {},
+    /// The parent is inactive (IDN-O3).
+    #[error("the parent is inactive")]
+    ParentInactive {},
     /// The move would make the unit its own ancestor, or the kind does not fit the parent (IDN-O2).
     #[error("the unit cannot stand below that parent")]
     CycleInHierarchy {},
@@ -175,10 +181,21 @@ impl Refusal for OrgUnitRefusal {
     fn code(&self) -> &'static str {
         self.into()
     }
+    fn kind(&self) -> RefusalKind {
+        match self {
+            OrgUnitRefusal::UnknownParent {} => RefusalKind::NotFound,
+            OrgUnitRefusal::CodeTaken {}
+            | OrgUnitRefusal::ParentInactive {}
+            | OrgUnitRefusal::CycleInHierarchy {}
+            | OrgUnitRefusal::HasActiveChildren {} => RefusalKind::Conflict,
+        }
+    }
     fn field(&self) -> Option<&'static str> {
         match self {
             OrgUnitRefusal::CodeTaken {} => Some("code"),
-            OrgUnitRefusal::CycleInHierarchy {} => Some("parent"),
+            OrgUnitRefusal::UnknownParent {}
+            | OrgUnitRefusal::ParentInactive {}
+            | OrgUnitRefusal::CycleInHierarchy {} => Some("parent"),
             OrgUnitRefusal::HasActiveChildren {} => None,
         }
     }
@@ -189,6 +206,8 @@ impl Refusal for OrgUnitRefusal {
 pub struct OrgUnitFacts {
     /// The proposed parent's kind, where there is a parent that exists.
     pub parent: Option<OrgKind>,
+    /// Whether that parent is active.
+    pub parent_active: bool,
     /// Whether the unit itself is among the proposed parent and its ancestors.
     pub below_itself: bool,
     /// Whether any unit below it is active.
@@ -219,6 +238,7 @@ impl Decider for OrgUnit {
             | OrgUnitCommand::MoveOrgUnit { parent: Some(parent) } => {
                 let found = known.pinned::<OrgUnit>(*parent)?;
                 facts.parent = found.exists().then_some(found.state.kind);
+                facts.parent_active = found.state.active;
                 let (mut next, mut steps) = (Some(*parent), 0);
                 while let Some(unit) = next {
                     // The cycle guard: a hierarchy deeper than this is refused as if it were a cycle.
@@ -260,16 +280,18 @@ impl Decider for OrgUnit {
             C::CreateOrgUnit { .. } if self.exists => return Err(wrong_state("CreateOrgUnit")),
             C::CreateOrgUnit { kind, code, name, r#type, parent, country, city, website, contact_email } => {
                 check_code(&code)?;
-                check_name(&name)?;
+                bounds::text("name", &name, 1..=200)?;
                 if country.len() != 2 || !country.bytes().all(|letter| letter.is_ascii_uppercase()) {
                     return Err(Refused::invalid("country", "two upper-case letters of ISO 3166-1"));
                 }
+                check_words(&city, &website, &contact_email)?;
                 check_parent(kind, parent, facts)?;
                 let contact_email = contact(contact_email);
                 E::OrgUnitCreated { kind, code, name, r#type, parent, country, city, website, contact_email }
             }
             C::ReviseOrgUnit { name, r#type, city, website, contact_email } => {
-                name.as_deref().map_or(Ok(()), check_name)?;
+                bounds::maybe_text("name", name.as_deref(), 1..=200)?;
+                check_words(&city, &website, &contact_email)?;
                 E::OrgUnitRevised { name, r#type, city, website, contact_email: contact(contact_email) }
             }
             C::MoveOrgUnit { parent } => {
@@ -280,7 +302,10 @@ impl Decider for OrgUnit {
             C::DeactivateOrgUnit { .. } if facts.active_children => {
                 return Err(OrgUnitRefusal::HasActiveChildren {}.into());
             }
-            C::DeactivateOrgUnit { reason } => E::OrgUnitDeactivated { reason },
+            C::DeactivateOrgUnit { reason } => {
+                bounds::text("reason", &reason, 1..=2000)?;
+                E::OrgUnitDeactivated { reason }
+            }
             C::ReactivateOrgUnit {} if self.active => return Err(wrong_state("ReactivateOrgUnit")),
             C::ReactivateOrgUnit {} => E::OrgUnitReactivated {},
         };
@@ -323,13 +348,24 @@ fn check_code(code: &str) -> Check {
     if fits { Ok(()) } else { Err(Refused::invalid("code", "2 to 32 of A-Z, 0-9 and -")) }
 }
 
-fn check_name(name: &str) -> Check {
-    let fits = (1..=200).contains(&name.trim().chars().count());
-    if fits { Ok(()) } else { Err(Refused::invalid("name", "1 to 200 characters")) }
+fn check_words(
+    city: &Option<String>,
+    website: &Option<String>,
+    contact_email: &Option<Stated<String>>,
+) -> Check {
+    bounds::maybe_text("city", city.as_deref(), 0..=200)?;
+    bounds::maybe_text("website", website.as_deref(), 0..=2048)?;
+    bounds::maybe_text("contact_email", contact_email.as_ref().map(|email| email.0.as_str()), 0..=254)
 }
 
 /// IDN-O2, and no unit below itself.
 fn check_parent(kind: OrgKind, parent: Option<Uuid>, facts: &OrgUnitFacts) -> Check {
+    if parent.is_some() && facts.parent.is_none() {
+        return Err(OrgUnitRefusal::UnknownParent {}.into());
+    }
+    if parent.is_some() && !facts.parent_active {
+        return Err(OrgUnitRefusal::ParentInactive {}.into());
+    }
     let fits = match (kind, parent.is_some(), facts.parent) {
         (OrgKind::Institution, has_parent, _) => !has_parent,
         (OrgKind::Program, _, parent) => matches!(parent, Some(OrgKind::Department | OrgKind::Institution)),
@@ -345,7 +381,7 @@ fn check_parent(kind: OrgKind, parent: Option<Uuid>, facts: &OrgUnitFacts) -> Ch
 #[cfg(test)]
 mod tests {
     use super::{OrgUnitCommand as C, OrgUnitEvent as E, *};
-    use crate::kernel::testing::{given, keeps_history, nothing};
+    use crate::kernel::testing::{World, given, keeps_history, nothing};
 
     fn create(kind: OrgKind, code: &str, parent: Option<Uuid>) -> C {
         C::CreateOrgUnit {
@@ -374,7 +410,11 @@ mod tests {
 
     #[test]
     fn idn_o2_an_institution_has_no_parent_and_a_program_has_one() {
-        let below = OrgUnitFacts { parent: Some(OrgKind::Institution), ..OrgUnitFacts::default() };
+        let below = OrgUnitFacts {
+            parent: Some(OrgKind::Institution),
+            parent_active: true,
+            ..OrgUnitFacts::default()
+        };
         let parent = Some(Uuid::from_u128(2));
         let refusal = OrgUnitRefusal::CycleInHierarchy {};
         nothing::<OrgUnit>()
@@ -386,11 +426,52 @@ mod tests {
 
     #[test]
     fn a_unit_is_never_moved_below_itself() {
-        let facts =
-            OrgUnitFacts { parent: Some(OrgKind::Faculty), below_itself: true, ..OrgUnitFacts::default() };
+        let facts = OrgUnitFacts {
+            parent: Some(OrgKind::Faculty),
+            parent_active: true,
+            below_itself: true,
+            ..OrgUnitFacts::default()
+        };
         let faculty = nothing::<OrgUnit>().when(create(OrgKind::Faculty, "SCI", None)).events();
         let moved = C::MoveOrgUnit { parent: Some(Uuid::from_u128(3)) };
         given::<OrgUnit>(faculty).knowing(facts).when(moved).refused(OrgUnitRefusal::CycleInHierarchy {});
+    }
+
+    #[test]
+    fn idn_o3_a_unit_stands_below_an_active_parent_that_exists() {
+        let (id, below) = (Uuid::from_u128(2), create(OrgKind::Faculty, "SCI", Some(Uuid::from_u128(2))));
+        let parent = |active| OrgUnit { exists: true, active, ..OrgUnit::default() };
+        let look = |mut world: World| nothing::<OrgUnit>().looking_up(&below, &mut world).when(below.clone());
+        look(World::default()).refused(OrgUnitRefusal::UnknownParent {});
+        look(World::default().with(id, parent(false))).refused(OrgUnitRefusal::ParentInactive {});
+        look(World::default().with(id, parent(true))).then_names(["OrgUnitCreated"]);
+    }
+
+    #[test]
+    fn a_unit_above_itself_is_found_however_far_up() {
+        let (me, middle) = (Uuid::from_u128(0x1D), Uuid::from_u128(3));
+        let unit = |parent| OrgUnit { exists: true, active: true, kind: OrgKind::Faculty, parent };
+        let mut world = World::default().with(me, unit(None)).with(middle, unit(Some(me)));
+        let moved = C::MoveOrgUnit { parent: Some(middle) };
+        let faculty = nothing::<OrgUnit>().when(create(OrgKind::Faculty, "SCI", None)).events();
+        given::<OrgUnit>(faculty)
+            .looking_up(&moved, &mut world)
+            .when(moved)
+            .refused(OrgUnitRefusal::CycleInHierarchy {});
+        assert_eq!(world.pinned, [middle, middle], "each stream that the answer rests on");
+    }
+
+    #[test]
+    fn hostile_words_are_refused() {
+        let revise = |city: &str| C::ReviseOrgUnit {
+            name: None,
+            r#type: None,
+            city: Some(city.into()),
+            website: None,
+            contact_email: None,
+        };
+        given::<OrgUnit>([created()]).when(revise("Pitts\0burg")).invalid("city");
+        given::<OrgUnit>([created()]).when(revise(&"a".repeat(201))).invalid("city");
     }
 
     #[test]

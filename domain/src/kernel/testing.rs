@@ -1,11 +1,11 @@
 //! Specs that read as sentences: `given(events).when(command).then(events)`.
 
-use std::fmt::Debug;
+use std::{any::Any, collections::BTreeMap, fmt::Debug, sync::Arc};
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Actor, Claim, Context, Decided, Decider, Refused};
+use super::{Actor, Answer, Claim, Context, Decided, Decider, Known, NotYet, Question, Refused, Versioned};
 
 /// A stream with a past, and a world around it.
 pub struct Scenario<D: Decider> {
@@ -63,6 +63,12 @@ impl<D: Decider> Scenario<D> {
     /// What other streams tell.
     pub fn knowing(mut self, facts: D::Facts) -> Self {
         self.facts = facts;
+        self
+    }
+
+    /// What other streams tell, looked up in this world as the command asks for it.
+    pub fn looking_up(mut self, command: &D::Command, world: &mut World) -> Self {
+        self.facts = self.state.facts(command, &self.context, world).expect("the world knows it all");
         self
     }
 
@@ -159,6 +165,47 @@ where
     #[track_caller]
     pub fn forbidden(self) {
         assert_eq!(self.outcome, Err(Refused::Forbidden));
+    }
+}
+
+/// The rest of the world, as far as a spec says: streams that exist, and answers.
+#[derive(Default)]
+pub struct World {
+    streams: BTreeMap<(&'static str, Uuid), Arc<dyn Any + Send + Sync>>,
+    answers: BTreeMap<Question, Answer>,
+    /// The streams that were pinned.
+    pub pinned: Vec<Uuid>,
+}
+
+impl World {
+    /// A stream that exists.
+    pub fn with<D: Decider>(mut self, id: Uuid, state: D) -> Self {
+        self.streams.insert((D::TYPE, id), Arc::new(state));
+        self
+    }
+
+    /// An answer that is known. Every other question is not answered yet.
+    pub fn answering(mut self, question: Question, answer: Answer) -> Self {
+        self.answers.insert(question, answer);
+        self
+    }
+}
+
+impl Known for World {
+    fn stream<D: Decider>(&mut self, id: Uuid) -> Result<Versioned<D>, NotYet> {
+        let found = self.streams.get(&(D::TYPE, id)).cloned();
+        let version = found.is_some().into();
+        let state = found.and_then(|state| state.downcast::<D>().ok()).unwrap_or_default();
+        Ok(Versioned { state, version })
+    }
+
+    fn pinned<D: Decider>(&mut self, id: Uuid) -> Result<Versioned<D>, NotYet> {
+        self.pinned.push(id);
+        self.stream(id)
+    }
+
+    fn ask(&mut self, question: Question) -> Result<Answer, NotYet> {
+        self.answers.get(&question).cloned().ok_or(NotYet)
     }
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::{ProfileCommand as C, ProfileEvent as E, ProfileRefusal as R, *};
 use crate::{
     identity::Visibility,
-    kernel::testing::{Scenario, given, keeps_history},
+    kernel::testing::{Scenario, World, given, keeps_history},
 };
 
 const ME: Uuid = Uuid::from_u128(0x1D);
@@ -259,6 +259,20 @@ fn preferences_name_a_language_and_a_time_zone_that_exist() {
     prefer("en-US", "America/Chicago").then_names(["PreferencesChanged"]);
     prefer("en_US", "America/Chicago").invalid("locale");
     prefer("en-US", "America/Pittsburg").invalid("tz");
+}
+
+#[test]
+fn the_org_unit_and_the_consent_are_looked_up() {
+    let employer = OrgUnit { exists: true, active: true, kind: OrgKind::Employer, parent: None };
+    let mut world = World::default().with(ORG, employer);
+    let recruit = C::SetEmployerFacet { org: ORG, title: Stated("Recruiter".into()) };
+    after([]).looking_up(&recruit, &mut world).when(recruit).then_names(["EmployerFacetSet"]);
+    let declare = C::DeclareDemographics { attributes: Stated(BTreeMap::new()), consent: ME };
+    let asked = || Question::HasConsent { subject: ME, purpose: "bias_monitoring".into() };
+    let mut granted = World::default().answering(asked(), Answer::Flag(true));
+    let mut withdrawn = World::default().answering(asked(), Answer::Flag(false));
+    after([]).looking_up(&declare, &mut granted).when(declare.clone()).then_names(["DemographicsDeclared"]);
+    after([]).looking_up(&declare, &mut withdrawn).when(declare).refused(R::ConsentMissing {});
 }
 
 proptest! {

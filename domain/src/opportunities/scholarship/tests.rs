@@ -2,9 +2,9 @@ use proptest::prelude::*;
 
 use super::{ScholarshipCommand as C, ScholarshipEvent as E, ScholarshipRefusal as R, *};
 use crate::{
-    kernel::testing::{given, keeps_history, nothing},
+    kernel::testing::{World, given, keeps_history, nothing},
     opportunities::{
-        ROLLING,
+        ROLLING, ScholarshipApplicationEvent,
         samples::{published, terms, usd},
     },
 };
@@ -262,7 +262,94 @@ fn staff_manage_scholarships_and_only_the_system_books_contributions() {
     assert!(scenario.permits(&clock, &close) && !scenario.permits(&clock, &C::PublishScholarship {}));
 }
 
+#[test]
+fn a_selection_pins_the_application_and_takes_it_only_from_this_scholarship() {
+    let case = |scholarship| ScholarshipApplication {
+        status: ApplicationStatus::Submitted,
+        scholarship,
+        ..ScholarshipApplication::default()
+    };
+    let (here, elsewhere) = (Uuid::from_u128(0x1D), Uuid::from_u128(0xE1));
+    let look = |state| {
+        let mut world = World::default().with(application(1), state);
+        let scenario = given::<Scholarship>(published(rolling()))
+            .looking_up(&select(1, 1), &mut world)
+            .when(select(1, 1));
+        (scenario, world.pinned)
+    };
+    let (selected, pinned) = look(case(here));
+    selected.then([chosen(1, 1)]);
+    assert_eq!(pinned, [application(1)]);
+    look(case(elsewhere)).0.refused(R::UnknownApplication {});
+}
+
+#[test]
+fn the_sponsor_is_looked_up_when_it_is_stated() {
+    let unit = crate::identity::OrgUnit { exists: true, ..crate::identity::OrgUnit::default() };
+    let draft = || C::DraftScholarship(terms());
+    let mut world = World::default().with(terms().sponsor, unit);
+    nothing::<Scholarship>().looking_up(&draft(), &mut world).when(draft()).events();
+    let mut nowhere = World::default();
+    nothing::<Scholarship>().looking_up(&draft(), &mut nowhere).when(draft()).refused(R::UnknownSponsor {});
+}
+
+/// Takes and frees in order, all or nothing, as catalogue 0.6 says.
+fn append(seats: &mut BTreeMap<String, BTreeSet<Uuid>>, by: Uuid, claims: Vec<Claim>) -> bool {
+    let mut changed = seats.clone();
+    for claim in claims {
+        match claim {
+            Claim::Seat { key, limit } => {
+                let seated = changed.entry(key).or_default();
+                seated.insert(by);
+                if seated.len() > limit as usize {
+                    return false;
+                }
+            }
+            Claim::Free(key) => {
+                changed.entry(key).or_default().remove(&by);
+            }
+            Claim::Take(key) => panic!("{key} is not part of the lock"),
+        }
+    }
+    *seats = changed;
+    true
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn opp_s2_submissions_never_hinder_each_other_and_end_every_revision(
+        steps in prop::collection::vec(prop::option::of(any::<u128>()), 1..12),
+    ) {
+        let scholarship = Uuid::from_u128(0x5C);
+        let changes = ScholarshipChanges { renewable: Some(true), ..ScholarshipChanges::default() };
+        let revised = Scholarship::claims(scholarship, &E::ScholarshipRevised { changes });
+        let (mut seats, mut submissions) = (BTreeMap::new(), 0);
+        for step in steps {
+            match step.map(Uuid::from_u128) {
+                None => {
+                    let accepted = append(&mut seats, scholarship, revised.clone());
+                    prop_assert_eq!(accepted, submissions == 0);
+                }
+                Some(application) => {
+                    let submitted = ScholarshipApplicationEvent::ScholarshipApplicationSubmitted {
+                        scholarship,
+                        applicant: Uuid::nil(),
+                        gpa: None,
+                        major: None,
+                        grad_year: None,
+                        interests: None,
+                        submitted_at: terms().opens_at,
+                    };
+                    let claims = ScholarshipApplication::claims(application, &submitted);
+                    prop_assert!(append(&mut seats, application, claims));
+                    submissions += 1;
+                }
+            }
+        }
+    }
+
     #[test]
     fn opp_s1_holds_over_any_selections_reversals_and_contributions(
         steps in prop::collection::vec((0..3u8, 0..6u128, -5i64..70_000), 0..40),

@@ -1,7 +1,7 @@
 use super::{ScholarshipApplicationCommand as C, ScholarshipApplicationEvent as E, *};
 use crate::{
     identity::{FacetSource, ProfileEvent},
-    kernel::testing::{Scenario, given, keeps_history, nothing},
+    kernel::testing::{Scenario, World, given, keeps_history, nothing},
     opportunities::{
         CloseReason, ScholarshipEvent, ScholarshipTerms,
         samples::{published, terms, usd},
@@ -420,6 +420,50 @@ fn applicants_act_for_themselves_and_reviewers_in_their_own_name() {
     assert!(!case.permits(&reviewer, &assign) && !case.permits(&applicant, &assign));
     assert!(case.permits(&clock, &score(1, 1)) && !case.permits(&staff, &score(1, 1)));
     assert!(case.permits(&clock, &C::RefuseAward { reason: None }));
+}
+
+#[test]
+fn a_submission_pins_the_scholarship_and_takes_the_profile_from_its_own_stream() {
+    let mut world = World::default()
+        .with(SCHOLARSHIP, given::<Scholarship>(published(terms())).state().clone())
+        .with(APPLICANT, student());
+    given::<ScholarshipApplication>([started(), drafted(), requested()])
+        .looking_up(&submit(), &mut world)
+        .when(submit())
+        .then([submitted()]);
+    assert_eq!(world.pinned, [SCHOLARSHIP]);
+}
+
+#[test]
+fn the_hash_of_a_token_is_asked_for_by_the_label_that_the_mail_uses() {
+    let label = recommendation_token_label(ME, request());
+    let mut world = World::default()
+        .with(SCHOLARSHIP, given::<Scholarship>(published(terms())).state().clone())
+        .answering(Question::TokenHash { label }, Answer::Hash(sha256_hex("secret")));
+    let state = given::<ScholarshipApplication>([started()])
+        .looking_up(&ask(), &mut world)
+        .when(ask())
+        .then_names(["RecommendationRequested"]);
+    let hash = state.recommendations[&request()].token_hash.as_ref().and_then(Personal::get);
+    assert_eq!(hash, Some(&sha256_hex("secret")));
+}
+
+#[test]
+fn an_award_and_its_acceptance_pin_the_selection() {
+    let chosen = ScholarshipEvent::AwardeeSelected { application: ME, amount: usd(50_000) };
+    let scholarship = given::<Scholarship>(published(terms()).into_iter().chain([chosen])).state().clone();
+    let cases = [
+        (C::RecordAward { amount: usd(50_000) }, vec![submitted()]),
+        (C::AcceptAward {}, vec![submitted(), awarded()]),
+    ];
+    for (command, past) in cases {
+        let mut world = World::default().with(SCHOLARSHIP, scholarship.clone());
+        given::<ScholarshipApplication>([started()].into_iter().chain(past))
+            .looking_up(&command, &mut world)
+            .when(command)
+            .events();
+        assert_eq!(world.pinned, [SCHOLARSHIP]);
+    }
 }
 
 #[test]
