@@ -1,17 +1,13 @@
 //! The books of a month: envelopes, plans and spending, in minor units of the month's currency, and the arithmetic of
 //! redistribution over them (BUD-M2 to BUD-M7, BUD-M11). Days are numbered from 1.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{MonthCategory, PlanChanges};
+use super::{ByDay, MonthCategory, PlanChanges};
 use crate::{
     budgeting::{CategoryClass, Pacing},
     kernel::{BasisPoints, Money, allocate, cap},
@@ -42,9 +38,9 @@ pub struct Envelope {
     /// What is spent, refunds taken off.
     pub spent: i64,
     /// The plan, by day.
-    pub plan: [i64; 31],
+    pub plan: ByDay,
     /// What is spent, by day.
-    pub spent_on: [i64; 31],
+    pub spent_on: ByDay,
     /// The overspend that was told last, less what was covered since, by day; by the month (0) where the category is
     /// judged on it.
     pub told: BTreeMap<u8, i64>,
@@ -113,8 +109,8 @@ impl Envelope {
             budgeted,
             amount: 0,
             spent: 0,
-            plan: [0; 31],
-            spent_on: [0; 31],
+            plan: ByDay::default(),
+            spent_on: ByDay::default(),
             told: BTreeMap::new(),
             alerted: false,
         }
@@ -123,16 +119,6 @@ impl Envelope {
     /// What is left; below zero when more is spent than it holds.
     pub fn remaining(&self) -> i64 {
         self.amount.saturating_sub(self.spent)
-    }
-
-    /// The plan of a day.
-    pub fn planned(&self, day: u8) -> i64 {
-        self.plan.get(slot(day)).copied().unwrap_or_default()
-    }
-
-    /// What is spent on a day.
-    pub fn spent(&self, day: u8) -> i64 {
-        self.spent_on.get(slot(day)).copied().unwrap_or_default()
     }
 
     /// BUD-M3: how much a day is overspent.
@@ -147,7 +133,7 @@ impl Envelope {
         } else if self.category.pacing == Pacing::FixedDay {
             self.spent.saturating_add(more).saturating_sub(self.amount)
         } else {
-            self.spent(day).saturating_add(more).saturating_sub(self.planned(day))
+            self.spent_on.get(day).saturating_add(more).saturating_sub(self.plan.get(day))
         };
         over.max(0)
     }
@@ -173,14 +159,12 @@ impl Envelope {
     /// Whether so much more may be spent on a day without leaving the range of amounts.
     pub(super) fn can_hold(&self, day: u8, more: i64) -> bool {
         let fits = |sum: i64| sum.checked_add(more).is_some_and(|sum| sum.abs() <= Money::LIMIT);
-        fits(self.spent) && fits(self.spent(day))
+        fits(self.spent) && fits(self.spent_on.get(day))
     }
 
     pub(super) fn spend(&mut self, day: u8, amount: i64) {
         self.spent = self.spent.saturating_add(amount);
-        if let Some(spent) = self.spent_on.get_mut(slot(day)) {
-            *spent = spent.saturating_add(amount);
-        }
+        self.spent_on.set(day, self.spent_on.get(day).saturating_add(amount));
         self.alerted &= self.reaches_alert(0, 0);
     }
 
@@ -261,7 +245,7 @@ impl Books {
             plans.repace(donor, donor.remaining() - gift, from, days);
         }
         let envelope = &self.envelopes[receiver];
-        plans.set(envelope, day, envelope.planned(day) + covered);
+        plans.set(envelope, day, envelope.plan.get(day) + covered);
         if covered < needed {
             plans.repace_after(envelope, envelope.remaining() + covered, from, days);
         }
@@ -293,7 +277,7 @@ impl Books {
             let donor = &self.envelopes[*donor];
             plans.repace(donor, donor.remaining() + part, from, days);
         }
-        plans.set(receiver, done.day, (receiver.planned(done.day) - total).max(0));
+        plans.set(receiver, done.day, (receiver.plan.get(done.day) - total).max(0));
         if done.short {
             plans.repace_after(receiver, receiver.remaining() - total, from, days);
         }
@@ -315,7 +299,7 @@ impl Books {
             match envelope.category.fixed_day.filter(|_| envelope.category.pacing == Pacing::FixedDay) {
                 Some(fixed) => {
                     let fixed = fixed.min(days);
-                    plans.set(envelope, fixed, (envelope.planned(fixed) + change).max(0));
+                    plans.set(envelope, fixed, (envelope.plan.get(fixed) + change).max(0));
                 }
                 None => plans.repace(envelope, envelope.remaining() + change, day, days),
             }
@@ -334,8 +318,8 @@ impl Books {
         days: u8,
     ) -> PlanChanges {
         let envelope = &self.envelopes[index];
-        let unspent = |day: u8, plan: i64| plan.saturating_sub(envelope.spent(day)).max(0);
-        let before = (today..day).map(|day| unspent(day, envelope.planned(day)));
+        let unspent = |day: u8, plan: i64| plan.saturating_sub(envelope.spent_on.get(day)).max(0);
+        let before = (today..day).map(|day| unspent(day, envelope.plan.get(day)));
         let reserved = before.fold(unspent(day, planned), i64::saturating_add);
         let mut plans = Plans::default();
         plans.set(envelope, day, planned);
@@ -350,9 +334,7 @@ impl Books {
         for (category, changes) in plans {
             let Some(index) = self.find(category) else { continue };
             for (day, plan) in changes {
-                if let Some(place) = self.envelopes[index].plan.get_mut(slot(*day)) {
-                    *place = *plan;
-                }
+                self.envelopes[index].plan.set(*day, *plan);
             }
         }
     }
@@ -362,24 +344,13 @@ impl Books {
         let (mut green, mut planned) = (0, 0);
         for envelope in &self.envelopes {
             for day in 1..=days {
-                let plan = envelope.planned(day);
+                let plan = envelope.plan.get(day);
                 planned += i64::from(plan > 0);
-                green += i64::from(plan > 0 && envelope.spent(day) <= plan);
+                green += i64::from(plan > 0 && envelope.spent_on.get(day) <= plan);
             }
         }
         (green, planned)
     }
-
-    /// The keys of the envelopes that the month has a budget for.
-    pub fn budgeted(&self) -> BTreeSet<&str> {
-        let budgeted = self.envelopes.iter().filter(|envelope| envelope.budgeted);
-        budgeted.map(|envelope| envelope.category.key.as_str()).collect()
-    }
-}
-
-/// The place of a day in an array of days; beyond its end for what is no day.
-fn slot(day: u8) -> usize {
-    usize::from(day).wrapping_sub(1)
 }
 
 /// Collects the days whose plan changes.
@@ -388,7 +359,7 @@ pub(super) struct Plans(pub(super) PlanChanges);
 
 impl Plans {
     pub(super) fn set(&mut self, envelope: &Envelope, day: u8, plan: i64) {
-        if envelope.planned(day) != plan {
+        if envelope.plan.get(day) != plan {
             self.0.entry(envelope.category.key.clone()).or_default().insert(day, plan);
         }
     }
@@ -402,7 +373,7 @@ impl Plans {
     pub(super) fn spread(&mut self, envelope: &Envelope, pool: i64, from: u8, weights: &[i64]) {
         let shares = allocate(pool.max(0), weights).unwrap_or_default();
         for (day, share) in (from..).zip(shares) {
-            let spent = if day == from { envelope.spent(day) } else { 0 };
+            let spent = if day == from { envelope.spent_on.get(day) } else { 0 };
             self.set(envelope, day, spent + share);
         }
     }

@@ -368,7 +368,9 @@ impl BudgetMonth {
         }
         let (envelope, day) = (&books.envelopes[index], day_of(date));
         // What the envelope could pay on that day: all that is not spent on other days.
-        if i128::from(planned.minor) > i128::from(envelope.remaining()) + i128::from(envelope.spent(day)) {
+        if i128::from(planned.minor)
+            > i128::from(envelope.remaining()) + i128::from(envelope.spent_on.get(day))
+        {
             return Err(R::BeyondEnvelope {}.into());
         }
         let plans =

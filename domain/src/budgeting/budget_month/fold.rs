@@ -14,8 +14,7 @@ impl Books {
         let envelope = |category: &MonthCategory| {
             let mut envelope = Envelope::empty(Arc::new(category.clone()), true);
             envelope.amount = amounts.envelopes.get(&category.key).copied().unwrap_or_default();
-            let plan = amounts.plans.get(&category.key).map(Vec::as_slice).unwrap_or_default();
-            envelope.plan.iter_mut().zip(plan).for_each(|(place, plan)| *place = *plan);
+            envelope.plan = amounts.plans.get(&category.key).into_iter().flatten().copied().collect();
             envelope
         };
         Books {

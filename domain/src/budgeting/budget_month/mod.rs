@@ -36,8 +36,13 @@ use crate::kernel::{
 };
 
 mod books;
+mod days;
 mod decisions;
+#[cfg(test)]
+mod examples;
 mod fold;
+#[cfg(test)]
+mod history;
 #[cfg(test)]
 mod laws;
 mod messages;
@@ -46,6 +51,7 @@ mod opening;
 mod tests;
 
 pub use books::{Books, Envelope, Redistribution, RedistributionStatus, Spend};
+pub use days::ByDay;
 pub use messages::*;
 
 /// The state that decisions need.
