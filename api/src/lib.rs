@@ -1,5 +1,14 @@
 //! The service: configuration, the servers it runs on, and what it offers over HTTP. The only crate that wires all
 //! others together. What must never live here: a business rule, or SQL of the log.
 
+pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod embedded;
+pub mod http;
+pub mod metrics;
+pub mod openapi;
+pub mod problem;
+pub mod telemetry;
+pub mod vitals;
+pub mod wiring;

@@ -17,7 +17,7 @@ use crate::config::Config;
 pub struct Keys {
     /// Wraps the keys of personal data.
     pub master: [u8; 32],
-    /// Signs access tokens (HMAC); 32 bytes or more.
+    /// What signs access tokens: the content of its file, as [`crate::auth::SigningKeys::read`] takes it.
     pub jwt: Vec<u8>,
     /// The absolute path of the master key's file; `None` where the configuration holds the key itself.
     pub master_file: Option<PathBuf>,
@@ -44,7 +44,11 @@ impl Keys {
         let (master, master_file) = match config.master_key.as_deref().filter(|key| !key.is_empty()) {
             Some(text) => (decode(text, "ANNALS_MASTER_KEY")?, None),
             None => {
-                let (key, file) = read_or_make(config, config.master_key_file.as_deref(), "master.key")?;
+                let (content, file) = read_or_make(config, config.master_key_file.as_deref(), "master.key")?;
+                let key = match content.len() {
+                    32 => content,
+                    _ => decode(&String::from_utf8_lossy(&content), &file.display().to_string())?,
+                };
                 (key, Some(file))
             }
         };
@@ -74,11 +78,7 @@ fn read_or_make(
         tracing::warn!(key = %file.display(), "others than its owner can read this key; `chmod 600` it");
     }
     let content = std::fs::read(&file).map_err(EmbeddedError::disk("read", &file))?;
-    let key = match content.len() {
-        32 => content,
-        _ => decode(&String::from_utf8_lossy(&content), &file.display().to_string())?,
-    };
-    Ok((key, file))
+    Ok((content, file))
 }
 
 fn make_for_development(folder: &Path, name: &str) -> Result<PathBuf, EmbeddedError> {

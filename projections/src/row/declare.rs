@@ -50,7 +50,7 @@ macro_rules! row {
             ];
             const PERSONAL: &'static [$crate::row::PersonalColumn] = &[
                 $($( $crate::row::PersonalColumn {
-                    name: stringify!($per),
+                    name: $crate::row::bare(stringify!($per)),
                     doc: concat!($($pdoc, "\n"),*),
                     schema: |generator| generator.subschema_for::<$pty>(),
                 }, )+)?
@@ -91,7 +91,7 @@ macro_rules! row {
 
     (@column $name:ident $type:ty, $doc:expr, $marks:expr) => {
         $crate::row::Column {
-            name: stringify!($name),
+            name: $crate::row::bare(stringify!($name)),
             doc: $doc,
             kind: <$type as $crate::row::Cell>::KIND,
             nullable: <$type as $crate::row::Cell>::NULLABLE,

@@ -13,6 +13,14 @@ pub use value::{Kind, Value, WrongKind};
 use domain::PersonalGroup;
 use schemars::{Schema, SchemaGenerator};
 
+/// A field's name without the `r#` of a raw identifier.
+pub const fn bare(name: &'static str) -> &'static str {
+    match name.as_bytes() {
+        [b'r', b'#', ..] => name.split_at(2).1,
+        _ => name,
+    }
+}
+
 /// What a column is besides its type; combined with `|`.
 pub type Marks = u8;
 

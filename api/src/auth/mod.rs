@@ -1,0 +1,19 @@
+//! Who calls: bearer tokens, the keys that sign and verify them, and what a route asks of its caller.
+//!
+//! What must never live here: a decision about business data. A token says who somebody is and which roles they hold;
+//! what that allows is the aggregates' and the read models' to say.
+
+mod access;
+mod keys;
+mod token;
+
+pub use access::Access;
+pub(crate) use keys::keyed;
+pub use keys::{KeyError, SigningKeys};
+pub use token::{Claims, Rejected, Ticket};
+
+/// Who issues the tokens that are accepted (`iss`).
+pub const ISSUER: &str = "annals";
+
+/// Whom the tokens that are accepted are for (`aud`).
+pub const AUDIENCE: &str = "annals";

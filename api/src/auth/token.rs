@@ -1,0 +1,224 @@
+//! What an access token says (RFC 9068), and whom it makes the caller.
+
+use std::collections::BTreeSet;
+
+use domain::{Actor, ActorKind, RoleGrant, scopes_of_role};
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{AUDIENCE, ISSUER};
+
+/// The type of an access token (`typ`).
+pub(super) const MEDIA_TYPE: &str = "at+jwt";
+
+/// How far clocks may differ, in seconds.
+const LEEWAY: u64 = 30;
+
+/// The claims of an access token.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Claims {
+    /// Who issued it.
+    pub iss: String,
+    /// Whom it is for.
+    pub aud: String,
+    /// The account, or the API client.
+    pub sub: String,
+    /// Until when it is valid, in seconds of Unix time.
+    pub exp: i64,
+    /// From when on it is valid.
+    pub nbf: i64,
+    /// When it was issued.
+    pub iat: i64,
+    /// Its own identity.
+    pub jti: Uuid,
+    /// The roles of a person, `role` or `role@<org unit>`.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// The scopes of a client, or what a person's token is narrowed to; separated by spaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// The client; where it is the subject, the caller is that client and no person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// The login session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sid: Option<String>,
+}
+
+impl Claims {
+    /// A token for a person with these roles, valid from now on for a while.
+    pub fn new(subject: Uuid, roles: Vec<String>, lifetime: SignedDuration, now: Timestamp) -> Self {
+        let now = now.as_second();
+        Claims {
+            iss: ISSUER.into(),
+            aud: AUDIENCE.into(),
+            sub: subject.to_string(),
+            exp: now.saturating_add(lifetime.as_secs()),
+            nbf: now,
+            iat: now,
+            jti: Uuid::now_v7(),
+            roles,
+            scope: None,
+            client_id: None,
+            sid: None,
+        }
+    }
+}
+
+/// Why a token is not accepted, in words that may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Rejected(pub &'static str);
+
+impl From<jsonwebtoken::errors::Error> for Rejected {
+    fn from(error: jsonwebtoken::errors::Error) -> Self {
+        Rejected(match error.kind() {
+            ErrorKind::InvalidSignature => "its signature does not verify",
+            ErrorKind::ExpiredSignature => "it has expired",
+            ErrorKind::ImmatureSignature => "it is not valid yet",
+            ErrorKind::InvalidIssuer => "its issuer is another one",
+            ErrorKind::InvalidAudience => "it is for another audience",
+            ErrorKind::MissingRequiredClaim(_) => "a claim is missing",
+            _ => "it is malformed",
+        })
+    }
+}
+
+/// A verified token: who calls, and until when that holds.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    /// The caller.
+    pub actor: Actor,
+    /// The login session.
+    pub session: Option<String>,
+    /// When the token expires, in seconds of Unix time.
+    pub expires: i64,
+}
+
+impl Ticket {
+    /// The caller that verified claims name.
+    pub(super) fn of(claims: Claims) -> Result<Self, Rejected> {
+        let now = Timestamp::now().as_second();
+        if claims.iat > now.saturating_add(LEEWAY as i64) {
+            return Err(Rejected("it was issued in the future"));
+        }
+        let subject: Uuid = claims.sub.parse().map_err(|_| Rejected("its subject is not a UUID"))?;
+        let scopes: Option<BTreeSet<String>> = claims
+            .scope
+            .as_deref()
+            .map(|scopes| scopes.split_ascii_whitespace().map(str::to_owned).collect());
+        let actor = if claims.client_id.as_deref() == Some(&*claims.sub) {
+            Actor {
+                kind: ActorKind::ApiClient,
+                id: subject.to_string(),
+                roles: Vec::new(),
+                scopes: scopes.unwrap_or_default(),
+                on_behalf_of: None,
+            }
+        } else {
+            let roles = claims.roles.iter().map(|role| grant(role)).collect::<Result<_, _>>()?;
+            narrowed(Actor::with_roles(subject, roles), scopes)
+        };
+        Ok(Ticket { actor, session: claims.sid, expires: claims.exp })
+    }
+}
+
+/// `staff`, or `institution_admin@<org unit>`.
+fn grant(text: &str) -> Result<RoleGrant, Rejected> {
+    let (role, within) = match text.split_once('@') {
+        Some((role, org)) => {
+            (role, Some(org.parse().map_err(|_| Rejected("a role is held in what is not a UUID"))?))
+        }
+        None => (text, None),
+    };
+    Ok(RoleGrant { role: role.to_owned(), within })
+}
+
+/// A token can be narrowed to some of the scopes that its subject's roles bring. A role counts only as a whole, so it
+/// goes when one of its scopes is not among them, and `admin`, which has all there are, goes in any case.
+fn narrowed(mut actor: Actor, scopes: Option<BTreeSet<String>>) -> Actor {
+    if let Some(scopes) = scopes {
+        actor.scopes.retain(|scope| scopes.contains(scope));
+        actor.roles.retain(|grant| {
+            let brings = scopes_of_role(&grant.role);
+            !brings.is_empty() && brings.iter().all(|scope| scopes.contains(*scope))
+        });
+    }
+    actor
+}
+
+/// What a token must fulfil.
+pub(super) fn validation(algorithm: Algorithm) -> Validation {
+    let mut validation = Validation::new(algorithm);
+    validation.leeway = LEEWAY;
+    validation.validate_nbf = true;
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[AUDIENCE]);
+    validation.set_required_spec_claims(&["exp", "nbf", "iss", "aud", "sub"]);
+    validation
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::SigningKeys;
+    use super::*;
+
+    fn verified(change: impl FnOnce(&mut Claims)) -> Result<Ticket, Rejected> {
+        let keys = SigningKeys::single(&[9; 32]).unwrap();
+        let lifetime = SignedDuration::from_mins(5);
+        let roles = vec!["admin".into(), "institution_admin@00000000-0000-0000-0000-000000000005".into()];
+        let mut claims = Claims::new(Uuid::from_u128(7), roles, lifetime, Timestamp::now());
+        change(&mut claims);
+        keys.verify(&keys.sign(&claims).unwrap())
+    }
+
+    #[test]
+    fn a_role_may_be_held_within_an_org_unit() {
+        let actor = verified(|claims| {
+            claims.roles.remove(0);
+        })
+        .unwrap()
+        .actor;
+        assert!(actor.has_within("approve:recognition", Uuid::from_u128(5)));
+        assert!(!actor.has_within("approve:recognition", Uuid::from_u128(6)));
+    }
+
+    #[test]
+    fn each_registered_claim_is_checked() {
+        let hour = 3600;
+        for (change, why) in [
+            ((|claims| claims.exp -= 3600) as fn(&mut Claims), "it has expired"),
+            (|claims| claims.nbf += 3600, "it is not valid yet"),
+            (|claims| claims.iat += 3600, "it was issued in the future"),
+            (|claims| claims.iss = "somebody".into(), "its issuer is another one"),
+            (|claims| claims.aud = "others".into(), "it is for another audience"),
+            (|claims| claims.sub = "anna".into(), "its subject is not a UUID"),
+            (|claims| claims.roles = vec!["staff@here".into()], "a role is held in what is not a UUID"),
+        ] {
+            assert_eq!(verified(change).unwrap_err(), Rejected(why), "{hour}");
+        }
+    }
+
+    #[test]
+    fn a_narrowed_token_holds_no_more_than_its_scopes() {
+        let narrow =
+            |scope: &'static str| verified(move |claims| claims.scope = Some(scope.into())).unwrap().actor;
+        let actor = narrow("read:public approve:recognition");
+        assert!(actor.has("approve:recognition") && actor.has("read:public"));
+        assert!(!actor.has("manage:scholarships") && !actor.has("own") && actor.roles.is_empty());
+    }
+
+    #[test]
+    fn a_client_has_exactly_the_scopes_of_its_token() {
+        let actor = verified(|claims| {
+            claims.client_id = Some(claims.sub.clone());
+            claims.scope = Some("write:transactions".into());
+        })
+        .unwrap()
+        .actor;
+        assert_eq!(actor.kind, ActorKind::ApiClient);
+        assert!(actor.has("write:transactions") && !actor.has("own") && !actor.has_role("admin"));
+    }
+}

@@ -1,0 +1,99 @@
+//! The command line of `annals`.
+
+mod events;
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use commands::Catalog;
+
+use crate::{config::Config, http::routes, openapi, problem, telemetry};
+
+pub use events::document as events_document;
+
+/// The record-keeping backend of a campus.
+#[derive(Debug, Parser)]
+#[command(name = "annals", version, about, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves the API, with private servers where none are configured.
+    #[command(after_long_help = Config::describe(), after_help = "`annals serve --help` lists all settings.")]
+    Serve,
+    /// Makes an access token for development; only for an instance with private servers.
+    Token(token::Options),
+    /// Prints the OpenAPI document.
+    Openapi,
+    /// Prints the event catalogue, docs/events.md.
+    Events,
+    /// Prints the table of errors, docs/errors.md.
+    Errors,
+}
+
+/// Runs the command line of this process.
+pub async fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match execute(cli.command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("annals: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn execute(command: Command) -> Result<(), String> {
+    let text = match command {
+        Command::Serve => {
+            let config = configured()?;
+            telemetry::start(&config)?;
+            return serve::serve(&config).await.map_err(|error| error.to_string());
+        }
+        Command::Token(options) => token::mint(&configured()?, &options)? + "\n",
+        Command::Openapi => {
+            let catalog = Catalog::new();
+            let document = openapi::document(&catalog, projections::read_models(), &routes(&catalog));
+            serde_json::to_string_pretty(&document).map_err(|error| error.to_string())? + "\n"
+        }
+        Command::Events => events::document(&Catalog::new()),
+        Command::Errors => problem::document(),
+    };
+    print(&text)
+}
+
+fn configured() -> Result<Config, String> {
+    Config::load().map_err(|error| error.to_string())
+}
+
+/// Whoever reads may have stopped reading: `annals openapi | head` is no error.
+fn print(text: &str) -> Result<(), String> {
+    use std::io::{ErrorKind, Write};
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.to_string()),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed_and_its_help_lists_every_setting() {
+        let mut command = Cli::command();
+        command.clone().debug_assert();
+        let serve = command.find_subcommand_mut("serve").unwrap();
+        let help = serve.render_long_help().to_string();
+        for setting in crate::config::SETTINGS {
+            assert!(help.contains(&setting.variable()), "{}", setting.name);
+        }
+    }
+}

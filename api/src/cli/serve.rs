@@ -1,0 +1,74 @@
+//! `annals serve`: from a configuration to a node that answers, and back to nothing in good order.
+
+use std::net::{SocketAddr, TcpListener};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::token;
+use crate::{
+    config::Config,
+    embedded::{Servers, write_env_file},
+    http,
+    wiring::{Node, StartError},
+};
+
+/// Serves until SIGINT or SIGTERM.
+///
+/// # Errors
+/// Whatever keeps the node from starting.
+pub(super) async fn serve(config: &Config) -> Result<(), StartError> {
+    // Before anything is started: a port that cannot be had should cost nothing.
+    let listener = config.bind()?;
+    let metrics = TcpListener::bind(config.metrics_listen)?;
+    let (address, metrics_address) = (listener.local_addr()?, metrics.local_addr()?);
+    let servers = Servers::start(config).await?;
+    let served = tokio::select! {
+        served = run(config, &servers, listener, metrics, address, metrics_address) => served,
+        () = servers.watch() => Ok(()),
+    };
+    servers.stop().await;
+    served
+}
+
+async fn run(
+    config: &Config,
+    servers: &Servers,
+    listener: TcpListener,
+    metrics: TcpListener,
+    address: SocketAddr,
+    metrics_address: SocketAddr,
+) -> Result<(), StartError> {
+    let node = Node::start(config, servers).await?;
+    let server = http::server(node.api.clone(), listener)?;
+    let metrics = http::metrics_server(node.api.clone(), metrics)?;
+    let (url, metrics_url) = (format!("http://{address}"), format!("http://{metrics_address}/metrics"));
+    let token = if servers.embedded { token::for_development(&node.api.keys)? } else { String::new() };
+    write_env_file(config, servers, &url, &metrics_url, &token)?;
+    tracing::info!(%url, %metrics_url, "annals serves");
+
+    let (handle, metrics_handle) = (server.handle(), metrics.handle());
+    let (server, metrics) = (tokio::spawn(server), tokio::spawn(metrics));
+    stop_asked().await?;
+    tracing::info!("stopping");
+    node.api.stream.close();
+    handle.stop(true).await;
+    metrics_handle.stop(false).await;
+    for task in [server, metrics] {
+        if let Err(error) = task.await {
+            tracing::error!(%error, "a listener did not end well");
+        }
+    }
+    node.stop().await;
+    Ok(())
+}
+
+/// Returns when somebody asks this process to stop.
+async fn stop_asked() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! `annals token`: access tokens for development.
+
+use clap::Args;
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use crate::{
+    auth::{Claims, KeyError, SigningKeys},
+    config::Config,
+    embedded::Keys,
+};
+
+/// For how long a token is valid where nobody said otherwise, in hours.
+const HOURS: i64 = 12;
+
+/// What a token says.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// A role, everywhere (`staff`) or within an org unit (`institution_admin@<org>`); repeat it for more.
+    #[arg(long = "role")]
+    roles: Vec<String>,
+    /// The account; a new one where it is not said.
+    #[arg(long)]
+    subject: Option<Uuid>,
+    /// For how many seconds the token is valid.
+    #[arg(long, default_value_t = HOURS * 3600, value_parser = clap::value_parser!(i64).range(1..=31_536_000))]
+    ttl: i64,
+}
+
+/// Makes a token that an instance with this configuration accepts.
+pub(super) fn mint(config: &Config, options: &Options) -> Result<String, String> {
+    let own = crate::embedded::running(&config.data_dir);
+    let own = own.as_ref().and_then(|own| own.get("ANNALS_DATABASE_URL"));
+    let foreign = |url: &&String| !url.is_empty() && Some(*url) != own;
+    if config.database_url.as_ref().filter(foreign).is_some() {
+        return Err(
+            "tokens for development are made only for an instance with private servers; with a database of \
+                    your own, get them from your identity provider"
+                .into(),
+        );
+    }
+    for role in &options.roles {
+        if let Some((_, org)) = role.split_once('@')
+            && org.parse::<Uuid>().is_err()
+        {
+            return Err(format!("{role}: an org unit is named by its UUID"));
+        }
+    }
+    let keys = Keys::load(config).map_err(|error| error.to_string())?;
+    let keys = SigningKeys::read(&keys.jwt).map_err(|error| error.to_string())?;
+    let subject = options.subject.unwrap_or_else(Uuid::now_v7);
+    let lifetime = SignedDuration::from_secs(options.ttl);
+    let claims = Claims::new(subject, options.roles.clone(), lifetime, Timestamp::now());
+    keys.sign(&claims).map_err(|error| error.to_string())
+}
+
+/// The token in annals.env: an administrator who may also replay and audit.
+pub(super) fn for_development(keys: &SigningKeys) -> Result<String, KeyError> {
+    let subject = domain::derived_id(&["development administrator"]);
+    let roles = ["admin", "compliance", "operator", "analyst", "staff", "budget_user", "student"];
+    let roles = roles.map(str::to_owned).to_vec();
+    keys.sign(&Claims::new(subject, roles, SignedDuration::from_hours(24 * 30), Timestamp::now()))
+}

@@ -1,0 +1,106 @@
+//! What every request needs, shared by all workers.
+
+use std::{collections::HashMap, sync::Arc};
+
+use bytes::Bytes;
+use commands::{Catalog, Commands};
+use projections::Projections;
+use uuid::Uuid;
+
+use super::{
+    Operation, Route, Router,
+    filters::{self, Parameter},
+    routes,
+    stream::Hub,
+};
+use crate::{auth::SigningKeys, metrics::Metrics, openapi, vitals::Vitals};
+
+/// What every request needs. Made once, by the wiring.
+pub struct Api {
+    /// Every command and event.
+    pub catalog: Catalog,
+    /// Issues commands.
+    pub commands: Commands,
+    /// Answers queries.
+    pub projections: Projections,
+    /// What can be asked of each read model.
+    pub filters: HashMap<&'static str, Vec<Parameter>>,
+    /// Verifies tokens.
+    pub keys: SigningKeys,
+    /// Finds routes.
+    pub router: Router<Route>,
+    /// What Prometheus scrapes.
+    pub metrics: Metrics,
+    /// The events as they are recorded.
+    pub stream: Hub,
+    /// How this node is.
+    pub vitals: Vitals,
+    /// The description of this API.
+    pub document: Bytes,
+    /// The most bytes that a body may have.
+    pub body_limit: usize,
+    pub(super) fingerprint_key: [u8; 32],
+    /// Where a new aggregate can be read, by its type.
+    locations: HashMap<&'static str, String>,
+}
+
+impl Api {
+    /// Brings together what the wiring made.
+    pub fn new(
+        commands: Commands,
+        projections: Projections,
+        keys: SigningKeys,
+        vitals: Vitals,
+        body_limit: usize,
+    ) -> Arc<Self> {
+        let catalog = Catalog::new();
+        let routes = routes(&catalog);
+        let document = openapi::document(&catalog, projections.models(), &routes).to_string().into();
+        let locations = locations(&catalog, &routes);
+        let mut router = Router::default();
+        for route in routes {
+            router.add(route.method.clone(), &route.template.clone(), route);
+        }
+        let mut schemas = filters::generator();
+        let shapes = projections.models().iter().map(|model| model.shape());
+        let filters = shapes.map(|shape| (shape.name, filters::parameters(shape, &mut schemas))).collect();
+        Arc::new(Api {
+            stream: Hub::start(commands.store().clone()),
+            fingerprint_key: keys.derive("idempotency fingerprints"),
+            metrics: Metrics::new(),
+            catalog,
+            commands,
+            projections,
+            filters,
+            keys,
+            router,
+            vitals,
+            document,
+            body_limit,
+            locations,
+        })
+    }
+
+    /// Where a new aggregate can be read, if its rows have a path of their own.
+    pub fn location(&self, aggregate_type: &str, id: Uuid) -> Option<String> {
+        Some(self.locations.get(aggregate_type)?.replace("{id}", &id.to_string()))
+    }
+}
+
+/// The paths `/…/{id}` that can be read, each for the aggregate whose creating command is at `/…`.
+fn locations(catalog: &Catalog, routes: &[Route]) -> HashMap<&'static str, String> {
+    let readable = |template: &str| {
+        routes
+            .iter()
+            .any(|route| route.template == template && matches!(route.operation, Operation::Query(_)))
+    };
+    let mut locations = HashMap::new();
+    for route in routes {
+        let Operation::Command(command) = &route.operation else { continue };
+        let own = format!("{}/{{id}}", route.template);
+        if command.id == super::IdFrom::New && readable(&own) {
+            locations.insert(catalog.aggregates[command.aggregate].aggregate_type, own);
+        }
+    }
+    locations
+}

@@ -1,0 +1,190 @@
+//! The body of a command: JSON, an object, of limited size and depth. Everything else about it the command's own type
+//! says.
+
+use actix_web::{
+    HttpRequest,
+    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap},
+    web,
+};
+use futures_util::StreamExt;
+use serde_json::{json, value::RawValue};
+
+use crate::problem::{INVALID_PARAMETER, MALFORMED, Problem, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE};
+
+/// How deep objects and lists may be nested.
+const DEPTH: usize = 32;
+
+/// Reads a command's fields. No body at all is a command without fields.
+///
+/// # Errors
+/// Another media type, more than `limit` bytes, or what is not a JSON object.
+pub async fn fields(
+    request: &HttpRequest,
+    mut payload: web::Payload,
+    limit: usize,
+) -> Result<Box<RawValue>, Problem> {
+    let headers = request.headers();
+    check_media_type(headers)?;
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large(limit));
+    }
+    let mut bytes = Vec::with_capacity(announced.unwrap_or_default());
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Problem::new(MALFORMED, "the body ended before it was complete"))?;
+        if bytes.len() + chunk.len() > limit {
+            return Err(too_large(limit));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    if bytes.is_empty() {
+        return read("{}".into());
+    }
+    if !headers.contains_key(CONTENT_TYPE) {
+        return Err(Problem::new(UNSUPPORTED_MEDIA_TYPE, "a body needs `Content-Type: application/json`"));
+    }
+    read(String::from_utf8(bytes).map_err(|_| Problem::new(MALFORMED, "the body is not UTF-8"))?)
+}
+
+/// Checks the text of a body.
+fn read(text: String) -> Result<Box<RawValue>, Problem> {
+    if depth(&text) > DEPTH {
+        return Err(Problem::new(MALFORMED, "the body is nested too deeply"));
+    }
+    // The reader's own words hold no values: only what it expected and where.
+    let value = serde_json::from_str::<Box<RawValue>>(&text)
+        .map_err(|error| Problem::new(MALFORMED, format!("the body is not JSON: {error}")))?;
+    if !value.get().starts_with('{') {
+        return Err(Problem::new(MALFORMED, "the body is not a JSON object"));
+    }
+    Ok(value)
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let unsupported = |detail| Err(Problem::new(UNSUPPORTED_MEDIA_TYPE, detail));
+    if headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return unsupported("the body must not be compressed");
+    }
+    let Some(given) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let given = given.to_str().map_err(|_| Problem::parameter("Content-Type", "it is not ASCII"))?;
+    let mut parts = given.split(';').map(str::trim);
+    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
+        return unsupported("the body must be `application/json`");
+    }
+    let foreign = |parameter: &str| {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        name.eq_ignore_ascii_case("charset") && !value.trim_matches('"').eq_ignore_ascii_case("utf-8")
+    };
+    if parts.any(foreign) { unsupported("the body must be UTF-8") } else { Ok(()) }
+}
+
+fn too_large(limit: usize) -> Problem {
+    Problem::new(TOO_LARGE, "the body is larger than this server takes").with(json!({ "limit_bytes": limit }))
+}
+
+/// How deep a text of JSON nests objects and lists.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'{' | b'[' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// The body with fields that the route itself gives. A client that sends one of them as well is told so by the
+/// command's own reader: a field is there twice.
+pub fn with_given(body: Box<RawValue>, given: &[(&str, String)]) -> Box<RawValue> {
+    if given.is_empty() {
+        return body;
+    }
+    let rest = body.get().trim_start_matches('{').trim_start();
+    let mut text = String::from("{");
+    for (index, (name, value)) in given.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        text.push_str(&format!("{comma}{}:{}", json!(name), json!(value)));
+    }
+    if !rest.starts_with('}') {
+        text.push(',');
+    }
+    text.push_str(rest);
+    RawValue::from_string(text).expect("an object with more fields is an object")
+}
+
+/// The same text for the same JSON, whatever the order of its fields and the spaces in it.
+///
+/// # Errors
+/// What `RawValue` lets pass and a value does not: a number or an escape that cannot be represented.
+pub fn canonical(body: &RawValue) -> Result<String, Problem> {
+    let value: serde_json::Value = serde_json::from_str(body.get())
+        .map_err(|error| Problem::new(MALFORMED, format!("the body is not JSON: {error}")))?;
+    Ok(value.to_string())
+}
+
+/// The one value of a header that must not be there twice.
+///
+/// # Errors
+/// More than one value, or one that is not visible ASCII.
+pub fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Problem> {
+    let mut values = headers.get_all(name);
+    let first = values.next();
+    if values.next().is_some() {
+        return Err(Problem::new(INVALID_PARAMETER, "the header is there more than once").at(name));
+    }
+    first
+        .map(|value| value.to_str().map_err(|_| Problem::parameter(name, "it is not visible ASCII")))
+        .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(text: &str) -> Box<RawValue> {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_order_of_fields_and_spaces_do_not_matter() {
+        let one = canonical(&raw(r#"{"b": [1, 2], "a": {"d": 1, "c": 2}}"#)).unwrap();
+        assert_eq!(one, canonical(&raw(r#"{"a":{"c":2,"d":1},"b":[1,2]}"#)).unwrap());
+        assert_ne!(one, canonical(&raw(r#"{"a":{"c":2,"d":1},"b":[2,1]}"#)).unwrap());
+    }
+
+    #[test]
+    fn brackets_in_texts_do_not_nest() {
+        assert_eq!(depth(r#"{"a":"[[[[","b\"[[":[{}]}"#), 3);
+        assert!(read("[".repeat(40)).is_err());
+    }
+
+    #[test]
+    fn a_body_is_an_object() {
+        for text in ["[]", "null", "\"{\"", "{", "", "{} {}"] {
+            assert_eq!(read(text.into()).unwrap_err().code(), "Malformed", "{text}");
+        }
+        assert!(read(" { \"a\" : 1 } ".into()).is_ok());
+    }
+
+    #[test]
+    fn the_fields_of_the_path_join_those_of_the_body() {
+        let month = [("month", "1993-05".to_owned()), ("account", "7".to_owned())];
+        assert_eq!(with_given(raw("{ }"), &month).get(), r#"{"month":"1993-05","account":"7"}"#);
+        assert_eq!(
+            with_given(raw(r#"{"a":{}}"#), &month).get(),
+            r#"{"month":"1993-05","account":"7","a":{}}"#
+        );
+    }
+}

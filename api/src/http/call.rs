@@ -1,0 +1,115 @@
+//! One request on its way: its route, its caller, the values of its path.
+
+use actix_web::{HttpRequest, http::header::AUTHORIZATION};
+use domain::Actor;
+use uuid::Uuid;
+
+use super::{Route, Trace, body::single, route::From};
+use crate::{
+    auth::{Rejected, SigningKeys, Ticket},
+    problem::{FORBIDDEN, Problem, UNAUTHENTICATED},
+};
+
+/// One request.
+pub struct Call<'a> {
+    /// The request as it came.
+    pub request: &'a HttpRequest,
+    /// Its route.
+    pub route: &'a Route,
+    /// The values of the path's parameters, in the order of the template.
+    pub values: Vec<&'a str>,
+    /// The caller, where there is a token.
+    pub ticket: Option<Ticket>,
+    /// Its trace.
+    pub trace: &'a Trace,
+}
+
+impl Call<'_> {
+    /// The value of a parameter of the path. The template has it: that is tested over all routes.
+    pub fn parameter(&self, name: &str) -> &str {
+        let index = self.route.parameters().position(|parameter| parameter == name);
+        index.and_then(|index| self.values.get(index)).copied().unwrap_or_default()
+    }
+
+    /// A parameter of the path that is a UUID.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn id(&self, name: &str) -> Result<Uuid, Problem> {
+        uuid(self.parameter(name)).ok_or_else(|| Problem::parameter(name, "expected a UUID"))
+    }
+
+    /// Who calls.
+    ///
+    /// # Errors
+    /// When nobody is known; routes that need somebody have asked before.
+    pub fn actor(&self) -> Result<&Actor, Problem> {
+        self.ticket.as_ref().map(|ticket| &ticket.actor).ok_or_else(|| unauthenticated(None))
+    }
+
+    /// The account of the person who calls.
+    ///
+    /// # Errors
+    /// When the caller is no person and acts for none.
+    pub fn account(&self) -> Result<Uuid, Problem> {
+        let account = self.actor()?.account();
+        account.ok_or_else(|| Problem::new(FORBIDDEN, "only a person has data of their own here"))
+    }
+
+    /// A value that the route knows.
+    ///
+    /// # Errors
+    /// As [`Call::account`].
+    pub fn known(&self, from: From) -> Result<String, Problem> {
+        Ok(match from {
+            From::Caller => self.account()?.to_string(),
+            From::Path(name) => self.parameter(name).to_owned(),
+            From::Text(text) => text.to_owned(),
+        })
+    }
+}
+
+/// A UUID in its usual form, as the schemas say: with hyphens, and without braces or `urn:uuid:`.
+pub fn uuid(text: &str) -> Option<Uuid> {
+    if text.len() == 36 { text.parse().ok() } else { None }
+}
+
+/// The caller that a request's bearer token names; none where it has no token.
+///
+/// # Errors
+/// A token that is not valid, or credentials of another kind.
+pub(super) fn authenticate(request: &HttpRequest, keys: &SigningKeys) -> Result<Option<Ticket>, Problem> {
+    if !request.headers().contains_key(AUTHORIZATION) {
+        return Ok(None);
+    }
+    let rejected = |why| unauthenticated(Some(Rejected(why)));
+    let header = single(request.headers(), "authorization").map_err(|_| rejected("it is not one header"))?;
+    let (scheme, token) = header.and_then(|header| header.split_once(' ')).unwrap_or_default();
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(unauthenticated(None));
+    }
+    keys.verify(token.trim()).map(Some).map_err(|why| unauthenticated(Some(why)))
+}
+
+/// 401, with what RFC 6750 wants said: nothing more where there was no token.
+pub(super) fn unauthenticated(why: Option<Rejected>) -> Problem {
+    use actix_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
+    let (detail, challenge) = match why {
+        None => ("this needs a bearer token".to_owned(), "Bearer realm=\"annals\"".to_owned()),
+        Some(why) => (
+            format!("the token is not accepted: {why}"),
+            format!("Bearer realm=\"annals\", error=\"invalid_token\", error_description=\"{why}\""),
+        ),
+    };
+    let challenge = HeaderValue::from_str(&challenge).expect("the reasons are ASCII");
+    Problem::new(UNAUTHENTICATED, detail).header(WWW_AUTHENTICATE, challenge)
+}
+
+/// 403 for a caller whose scopes do not suffice, as RFC 6750 wants it said.
+pub(super) fn forbidden() -> Problem {
+    use actix_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
+    Problem::new(FORBIDDEN, "the caller's roles do not bring a scope that this needs").header(
+        WWW_AUTHENTICATE,
+        HeaderValue::from_static("Bearer realm=\"annals\", error=\"insufficient_scope\""),
+    )
+}

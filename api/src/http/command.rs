@@ -1,0 +1,186 @@
+//! Commands in: from a request to an acknowledged append. Every command takes this one way.
+
+use actix_web::{
+    HttpResponse,
+    http::header::{ETAG, HeaderMap, LOCATION},
+    web,
+};
+use commands::{Accepted, Request};
+use domain::{annals_namespace, derived_id};
+use hmac::Mac;
+use serde_json::{json, value::RawValue};
+use uuid::Uuid;
+
+use super::{
+    Api, Call,
+    body::{canonical, fields, single, with_given},
+    route::{CommandRoute, IdFrom},
+};
+use crate::{auth, problem::Problem};
+
+/// The header that makes a command repeatable.
+pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
+/// The header that names the version a stream must have.
+pub const IF_MATCH: &str = "If-Match";
+/// The header of an answer that was given before.
+pub const REPLAYED: &str = "Idempotent-Replayed";
+
+/// Issues the command of a route.
+///
+/// # Errors
+/// Whatever is wrong with the request, and why the command was refused.
+pub async fn handle(
+    api: &Api,
+    call: &Call<'_>,
+    command: &CommandRoute,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    let headers = call.request.headers();
+    if !call.request.query_string().is_empty() {
+        return Err(Problem::parameter("query", "commands take no query parameters"));
+    }
+    let key = idempotency_key(headers)?;
+    let expected_version = expected_version(headers)?;
+    let ticket = call.ticket.as_ref().ok_or_else(|| super::call::unauthenticated(None))?;
+    let body = fields(call.request, payload, api.body_limit).await?;
+
+    let mut request = Request::by(ticket.actor.clone());
+    request.expected_version = expected_version;
+    request.correlation_id = Some(call.trace.correlation());
+    request.traceparent = Some(call.trace.parent());
+    request.session = ticket.session.clone();
+    if let Some(key) = key {
+        let scope = format!("{}|{} {}|{key}", ticket.actor, call.route.method, call.request.path());
+        let command_id = Uuid::new_v5(&annals_namespace(), scope.as_bytes());
+        request = request.under(command_id, Some(api.fingerprint(&body, expected_version)?));
+    }
+    let id = stream_id(call, command.id, key.map(|_| request.command_id))?;
+    let given = command.given.iter().map(|(name, from)| Ok((*name, call.known(*from)?)));
+    let body = with_given(body, &given.collect::<Result<Vec<_>, Problem>>()?);
+
+    let aggregate = &api.catalog.aggregates[command.aggregate];
+    let entry = &aggregate.commands[command.command];
+    let timer = api.metrics.command(aggregate.aggregate_type, entry.name);
+    let outcome = aggregate.execute(&api.commands, id, entry, &body, &request).await.map_err(Problem::from);
+    timer.done(outcome.as_ref().map_or_else(Problem::code, |_| "accepted"));
+    Ok(answer(&outcome?, api.location(aggregate.aggregate_type, id)))
+}
+
+/// 201 for a new stream, 200 for one more version of it. A repeat is answered as the first one was.
+fn answer(accepted: &Accepted, location: Option<String>) -> HttpResponse {
+    let Accepted { id, version, position, repeated, created } = accepted;
+    let mut response = if *created { HttpResponse::Created() } else { HttpResponse::Ok() };
+    response.insert_header((ETAG, format!("\"{version}\"")));
+    if let Some(location) = location.filter(|_| *created) {
+        response.insert_header((LOCATION, location));
+    }
+    if *repeated {
+        response.insert_header((REPLAYED, "true"));
+    }
+    response.json(json!({ "id": id, "version": version, "position": position }))
+}
+
+fn stream_id(call: &Call<'_>, from: IdFrom, repeatable: Option<Uuid>) -> Result<Uuid, Problem> {
+    match from {
+        IdFrom::Path(name) => call.id(name),
+        // A repeat must reach the same stream.
+        IdFrom::New => Ok(match repeatable {
+            Some(command_id) => Uuid::new_v5(&command_id, b"id"),
+            None => Uuid::now_v7(),
+        }),
+        IdFrom::Caller => call.account(),
+        IdFrom::Derived(parts) => {
+            let parts: Vec<String> = parts.iter().map(|part| call.known(*part)).collect::<Result<_, _>>()?;
+            Ok(derived_id(&parts.iter().map(String::as_str).collect::<Vec<_>>()))
+        }
+    }
+}
+
+/// 1 to 255 visible characters.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let key = single(headers, IDEMPOTENCY_KEY)?;
+    let fits = |key: &str| (1..=255).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+    match key {
+        Some(key) if !fits(key) => {
+            Err(Problem::parameter(IDEMPOTENCY_KEY, "expected 1 to 255 visible ASCII characters"))
+        }
+        key => Ok(key),
+    }
+}
+
+/// One strong entity tag with a version in it.
+fn expected_version(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(tag) = single(headers, IF_MATCH)? else { return Ok(None) };
+    let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+    let plain = |text: &&str| {
+        (1..=18).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_digit())
+            && (*text == "0" || !text.starts_with('0'))
+    };
+    let version = version.filter(plain).and_then(|text| text.parse().ok());
+    version
+        .map(Some)
+        .ok_or_else(|| Problem::parameter(IF_MATCH, "expected a version in quotes, such as \"3\""))
+}
+
+impl Api {
+    /// A keyed hash of what a client asks for, so that a reuse of its key for something else is noticed.
+    fn fingerprint(&self, body: &RawValue, expected_version: Option<u64>) -> Result<[u8; 32], Problem> {
+        let mut mac = auth::keyed(&self.fingerprint_key);
+        mac.update(canonical(body)?.as_bytes());
+        mac.update(&expected_version.map_or([0xFF; 9], |version| {
+            let mut bytes = [0; 9];
+            bytes[1..].copy_from_slice(&version.to_be_bytes());
+            bytes
+        }));
+        Ok(mac.finalize().into_bytes().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn header(name: &'static str, value: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        headers.insert(name, HeaderValue::from_str(value).unwrap());
+        headers
+    }
+
+    #[test]
+    fn an_idempotency_key_is_visible_and_not_too_long() {
+        let key = |value: &str| idempotency_key(&header(IDEMPOTENCY_KEY, value)).is_ok();
+        assert!(key("a") && key(&"x".repeat(255)) && key("\"8e03978e-40d5\""));
+        assert!(!key("") && !key(&"x".repeat(256)) && !key("a b") && !key("a\tb"));
+        assert_eq!(idempotency_key(&HeaderMap::new()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_header_that_is_there_twice_is_refused() {
+        let mut headers = header(IDEMPOTENCY_KEY, "a");
+        headers.append(HeaderName::from_static("idempotency-key"), HeaderValue::from_static("b"));
+        assert_eq!(idempotency_key(&headers).unwrap_err().code(), "InvalidParameter");
+    }
+
+    #[test]
+    fn a_version_is_a_number_in_quotes() {
+        let version = |value: &str| expected_version(&header(IF_MATCH, value)).ok().flatten();
+        assert_eq!((version("\"0\""), version("\"17\"")), (Some(0), Some(17)));
+        for wrong in [
+            "17",
+            "\"\"",
+            "\"-1\"",
+            "W/\"1\"",
+            "*",
+            "\"1\", \"2\"",
+            "\"1",
+            "\"07\"",
+            "\"9999999999999999999\"",
+        ] {
+            assert_eq!(version(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The server: commands in, queries out. Routes are data ([`routes`]); every request takes the one way of [`dispatch`].
+//!
+//! What must never live here: a business rule. Handlers are tiny; what a command may do its aggregate decides, which
+//! rows a caller sees the read model decides.
+
+mod api;
+pub mod body;
+mod call;
+pub mod command;
+mod dispatch;
+mod documents;
+pub mod filters;
+mod health;
+mod query;
+pub mod resources;
+mod route;
+mod router;
+mod routes;
+mod server;
+pub mod stream;
+mod trace;
+
+pub use api::Api;
+pub use call::{Call, uuid};
+pub use dispatch::dispatch;
+pub use documents::problem_page;
+pub use route::{CommandRoute, From, IdFrom, Operation, Page, QueryRoute, Route};
+pub use router::{Found, Missed, Router};
+pub use routes::routes;
+pub use server::{configure, metrics_server, server};
+pub use trace::Trace;

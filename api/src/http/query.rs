@@ -1,0 +1,281 @@
+//! Queries out: from a query string to rows of a read model, paged, as fresh as the client asks.
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpResponse,
+    http::header::{CACHE_CONTROL, ETAG, HeaderMap, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY},
+    web,
+};
+use event_store::AsOf;
+use projections::{Condition, Op, Query, QueryError};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::{Api, Call, filters::Parameter, route::QueryRoute};
+use crate::problem::{
+    AS_OF_UNSUPPORTED, INTERNAL, INVALID_PARAMETER, INVALID_VALUE, NOT_FOUND, Problem, UNAVAILABLE,
+};
+
+/// How long a read model is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How many values a filter may have.
+const VALUES: usize = 100;
+
+/// Answers a query.
+///
+/// # Errors
+/// Whatever is wrong with the query string, and a row that is not there for the caller.
+pub(super) async fn handle(api: &Api, call: &Call<'_>, route: &QueryRoute) -> Result<HttpResponse, Problem> {
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(call.request.query_string())
+        .map_err(|_| Problem::parameter("query", "the query string is malformed"))?
+        .into_inner();
+    let filters = api.filters.get(route.model).map(Vec::as_slice).unwrap_or_default();
+    let mut query = read(filters, route.one, pairs)?;
+    for (column, from) in route.only {
+        let condition = Condition { column: (*column).into(), op: Op::In, values: vec![call.known(*from)?] };
+        query.filters.push(condition);
+    }
+    if let Some(position) = query.min_position
+        && !reached(api, route.model, position).await?
+    {
+        return Ok(not_yet(position));
+    }
+    let page = match api.projections.list(route.model, call.actor()?, &query).await {
+        Err(QueryError::NotYet { .. }) => return Ok(not_yet(query.min_position.unwrap_or_default())),
+        page => page.map_err(problem)?,
+    };
+    let body = match (route.one, page.rows.first()) {
+        (true, None) => {
+            return Err(Problem::new(NOT_FOUND, "there is no such row, or it is not the caller's"));
+        }
+        (true, Some(row)) => row.clone(),
+        (false, _) => json!({ "items": page.rows, "next": page.next, "position": page.position }),
+    };
+    let shown = if route.one { body.to_string() } else { json!([body["items"], body["next"]]).to_string() };
+    let tag = format!("W/\"{:x}\"", Sha256::digest(shown.as_bytes()))[..36].to_owned() + "\"";
+    let unchanged = is_known(call.request.headers(), &tag);
+    let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    response.insert_header((ETAG, tag)).insert_header((CACHE_CONTROL, freshness(route.max_age)));
+    response.insert_header((VARY, "Authorization"));
+    if let Some(next) = page.next.filter(|_| !route.one) {
+        response.insert_header((LINK, next_link(call, &next)));
+    }
+    Ok(if unchanged { response.finish() } else { response.json(body) })
+}
+
+/// What the client asks, held against what can be asked. Anything else in the query string is refused.
+fn read(filters: &[Parameter], one: bool, pairs: Vec<(String, String)>) -> Result<Query, Problem> {
+    let mut query = Query::default();
+    let mut seen: Vec<String> = Vec::new();
+    let list = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<String>>();
+    for (name, value) in pairs {
+        let wrong = |detail: &'static str| Problem::parameter(&name, detail);
+        let twice = seen.contains(&name);
+        match name.as_str() {
+            "fields" | "as_of" | "min_position" | "sort" | "limit" | "after" if twice => {
+                return Err(wrong("it is there more than once"));
+            }
+            "fields" => query.fields = list(&value),
+            "as_of" => {
+                query.as_of = Some(as_of(&value).ok_or_else(|| wrong("expected a position or RFC 3339"))?)
+            }
+            "min_position" => {
+                query.min_position = Some(number(&value).ok_or_else(|| wrong("expected a position"))?)
+            }
+            "sort" if !one => query.sort = list(&value),
+            "limit" if !one => {
+                let limit = number(&value).and_then(|limit| usize::try_from(limit).ok());
+                query.limit = Some(limit.ok_or_else(|| wrong("expected a number from 1 to 200"))?);
+            }
+            "after" if !one => query.after = Some(value),
+            _ => {
+                let filter = filters.iter().find(|filter| !one && filter.name == name);
+                let filter = filter.ok_or_else(|| wrong("there is no such parameter"))?;
+                if !filter.admits(&value) {
+                    return Err(wrong("the value is not one that it takes"));
+                }
+                let same =
+                    |known: &&mut Condition| known.column == filter.column.name && known.op == filter.op;
+                match query.filters.iter_mut().find(same) {
+                    Some(_) if !filter.repeats() => return Err(wrong("it is there more than once")),
+                    Some(known) if known.values.len() >= VALUES => return Err(wrong("too many values")),
+                    Some(known) => known.values.push(value),
+                    None => query.filters.push(Condition {
+                        column: filter.column.name.to_owned(),
+                        op: filter.op,
+                        values: vec![value],
+                    }),
+                }
+            }
+        }
+        seen.push(name);
+    }
+    Ok(query)
+}
+
+/// A number in plain digits.
+fn number(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// A position of the log, or an instant.
+fn as_of(text: &str) -> Option<AsOf> {
+    match number(text) {
+        Some(position) => Some(AsOf::Position(position)),
+        None => text.parse().ok().map(AsOf::Instant),
+    }
+}
+
+/// Waits for the read model, but not for what is not even in the log.
+async fn reached(api: &Api, model: &str, position: u64) -> Result<bool, Problem> {
+    let known = *api.commands.store().subscribe_head().borrow() >= position;
+    if !known && api.commands.store().head().await.map_err(|error| failed(&error))?.position < position {
+        return Ok(false);
+    }
+    api.projections.wait_for(model, position, PATIENCE).await.map_err(|error| failed(&error))
+}
+
+/// 202: the read model has not come as far as the client wants to read.
+fn not_yet(position: u64) -> HttpResponse {
+    let body = json!({
+        "status": "not_yet",
+        "detail": "the read model has not come to this position yet; ask again",
+        "min_position": position,
+    });
+    HttpResponse::Accepted().insert_header((RETRY_AFTER, "1")).json(body)
+}
+
+/// Whether the client has this very answer already. `If-None-Match` compares weakly.
+fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let given = headers.get_all(IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
+    given.flat_map(|value| value.split(',')).any(|known| known.trim() == "*" || opaque(known) == opaque(tag))
+}
+
+fn freshness(max_age: u32) -> String {
+    if max_age == 0 { "private, no-cache".to_owned() } else { format!("private, max-age={max_age}") }
+}
+
+/// The same query, after this page.
+fn next_link(call: &Call<'_>, cursor: &str) -> String {
+    let others = call.request.query_string().split('&').filter(|pair| !pair.is_empty());
+    let others: Vec<&str> = others.filter(|pair| !pair.starts_with("after=")).collect();
+    let after = format!("after={cursor}");
+    let query: Vec<&str> = others.into_iter().chain([&*after]).collect();
+    format!("<{}?{}>; rel=\"next\"", call.request.uri().path(), query.join("&"))
+}
+
+fn problem(error: QueryError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        QueryError::UnknownFilter(name) | QueryError::UnknownField(name) | QueryError::UnknownSort(name) => {
+            Problem::new(INVALID_PARAMETER, "there is no such column to filter by, to sort by or to show")
+                .at(name)
+        }
+        QueryError::BadValue { column, .. } => Problem::new(INVALID_PARAMETER, detail).at(column),
+        QueryError::BadLimit => Problem::new(INVALID_PARAMETER, detail).at("limit"),
+        // The page or the moment that the client names does not exist.
+        QueryError::BadCursor => Problem::new(NOT_FOUND, detail).at("after"),
+        QueryError::AsOfAhead { .. } => Problem::new(NOT_FOUND, detail).at("as_of"),
+        QueryError::AsOfUnsupported(_) => Problem::new(AS_OF_UNSUPPORTED, detail).at("as_of"),
+        QueryError::AsOfTooLarge => Problem::new(INVALID_VALUE, detail).at("as_of"),
+        QueryError::NotBuilt(_) | QueryError::NotYet { .. } => {
+            Problem::new(UNAVAILABLE, "the read model is being built").retry_after(1)
+        }
+        QueryError::Failed(error) => failed(&error),
+        other => failed(&other),
+    }
+}
+
+/// The database or a defect; which one, the log says.
+fn failed(error: &(dyn std::error::Error + 'static)) -> Problem {
+    tracing::error!(%error, "a query failed");
+    if transient(error) {
+        return Problem::new(UNAVAILABLE, "the read models cannot be reached").retry_after(1);
+    }
+    Problem::new(INTERNAL, "the query failed")
+}
+
+fn transient(error: &(dyn std::error::Error + 'static)) -> bool {
+    use event_store::StoreError;
+    use projections::ProjectionError;
+    if let Some(error) = error.downcast_ref::<StoreError>() {
+        return error.is_transient();
+    }
+    match error.downcast_ref::<ProjectionError>() {
+        Some(ProjectionError::Store(error)) => error.is_transient(),
+        Some(ProjectionError::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut)) => true,
+        Some(ProjectionError::Database(sqlx::Error::Database(error))) => {
+            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+        }
+        Some(_) | None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use projections::read_models;
+
+    use super::*;
+    use crate::http::filters;
+
+    fn asked(one: bool, text: &str) -> Result<Query, Problem> {
+        let model = read_models().iter().find(|known| known.shape().name == "org_directory").unwrap();
+        let filters = filters::parameters(model.shape(), &mut filters::generator());
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(text).unwrap().into_inner();
+        read(&filters, one, pairs)
+    }
+
+    #[test]
+    fn a_query_string_becomes_a_query() {
+        let query =
+            asked(false, "kind=institution&kind=faculty&name.search=pitt+state&sort=-code&limit=7").unwrap();
+        let condition = |column: &str, op, values: &[&str]| Condition {
+            column: column.into(),
+            op,
+            values: values.iter().map(|value| (*value).into()).collect(),
+        };
+        let kinds = condition("kind", Op::In, &["institution", "faculty"]);
+        assert_eq!(query.filters, [kinds, condition("name", Op::Search, &["pitt state"])]);
+        assert_eq!((query.sort, query.limit), (vec!["-code".to_owned()], Some(7)));
+    }
+
+    #[test]
+    fn what_cannot_be_asked_is_refused_by_name() {
+        for (one, text, name) in [
+            (false, "colour=red", "colour"),
+            (false, "kind=castle", "kind"),
+            (false, "kind.from=institution", "kind.from"),
+            (false, "limit=1&limit=2", "limit"),
+            (false, "limit=-1", "limit"),
+            (false, "min_position=soon", "min_position"),
+            (false, "as_of=yesterday", "as_of"),
+            (false, "name.search=a&name.search=b", "name.search"),
+            (true, "kind=institution", "kind"),
+            (true, "limit=1", "limit"),
+        ] {
+            let problem = format!("{:?}", asked(one, text).unwrap_err());
+            assert!(problem.contains(&format!("Some({name:?})")), "{text}: {problem}");
+        }
+    }
+
+    #[test]
+    fn a_moment_is_a_position_or_an_instant() {
+        assert_eq!(as_of("17"), Some(AsOf::Position(17)));
+        assert!(matches!(as_of("2026-01-01T00:00:00Z"), Some(AsOf::Instant(_))));
+        assert_eq!(as_of(""), None);
+    }
+
+    #[test]
+    fn a_client_that_has_the_answer_is_not_sent_it_again() {
+        use actix_web::http::header::HeaderValue;
+        let known = |given: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(IF_NONE_MATCH, HeaderValue::from_static(given));
+            is_known(&headers, "W/\"a\"")
+        };
+        assert!(known("W/\"a\"") && known("\"b\", \"a\"") && known("*"));
+        assert!(!known("\"b\"") && !is_known(&HeaderMap::new(), "W/\"a\""));
+    }
+}

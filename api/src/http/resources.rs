@@ -1,0 +1,215 @@
+//! The seeds' own paths (catalogue 5), as one table: each row is a command or a query under another name. Rows name
+//! only what exists; tests walk them.
+
+use actix_web::http::Method;
+use commands::Catalog;
+
+use super::{CommandRoute, From, IdFrom, Operation, QueryRoute, Route};
+use crate::auth::Access;
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Resource {
+    /// The method.
+    pub method: Verb,
+    /// The path, with parameters as `{name}`.
+    pub path: &'static str,
+    /// What it asks of its caller.
+    pub access: Access,
+    /// What it stands for.
+    pub does: Does,
+}
+
+/// The methods that rows use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Verb {
+    Get,
+    Post,
+    Put,
+    Delete,
+}
+
+/// What a row stands for.
+#[derive(Debug, Clone, Copy)]
+pub enum Does {
+    /// A command.
+    Command {
+        /// The aggregate's storage name.
+        of: &'static str,
+        /// The variant's name.
+        name: &'static str,
+        /// Which stream it is for.
+        id: IdFrom,
+        /// Fields that the route gives.
+        given: &'static [(&'static str, From)],
+    },
+    /// Rows of a read model, or one of them.
+    Query {
+        /// The read model.
+        model: &'static str,
+        /// Whether it is one row.
+        one: bool,
+        /// Conditions that the route sets.
+        only: &'static [(&'static str, From)],
+        /// For how long a client may use the answer again, in seconds.
+        max_age: u32,
+    },
+}
+
+const ID: IdFrom = IdFrom::Path("id");
+
+/// A command to the stream that `{id}` names. The aggregate says who may.
+const fn command(method: Verb, path: &'static str, of: &'static str, name: &'static str) -> Resource {
+    Resource {
+        method,
+        path,
+        access: Access::Authenticated,
+        does: Does::Command { of, name, id: ID, given: &[] },
+    }
+}
+
+const fn post(path: &'static str, of: &'static str, name: &'static str) -> Resource {
+    command(Verb::Post, path, of, name)
+}
+
+const fn put(path: &'static str, of: &'static str, name: &'static str) -> Resource {
+    command(Verb::Put, path, of, name)
+}
+
+/// Rows of a read model. The read model says which ones a caller may see.
+const fn list(path: &'static str, model: &'static str) -> Resource {
+    let does = Does::Query { model, one: false, only: &[], max_age: 0 };
+    Resource { method: Verb::Get, path, access: Access::Authenticated, does }
+}
+
+/// The one row that the conditions name.
+const fn one(path: &'static str, model: &'static str, key: &'static [(&'static str, From)]) -> Resource {
+    let does = Does::Query { model, one: true, only: key, max_age: 0 };
+    Resource { method: Verb::Get, path, access: Access::Authenticated, does }
+}
+
+impl Resource {
+    /// For another stream than the one that `{id}` names.
+    const fn to(mut self, stream: IdFrom) -> Self {
+        if let Does::Command { id, .. } = &mut self.does {
+            *id = stream;
+        }
+        self
+    }
+
+    /// With fields that the route gives.
+    const fn giving(mut self, fields: &'static [(&'static str, From)]) -> Self {
+        if let Does::Command { given, .. } = &mut self.does {
+            *given = fields;
+        }
+        self
+    }
+
+    /// With conditions that the route sets.
+    const fn only(mut self, conditions: &'static [(&'static str, From)]) -> Self {
+        if let Does::Query { only, .. } = &mut self.does {
+            *only = conditions;
+        }
+        self
+    }
+
+    /// Which a client may use again for some seconds without asking (catalogue 4.3).
+    const fn fresh(mut self, seconds: u32) -> Self {
+        if let Does::Query { max_age, .. } = &mut self.does {
+            *max_age = seconds;
+        }
+        self
+    }
+
+    /// For callers who hold one of these scopes.
+    const fn for_scopes(mut self, scopes: &'static [&'static str]) -> Self {
+        self.access = Access::AnyScope(scopes);
+        self
+    }
+}
+
+const ORG: &str = "identity.org_unit";
+
+/// The table.
+pub const TABLE: &[Resource] = &[
+    list("/v1/orgs", "org_directory").fresh(3600),
+    one("/v1/orgs/{id}", "org_directory", &[("org_id", From::Path("id"))]).fresh(3600),
+    post("/v1/orgs", ORG, "CreateOrgUnit").to(IdFrom::New),
+    put("/v1/orgs/{id}", ORG, "ReviseOrgUnit"),
+    post("/v1/orgs/{id}/move", ORG, "MoveOrgUnit"),
+    post("/v1/orgs/{id}/deactivate", ORG, "DeactivateOrgUnit"),
+    post("/v1/orgs/{id}/reactivate", ORG, "ReactivateOrgUnit"),
+];
+
+/// The table's routes.
+///
+/// # Panics
+/// A row names a command that does not exist: a test builds all of them.
+pub(super) fn routes(catalog: &Catalog) -> Vec<Route> {
+    TABLE.iter().map(|row| row.route(catalog)).collect()
+}
+
+impl Resource {
+    fn route(&self, catalog: &Catalog) -> Route {
+        let operation = match self.does {
+            Does::Command { of, name, id, given } => {
+                let aggregate = catalog.aggregates.iter().position(|entry| entry.aggregate_type == of);
+                let aggregate = aggregate.unwrap_or_else(|| panic!("{}: there is no {of}", self.path));
+                let commands = &catalog.aggregates[aggregate].commands;
+                let command = commands.iter().position(|command| command.name == name && !command.system);
+                let command = command.unwrap_or_else(|| panic!("{}: {of} has no {name}", self.path));
+                Operation::Command(CommandRoute { aggregate, command, id, given })
+            }
+            Does::Query { model, one, only, max_age } => {
+                Operation::Query(QueryRoute { model, one, only, max_age })
+            }
+        };
+        let method = match self.method {
+            Verb::Get => Method::GET,
+            Verb::Post => Method::POST,
+            Verb::Put => Method::PUT,
+            Verb::Delete => Method::DELETE,
+        };
+        Route { method, template: self.path.to_owned(), access: self.access, operation }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every value that a row takes from its path is a parameter of that path.
+    #[test]
+    fn every_parameter_that_a_row_uses_is_in_its_path() {
+        for (row, route) in TABLE.iter().zip(routes(&Catalog::new())) {
+            let has = |name: &str| route.parameters().any(|parameter| parameter == name);
+            let from = |from: &From| !matches!(from, From::Path(name) if !has(name));
+            let fits = match row.does {
+                Does::Command { id, given, .. } => {
+                    let id = match id {
+                        IdFrom::Path(name) => has(name),
+                        IdFrom::Derived(parts) => parts.iter().all(from),
+                        IdFrom::New | IdFrom::Caller => true,
+                    };
+                    id && given.iter().all(|(_, given)| from(given))
+                }
+                Does::Query { only, .. } => only.iter().all(|(_, condition)| from(condition)),
+            };
+            assert!(fits, "{}", row.path);
+        }
+    }
+
+    /// And what a row gives is a field of its command.
+    #[test]
+    fn every_field_that_a_row_gives_is_one_of_its_command() {
+        let catalog = Catalog::new();
+        for row in TABLE {
+            let Does::Command { of, name, given, .. } = row.does else { continue };
+            let (_, command) = catalog.command(of, name).unwrap();
+            for (field, _) in given {
+                assert!(!command.schema["properties"][field].is_null(), "{} gives {field}", row.path);
+            }
+        }
+    }
+}

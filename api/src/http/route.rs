@@ -1,0 +1,105 @@
+//! What a route is: data, from which the router, authorisation, OpenAPI and the tests over all routes are made.
+
+use actix_web::http::Method;
+
+use crate::auth::Access;
+
+/// One way to call this server. There is no route without a declared [`Access`].
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// The method.
+    pub method: Method,
+    /// The path, with parameters as `{name}`.
+    pub template: String,
+    /// What it asks of its caller.
+    pub access: Access,
+    /// What it does.
+    pub operation: Operation,
+}
+
+impl Route {
+    /// The names of the path's parameters, in order.
+    pub fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.template.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+    }
+}
+
+/// What a route does.
+#[derive(Debug, Clone)]
+pub enum Operation {
+    /// Issues a command.
+    Command(CommandRoute),
+    /// Lists rows of a read model, or shows one.
+    Query(QueryRoute),
+    /// Answers from this process itself.
+    Page(Page),
+}
+
+/// A command that a route issues. Indexes point into the catalog.
+#[derive(Debug, Clone)]
+pub struct CommandRoute {
+    /// The aggregate's index in [`commands::Catalog::aggregates`].
+    pub aggregate: usize,
+    /// The command's index in its aggregate's list.
+    pub command: usize,
+    /// Which stream it is for.
+    pub id: IdFrom,
+    /// Fields that the route itself gives, and that a client must not send.
+    pub given: &'static [(&'static str, From)],
+}
+
+/// Where the id of a command's stream comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdFrom {
+    /// A parameter of the path: a UUID.
+    Path(&'static str),
+    /// A new one; with an idempotency key, always the same new one.
+    New,
+    /// The caller's account.
+    Caller,
+    /// The UUIDv5 of these parts (catalogue 0.3).
+    Derived(&'static [From]),
+}
+
+/// A value that a route knows without being told in the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// The caller's account.
+    Caller,
+    /// A parameter of the path.
+    Path(&'static str),
+    /// This text.
+    Text(&'static str),
+}
+
+/// Rows that a route shows.
+#[derive(Debug, Clone)]
+pub struct QueryRoute {
+    /// The read model's name.
+    pub model: &'static str,
+    /// Whether it shows the one row that the conditions name, and not a list.
+    pub one: bool,
+    /// Conditions that the route itself sets, by column.
+    pub only: &'static [(&'static str, From)],
+    /// For how many seconds a client may use the answer again without asking (catalogue 4.3).
+    pub max_age: u32,
+}
+
+/// What this process answers from itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Page {
+    /// The process lives.
+    Live,
+    /// It can serve.
+    Ready,
+    /// It has started.
+    Started,
+    /// All of it, with the parts.
+    Health,
+    /// The description of this API.
+    OpenApi,
+    /// What a kind of problem means.
+    ProblemDoc,
+    /// The events as they are recorded.
+    Stream,
+}

@@ -1,0 +1,85 @@
+//! The one list of routes: this process's own pages, the seeds' resource paths, and one route for every command there
+//! is. What is not in it cannot be called.
+
+use actix_web::http::Method;
+use commands::Catalog;
+
+use super::{CommandRoute, IdFrom, Operation, Page, Route, resources};
+use crate::auth::Access;
+
+/// All routes.
+pub fn routes(catalog: &Catalog) -> Vec<Route> {
+    pages().into_iter().chain(resources::routes(catalog)).chain(canonical(catalog)).collect()
+}
+
+fn pages() -> Vec<Route> {
+    let pages = [
+        ("/health", Page::Health, Access::Public),
+        ("/health/live", Page::Live, Access::Public),
+        ("/health/ready", Page::Ready, Access::Public),
+        ("/health/startup", Page::Started, Access::Public),
+        ("/problems/{code}", Page::ProblemDoc, Access::Public),
+        ("/v1/openapi.json", Page::OpenApi, Access::Public),
+        ("/v1/stream", Page::Stream, Access::Authenticated),
+    ];
+    let route = |(path, page, access): (&str, Page, Access)| Route {
+        method: Method::GET,
+        template: path.to_owned(),
+        access,
+        operation: Operation::Page(page),
+    };
+    pages.into_iter().map(route).collect()
+}
+
+/// `POST /v1/{context}/{aggregate}/{id}/{command}` for every command that is not the system's own. Who may issue it the
+/// aggregate says, which denies by default.
+fn canonical(catalog: &Catalog) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for (aggregate, entry) in catalog.aggregates.iter().enumerate() {
+        for (command, issued) in entry.commands.iter().enumerate().filter(|(_, issued)| !issued.system) {
+            routes.push(Route {
+                method: Method::POST,
+                template: format!("/v1/{}/{}/{{id}}/{}", entry.context, entry.aggregate, issued.segment),
+                access: Access::Authenticated,
+                operation: Operation::Command(CommandRoute {
+                    aggregate,
+                    command,
+                    id: IdFrom::Path("id"),
+                    given: &[],
+                }),
+            });
+        }
+    }
+    routes
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_command_but_the_systems_own_has_its_canonical_route() {
+        let catalog = Catalog::new();
+        let paths: HashSet<String> = routes(&catalog).into_iter().map(|route| route.template).collect();
+        for aggregate in &catalog.aggregates {
+            for command in &aggregate.commands {
+                let path =
+                    format!("/v1/{}/{}/{{id}}/{}", aggregate.context, aggregate.aggregate, command.segment);
+                assert_eq!(paths.contains(&path), !command.system, "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_health_and_documents_are_public() {
+        let public: Vec<String> = routes(&Catalog::new())
+            .into_iter()
+            .filter(|route| !route.access.needs_token())
+            .map(|route| route.template)
+            .collect();
+        let expected = ["/health", "/health/live", "/health/ready", "/health/startup", "/problems/{code}"];
+        assert_eq!(public, [&expected[..], &["/v1/openapi.json"]].concat());
+    }
+}

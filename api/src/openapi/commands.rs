@@ -1,0 +1,77 @@
+//! The operations that issue commands.
+
+use commands::Catalog;
+use serde_json::{Value, json};
+
+use super::components::{header_references, problems, uuid};
+use crate::http::{CommandRoute, From, IdFrom, Route};
+
+/// What a command can be answered besides being accepted.
+const PROBLEMS: &[u16] = &[400, 401, 403, 404, 409, 412, 413, 415, 422, 500, 503];
+
+/// The operation of a command's route.
+pub(super) fn operation(catalog: &Catalog, route: &Route, command: &CommandRoute) -> Value {
+    let aggregate = &catalog.aggregates[command.aggregate];
+    let entry = &aggregate.commands[command.command];
+    let given: Vec<&str> = command.given.iter().map(|(field, _)| *field).collect();
+    let body = without(&entry.schema, &given);
+    let required = body["required"].as_array().is_some_and(|required| !required.is_empty());
+
+    let in_path = route.parameters().map(|name| {
+        let schema = parameter_schema(&entry.schema, command, name);
+        json!({ "name": name, "in": "path", "required": true, "schema": schema })
+    });
+    let in_headers = ["IdempotencyKey", "IfMatch"]
+        .map(|name| json!({ "$ref": format!("#/components/parameters/{name}") }));
+    let accepted = |description: &str, headers: &[&str]| {
+        json!({
+            "description": description,
+            "headers": header_references(headers),
+            "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Accepted" } } },
+        })
+    };
+    let mut responses = problems(PROBLEMS);
+    if command.id != IdFrom::New {
+        responses.insert(
+            "200".into(),
+            accepted("One more version of the stream.", &["ETag", "Idempotent-Replayed"]),
+        );
+    }
+    responses
+        .insert("201".into(), accepted("The stream is new.", &["ETag", "Location", "Idempotent-Replayed"]));
+    json!({
+        "tags": [aggregate.context],
+        "summary": entry.name,
+        "description": entry.description,
+        "parameters": in_path.chain(in_headers).collect::<Vec<_>>(),
+        "requestBody": { "required": required, "content": { "application/json": { "schema": body } } },
+        "responses": responses,
+    })
+}
+
+/// The command's schema without the fields that the route gives.
+fn without(schema: &Value, given: &[&str]) -> Value {
+    let mut schema = schema.clone();
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.retain(|name, _| !given.contains(&name.as_str()));
+    }
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|name| name.as_str().is_none_or(|name| !given.contains(&name)));
+    }
+    if let Some(schema) = schema.as_object_mut() {
+        // What is also the operation's.
+        schema.remove("description");
+        schema.entry("properties").or_insert_with(|| json!({}));
+        schema.entry("additionalProperties").or_insert(Value::Bool(false));
+    }
+    schema
+}
+
+/// A parameter of the path is the stream's id, or a field of the command and then of that field's type.
+fn parameter_schema(command: &Value, route: &CommandRoute, name: &str) -> Value {
+    let gives = |(_, from): &&(&str, From)| matches!(from, From::Path(own) if *own == name);
+    match route.given.iter().find(gives) {
+        Some((field, _)) => command["properties"][field].clone(),
+        None => uuid(),
+    }
+}

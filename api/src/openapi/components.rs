@@ -1,0 +1,199 @@
+//! What operations share: the problem, the acknowledgement, headers, the security scheme.
+
+use commands::Catalog;
+use projections::ReadModel;
+use schemars::SchemaGenerator;
+use serde_json::{Map, Value, json};
+
+use super::queries;
+use crate::problem;
+
+/// The components.
+pub(super) fn all(catalog: &Catalog, models: &[&dyn ReadModel], mut rows: SchemaGenerator) -> Value {
+    let mut schemas = catalog.definitions.clone();
+    let described: Vec<(String, Value)> =
+        models.iter().map(|model| queries::row(model.shape(), &mut rows)).collect();
+    for (name, mut schema) in rows.take_definitions(true) {
+        queries::erasable(&mut schema);
+        schemas.insert(name, schema);
+    }
+    schemas.extend(described);
+    schemas.insert("Problem".into(), problem());
+    schemas.insert("Accepted".into(), accepted());
+    schemas.insert("Health".into(), health());
+    schemas.insert("NotYet".into(), not_yet());
+    json!({
+        "schemas": schemas,
+        "responses": problem_responses(),
+        "headers": headers(),
+        "parameters": parameters(),
+        "securitySchemes": {
+            "bearer": {
+                "type": "http",
+                "scheme": "bearer",
+                "bearerFormat": "JWT",
+                "description": "An access token (RFC 9068). `annals token` makes one for development.",
+            },
+        },
+    })
+}
+
+/// A UUID in a path.
+pub(super) fn uuid() -> Value {
+    json!({ "type": "string", "format": "uuid" })
+}
+
+/// References to the problems that an operation can answer, by status.
+pub(super) fn problems(statuses: &[u16]) -> Map<String, Value> {
+    let reference = |status: &u16| {
+        (status.to_string(), json!({ "$ref": format!("#/components/responses/Problem{status}") }))
+    };
+    statuses.iter().map(reference).collect()
+}
+
+/// References to headers of an answer.
+pub(super) fn header_references(names: &[&str]) -> Value {
+    let names = names.iter().chain(&["X-Trace-Id"]);
+    let references =
+        names.map(|name| ((*name).to_owned(), json!({ "$ref": format!("#/components/headers/{name}") })));
+    Value::Object(references.collect())
+}
+
+fn problem() -> Value {
+    json!({
+        "type": "object",
+        "description": "An error (RFC 9457).",
+        "required": ["type", "title", "status", "detail", "code", "details", "trace_id"],
+        "properties": {
+            "type": { "type": "string", "format": "uri-reference", "description": "The page of this kind of problem." },
+            "title": { "type": "string", "description": "The kind in a few words." },
+            "status": { "type": "integer", "minimum": 400, "maximum": 599 },
+            "detail": { "type": "string", "description": "This occurrence, for people." },
+            "code": { "type": "string", "pattern": "^[A-Z][A-Za-z0-9]*$", "description": "The stable name of the kind." },
+            "field": { "type": "string", "description": "The field, parameter or header at fault." },
+            "details": { "type": "object", "description": "This occurrence, for programs." },
+            "trace_id": { "type": "string", "pattern": "^[0-9a-f]{32}$" },
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn accepted() -> Value {
+    json!({
+        "type": "object",
+        "description": "The acknowledgement of a command: what follows from it is on disk.",
+        "required": ["id", "version", "position"],
+        "properties": {
+            "id": { "type": "string", "format": "uuid", "description": "The aggregate." },
+            "version": { "type": "integer", "minimum": 0, "description": "Its version after the command." },
+            "position": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "The position of the command's last event; carry it as `min_position` to read this write.",
+            },
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn not_yet() -> Value {
+    json!({
+        "type": "object",
+        "description": "The read model has not come as far as the client wants to read.",
+        "required": ["status", "detail", "min_position"],
+        "properties": {
+            "status": { "const": "not_yet" },
+            "detail": { "type": "string" },
+            "min_position": { "type": "integer", "minimum": 0 },
+        },
+        "additionalProperties": false,
+    })
+}
+
+fn health() -> Value {
+    let status = json!({ "type": "string", "enum": ["up", "degraded", "down"] });
+    json!({
+        "type": "object",
+        "required": ["status"],
+        "properties": {
+            "status": status,
+            "parts": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["name", "status", "detail"],
+                    "properties": {
+                        "name": { "type": "string" },
+                        "status": status,
+                        "detail": { "type": "string" },
+                    },
+                    "additionalProperties": false,
+                },
+            },
+        },
+        "additionalProperties": false,
+    })
+}
+
+/// One response for each status, with the codes that have it.
+fn problem_responses() -> Value {
+    let mut responses = Map::new();
+    for code in problem::CODES {
+        let names: Vec<&str> = problem::CODES
+            .iter()
+            .filter(|other| other.status == code.status)
+            .map(|other| other.name)
+            .collect();
+        let headers = match code.status {
+            401 => header_references(&["WWW-Authenticate"]),
+            405 => header_references(&["Allow"]),
+            429 | 503 => header_references(&["Retry-After"]),
+            _ => header_references(&[]),
+        };
+        let response = json!({
+            "description": format!("{}.", names.join(", ")),
+            "headers": headers,
+            "content": { problem::MEDIA_TYPE: { "schema": { "$ref": "#/components/schemas/Problem" } } },
+        });
+        responses.insert(format!("Problem{}", code.status), response);
+    }
+    Value::Object(responses)
+}
+
+fn headers() -> Value {
+    let text = |description: &str| json!({ "description": description, "schema": { "type": "string" } });
+    json!({
+        "X-Trace-Id": {
+            "description": "The trace that the request belongs to.",
+            "schema": { "type": "string", "pattern": "^[0-9a-f]{32}$" },
+        },
+        "ETag": text("The version of the stream, or of the answer."),
+        "Location": text("Where the new thing can be read, if it has a path of its own."),
+        "Idempotent-Replayed": text("`true` where the answer is that of an earlier request under the same key."),
+        "Link": text("The next page, `rel=\"next\"` (RFC 8288)."),
+        "Cache-Control": text("For how long the answer may be used again."),
+        "WWW-Authenticate": text("What is wrong with the token (RFC 6750)."),
+        "Allow": text("The methods that the path takes."),
+        "Retry-After": {
+            "description": "When to come back, in seconds.",
+            "schema": { "type": "integer", "minimum": 0 },
+        },
+    })
+}
+
+fn parameters() -> Value {
+    json!({
+        "IdempotencyKey": {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "description": "Makes the command repeatable: the same key, path and body by the same caller are one command.",
+            "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
+        },
+        "IfMatch": {
+            "name": "If-Match",
+            "in": "header",
+            "description": "The version that the stream must have, in quotes, as the `ETag` of a command tells it.",
+            "schema": { "type": "string", "pattern": "^\"(0|[1-9][0-9]{0,17})\"$" },
+        },
+    })
+}

@@ -1,0 +1,141 @@
+//! The description of the API, OpenAPI 3.1: made of the same list of routes that the server uses and of the schemas of
+//! the commands and rows themselves. It is complete because there is nothing else to call.
+
+mod commands;
+mod components;
+mod pages;
+mod queries;
+
+use ::commands::Catalog;
+use projections::ReadModel;
+use schemars::SchemaGenerator;
+use serde_json::{Map, Value, json};
+
+use crate::http::{Operation, Page, Route, filters};
+
+/// The document.
+pub fn document(catalog: &Catalog, models: &[&dyn ReadModel], routes: &[Route]) -> Value {
+    let mut schemas = filters::generator();
+    let mut paths: Map<String, Value> = Map::new();
+    for route in routes {
+        let Some(mut operation) = operation(catalog, models, route, &mut schemas) else { continue };
+        operation["operationId"] = operation_id(route).into();
+        if !route.access.needs_token() {
+            operation["security"] = json!([]);
+        }
+        let path = paths.entry(route.template.clone()).or_insert_with(|| json!({}));
+        path[route.method.as_str().to_ascii_lowercase()] = operation;
+    }
+    let mut tags: Vec<&str> = catalog.aggregates.iter().map(|aggregate| &*aggregate.context).collect();
+    tags.dedup();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Annals",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+            "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
+        },
+        "servers": [{ "url": "/" }],
+        "security": [{ "bearer": [] }],
+        "tags": tags.iter().map(|tag| json!({ "name": tag })).collect::<Vec<_>>(),
+        "paths": paths,
+        "components": components::all(catalog, models, schemas),
+    })
+}
+
+const DESCRIPTION: &str = "The record-keeping backend of a campus. Every command is `POST \
+     /v1/{context}/{aggregate}/{id}/{command}`; the shorter paths stand for the same commands. An accepted command \
+     answers the stream's `version` (also as `ETag`) and its `position` in the log; a query that carries it as \
+     `min_position` reads what was written. Commands under an `Idempotency-Key` can be repeated safely. Every answer \
+     has an `X-Trace-Id`; every error is a problem (RFC 9457). `GET /v1/stream` sends the recorded events as \
+     server-sent events (`text/event-stream`), from `Last-Event-ID` on; it has no end and is therefore not among the \
+     operations.";
+
+/// The operation of a route. The stream has none: an answer without an end is not something that OpenAPI can describe.
+fn operation(
+    catalog: &Catalog,
+    models: &[&dyn ReadModel],
+    route: &Route,
+    schemas: &mut SchemaGenerator,
+) -> Option<Value> {
+    match &route.operation {
+        Operation::Command(command) => Some(commands::operation(catalog, route, command)),
+        Operation::Query(query) => {
+            let shape = models.iter().map(|model| model.shape()).find(|shape| shape.name == query.model)?;
+            Some(queries::operation(shape, route, query, schemas))
+        }
+        Operation::Page(Page::Stream) => None,
+        Operation::Page(page) => Some(pages::operation(*page)),
+    }
+}
+
+/// `POST /v1/orgs/{id}/move` → `post_v1_orgs_id_move`.
+fn operation_id(route: &Route) -> String {
+    let path = route.template.replace(['{', '}'], "").replace(['/', '-', '.'], "_");
+    format!("{}{path}", route.method.as_str().to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::routes;
+
+    fn described() -> Value {
+        let catalog = Catalog::new();
+        document(&catalog, projections::read_models(), &routes(&catalog))
+    }
+
+    #[test]
+    fn every_route_but_the_stream_is_described() {
+        let document = described();
+        for route in routes(&Catalog::new()) {
+            let operation = &document["paths"][&route.template][route.method.as_str().to_ascii_lowercase()];
+            let stream = matches!(route.operation, Operation::Page(Page::Stream));
+            assert_eq!(operation.is_null(), stream, "{} {}", route.method, route.template);
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn walk<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+            match value {
+                Value::Object(fields) => {
+                    found.extend(fields.get("$ref").and_then(Value::as_str));
+                    fields.values().for_each(|value| walk(value, found));
+                }
+                Value::Array(elements) => elements.iter().for_each(|value| walk(value, found)),
+                _ => {}
+            }
+        }
+        let document = described();
+        let mut references = Vec::new();
+        walk(&document, &mut references);
+        for reference in references {
+            let pointer = reference.strip_prefix('#').expect("references stay in the document");
+            assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn no_two_operations_have_one_id() {
+        let document = described();
+        let paths = document["paths"].as_object().unwrap().values();
+        let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+        let mut ids: Vec<&str> =
+            operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all);
+    }
+
+    #[test]
+    fn a_command_is_described_by_its_exact_schema() {
+        let document = described();
+        let path = "/v1/identity/org-unit/{id}/create-org-unit";
+        let schema = &document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"];
+        assert_eq!(schema["additionalProperties"], false, "{schema}");
+        assert!(schema["required"].as_array().unwrap().contains(&json!("code")));
+    }
+}

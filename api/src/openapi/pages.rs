@@ -1,0 +1,64 @@
+//! The operations that this process answers from itself.
+
+use serde_json::{Value, json};
+
+use super::components::{header_references, problems};
+use crate::http::Page;
+
+/// The operation of a page.
+pub(super) fn operation(page: Page) -> Value {
+    match page {
+        Page::Live => health("Whether the process lives", false),
+        Page::Started => health("Whether it has started", false),
+        Page::Ready => health("Whether it can serve", true),
+        Page::Health => health("How the parts of this node are", true),
+        Page::OpenApi => {
+            public("This document", "application/json", json!({ "type": "object" }), problems(&[500, 503]))
+        }
+        Page::ProblemDoc => {
+            let text = json!({ "type": "string" });
+            let mut operation =
+                public("What a kind of problem means", "text/plain", text, problems(&[404, 500, 503]));
+            operation["parameters"] = json!([{
+                "name": "code",
+                "in": "path",
+                "required": true,
+                "description": "The code in kebab case.",
+                "schema": { "type": "string", "pattern": "^[a-z]+(-[a-z]+)*$" },
+            }]);
+            operation
+        }
+        // It is described in words, at the top of the document.
+        Page::Stream => Value::Null,
+    }
+}
+
+fn public(
+    summary: &str,
+    media_type: &str,
+    schema: Value,
+    mut responses: serde_json::Map<String, Value>,
+) -> Value {
+    let ok = json!({
+        "description": "Here it is.",
+        "headers": header_references(&["Cache-Control"]),
+        "content": { media_type: { "schema": schema } },
+    });
+    responses.insert("200".into(), ok);
+    json!({ "tags": ["service"], "summary": summary, "responses": responses })
+}
+
+fn health(summary: &str, can_be_down: bool) -> Value {
+    let schema = json!({ "$ref": "#/components/schemas/Health" });
+    let mut operation = public(summary, "application/json", schema.clone(), problems(&[500]));
+    // 503 is a problem only where the request ran out of time.
+    operation["responses"]["503"] = json!({
+        "description": if can_be_down { "A part is down, or did not answer in time." } else { "It took too long." },
+        "headers": header_references(&[]),
+        "content": {
+            "application/json": { "schema": schema },
+            "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } },
+        },
+    });
+    operation
+}

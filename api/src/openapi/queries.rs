@@ -1,0 +1,213 @@
+//! The operations that show rows, and the schemas of rows.
+
+use projections::{
+    Shape,
+    query::{LIMIT, LIMIT_MAX},
+    row::mark,
+};
+use schemars::SchemaGenerator;
+use serde_json::{Map, Value, json};
+
+use super::components::{header_references, problems, uuid};
+use crate::http::{From, QueryRoute, Route, filters};
+
+/// What stands in the place of a personal value whose key was destroyed (catalogue 0.5).
+const ERASED: &str = "«erased»";
+
+/// What a query can be answered besides rows.
+const PROBLEMS: &[u16] = &[400, 401, 403, 404, 422, 500, 503];
+
+/// The operation of a query's route.
+pub(super) fn operation(
+    shape: &Shape,
+    route: &Route,
+    query: &QueryRoute,
+    schemas: &mut SchemaGenerator,
+) -> Value {
+    let mut parameters: Vec<Value> = Vec::new();
+    for name in route.parameters() {
+        let column = query.only.iter().find(|(_, from)| matches!(from, From::Path(own) if *own == name));
+        let known = column.and_then(|(column, _)| {
+            filters::parameters(shape, schemas).into_iter().find(|filter| filter.name == *column)
+        });
+        let schema = known.map_or_else(uuid, |filter| filter.schema);
+        parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
+    }
+    parameters.extend(in_query(shape, query, schemas));
+    let row = json!({ "$ref": format!("#/components/schemas/{}", row_name(shape)) });
+    let (description, schema) = match query.one {
+        true => ("The row.", row),
+        false => (
+            "A page of rows.",
+            json!({
+                "type": "object",
+                "required": ["items", "next", "position"],
+                "properties": {
+                    "items": { "type": "array", "items": row, "maxItems": LIMIT_MAX },
+                    "next": { "type": ["string", "null"], "description": "The cursor of the next page (`after`), if there is one." },
+                    "position": { "type": "integer", "minimum": 0, "description": "The position of the log that the rows show." },
+                },
+                "additionalProperties": false,
+            }),
+        ),
+    };
+    let mut headers = vec!["ETag", "Cache-Control"];
+    if !query.one {
+        headers.push("Link");
+    }
+    let mut responses = problems(PROBLEMS);
+    responses.insert(
+        "200".into(),
+        json!({
+            "description": description,
+            "headers": header_references(&headers),
+            "content": { "application/json": { "schema": schema } },
+        }),
+    );
+    responses.insert(
+        "202".into(),
+        json!({
+            "description": "The read model has not come to `min_position` yet: ask again.",
+            "headers": header_references(&["Retry-After"]),
+            "content": { "application/json": { "schema": { "$ref": "#/components/schemas/NotYet" } } },
+        }),
+    );
+    responses.insert(
+        "304".into(),
+        json!({
+            "description": "The client has this answer already (`If-None-Match`).",
+            "headers": header_references(&["ETag", "Cache-Control"]),
+        }),
+    );
+    json!({
+        "tags": [shape.name],
+        "summary": one_line(shape.doc),
+        "description": format!("Read model `{}`. Everybody sees the rows and columns that are theirs to see.", shape.name),
+        "parameters": parameters,
+        "responses": responses,
+    })
+}
+
+/// The parameters of the query string.
+fn in_query(shape: &Shape, query: &QueryRoute, schemas: &mut SchemaGenerator) -> Vec<Value> {
+    let parameter = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "query", "description": description, "schema": schema });
+    let list = |name: &str, description: &str, words: Vec<String>| {
+        json!({
+            "name": name,
+            "in": "query",
+            "description": description,
+            "style": "form",
+            "explode": false,
+            "schema": {
+                "type": "array",
+                "items": { "type": "string", "enum": words },
+                "minItems": 1,
+                "uniqueItems": true,
+            },
+        })
+    };
+    let position = json!({ "type": "integer", "minimum": 0, "maximum": i64::MAX });
+    let shown = shape.columns.iter().map(|column| column.name);
+    let shown = shown.chain(shape.personal.iter().map(|column| column.name)).chain(["as_of"]);
+    let mut parameters = vec![
+        list("fields", "Which columns to show.", shown.map(str::to_owned).collect()),
+        parameter("min_position", "Wait until the read model has come to this position.", position.clone()),
+    ];
+    if shape.options.time_travel {
+        let schema = json!({ "anyOf": [position, { "type": "string", "format": "date-time" }] });
+        parameters.push(parameter("as_of", "As of this position or instant.", schema));
+    }
+    if query.one {
+        return parameters;
+    }
+    let sortable = shape.columns.iter().filter(|column| column.is(mark::sort) || column.is(mark::key));
+    let sortable = sortable.flat_map(|column| [column.name.to_owned(), format!("-{}", column.name)]);
+    parameters.push(list("sort", "Columns to sort by; `-column` is descending.", sortable.collect()));
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT });
+    parameters.push(parameter("limit", "How many rows.", limit));
+    parameters.push(parameter("after", "The cursor that the page before gave.", json!({ "type": "string" })));
+    for filter in filters::parameters(shape, schemas) {
+        let schema = match filter.repeats() {
+            true => json!({ "type": "array", "items": filter.schema, "minItems": 1, "maxItems": 100 }),
+            false => filter.schema,
+        };
+        parameters.push(parameter(&filter.name, &filter.column.comment(), schema));
+    }
+    parameters
+}
+
+/// `org_directory` → `OrgDirectoryRow`.
+fn row_name(shape: &Shape) -> String {
+    let words = shape.name.split('_').map(|word| {
+        let (first, rest) = word.split_at(1);
+        first.to_uppercase() + rest
+    });
+    words.collect::<String>() + "Row"
+}
+
+/// The schema of a read model's rows. A caller may not get every column, and may ask for fewer.
+pub(super) fn row(shape: &Shape, schemas: &mut SchemaGenerator) -> (String, Value) {
+    let mut properties = Map::new();
+    let described = |mut schema: Value, doc: &str| {
+        match schema.as_object_mut() {
+            Some(fields) => {
+                fields.insert("description".into(), one_line(doc).into());
+            }
+            None => schema = json!({ "description": one_line(doc) }),
+        }
+        schema
+    };
+    for column in shape.columns {
+        let schema = (column.schema)(schemas).to_value();
+        properties.insert(column.name.into(), described(schema, column.doc));
+    }
+    for column in shape.personal {
+        let schema = (column.schema)(schemas).to_value();
+        properties.insert(column.name.into(), described(schema, column.doc));
+    }
+    let as_of = json!({ "type": "integer", "minimum": 0, "description": "The position of the last event that changed the row." });
+    properties.insert("as_of".into(), as_of);
+    let mut schema = json!({
+        "type": "object",
+        "description": one_line(shape.doc),
+        "properties": properties,
+        "additionalProperties": false,
+    });
+    erasable(&mut schema);
+    (row_name(shape), schema)
+}
+
+/// Wherever a value is personal, it may have been erased.
+pub(super) fn erasable(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.values_mut().for_each(erasable);
+            if fields.contains_key("x-personal") && !fields.contains_key("anyOf") {
+                let description = fields.remove("description");
+                let class = fields.remove("x-personal");
+                let value = Value::Object(std::mem::take(fields));
+                fields.insert("anyOf".into(), json!([value, { "const": ERASED }]));
+                fields.extend(class.map(|class| ("x-personal".to_owned(), class)));
+                fields.extend(description.map(|text| ("description".to_owned(), text)));
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(erasable),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+fn one_line(doc: &str) -> String {
+    doc.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_personal_value_may_be_erased_wherever_it_stands() {
+        let mut schema = json!({ "anyOf": [{ "allOf": [{ "type": "string" }], "x-personal": "identity" }, { "type": "null" }] });
+        erasable(&mut schema);
+        assert_eq!(schema["anyOf"][0]["anyOf"][1], json!({ "const": ERASED }), "{schema}");
+    }
+}

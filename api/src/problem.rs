@@ -1,0 +1,377 @@
+//! Every error that a client can see, as RFC 9457 `application/problem+json`.
+//!
+//! One table ([`CODES`]) says which code has which status, title and meaning; `docs/errors.md` and the pages at
+//! `/problems/<code>` are made of it. The aggregates' own reasons are not listed there: their status follows from
+//! their kind. A problem never repeats a value that a client sent: values are personal data.
+
+use std::borrow::Cow;
+
+use actix_web::{
+    HttpResponse,
+    http::{
+        StatusCode,
+        header::{HeaderName, HeaderValue},
+    },
+};
+use commands::CommandError;
+use domain::RefusalKind;
+use serde_json::{Value, json};
+
+use crate::http::Trace;
+
+/// The media type of a problem.
+pub const MEDIA_TYPE: &str = "application/problem+json";
+
+/// A kind of problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// The stable name.
+    pub name: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// The kind in a few words.
+    pub title: &'static str,
+    /// What it means and what to do.
+    pub meaning: &'static str,
+}
+
+macro_rules! codes {
+    ($($constant:ident $name:ident $status:literal $title:literal $meaning:literal;)+) => {
+        $(#[doc = $meaning] pub const $constant: Code =
+            Code { name: stringify!($name), status: $status, title: $title, meaning: $meaning };)+
+        /// All kinds of problems that are not an aggregate's own reason.
+        pub const CODES: &[Code] = &[$($constant),+];
+    };
+}
+
+codes! {
+    MALFORMED Malformed 400 "The body is not what this route takes"
+        "The body is not JSON, has an unknown or a missing field, or a field has the wrong type. `field` names it.";
+    INVALID_PARAMETER InvalidParameter 400 "A parameter is not valid"
+        "A part of the path, of the query or a header is malformed, unknown or given twice. `field` names it.";
+    AS_OF_UNSUPPORTED AsOfUnsupported 400 "This read model keeps no history"
+        "`as_of` is answered only by the read models that OpenAPI documents it for.";
+    UNAUTHENTICATED Unauthenticated 401 "Authentication is needed"
+        "There is no bearer token, or it is not valid (any more). `WWW-Authenticate` says why. Get a new one.";
+    FORBIDDEN Forbidden 403 "Not allowed"
+        "The caller is known and may not do this: a role, a scope or the ownership of the data is missing.";
+    NO_SUCH_ROUTE NoSuchRoute 404 "There is nothing at this path"
+        "No route has this path. /v1/openapi.json lists all of them.";
+    NOT_FOUND NotFound 404 "There is no such thing"
+        "What the path names does not exist, or the caller may not know that it does.";
+    METHOD_NOT_ALLOWED MethodNotAllowed 405 "The path does not take this method"
+        "`Allow` lists the methods that it takes.";
+    NOT_ACCEPTABLE NotAcceptable 406 "No representation that the client accepts"
+        "Answers are JSON; `Accept` rules that out.";
+    INVALID_STATE InvalidState 409 "Not possible in this state"
+        "The life cycle of the thing does not allow this now; `details` has the state and the command.";
+    VERSION_CONFLICT VersionConflict 409 "Others wrote at the same time"
+        "The stream kept moving while the command was decided; `details.current` is its version now. Repeat it.";
+    CLAIM_TAKEN ClaimTaken 409 "Another one has it already"
+        "Something that can be had only once, or by a limited number, is taken; `details.claim` says what.";
+    IDEMPOTENCY_CONFLICT IdempotencyConflict 409 "The idempotency key was used for another request"
+        "The same `Idempotency-Key` came with another body or `If-Match`. Use a new key for a new request.";
+    SUBJECT_ERASED SubjectErased 409 "The person's data was erased"
+        "The data of the person whom this is about was erased; nothing more can be recorded about them.";
+    PRECONDITION_FAILED PreconditionFailed 412 "The version is another one"
+        "`If-Match` names a version that the stream is not at; `details.current` is the version it is at.";
+    TOO_LARGE TooLarge 413 "The body is too large"
+        "The body exceeds the limit in `details.limit_bytes`.";
+    UNSUPPORTED_MEDIA_TYPE UnsupportedMediaType 415 "The body must be JSON"
+        "Bodies are `application/json` in UTF-8, without a content encoding.";
+    INVALID_VALUE InvalidValue 422 "A value breaks a rule of its field"
+        "The shape is right and a value is not. `field` names it and `detail` has the rule.";
+    RATE_LIMITED RateLimited 429 "Too many requests"
+        "The caller has as many open streams as are allowed. Close one, or wait as long as `Retry-After` says.";
+    INTERNAL Internal 500 "A defect on our side"
+        "Something is wrong with the server. Report the `trace_id`; the logs have the rest.";
+    UNAVAILABLE Unavailable 503 "Something that is needed cannot be reached"
+        "Repeat the request after `Retry-After` seconds, a command under the same `Idempotency-Key`: whether it was \
+         recorded may not be known.";
+    TIMED_OUT TimedOut 503 "It took too long"
+        "The request was given up after the time limit. Repeat it, a command under the same `Idempotency-Key`.";
+}
+
+/// What went wrong with a request. It answers it.
+#[derive(Debug)]
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    code: &'static str,
+    status: StatusCode,
+    title: Cow<'static, str>,
+    detail: Cow<'static, str>,
+    field: Option<String>,
+    details: Value,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem of this kind. `detail` is for people and holds no value that a client sent.
+    pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+        let status = StatusCode::from_u16(code.status).expect("the table has real statuses");
+        Self::from_parts(code.name, status, code.title.into(), detail.into())
+    }
+
+    fn from_parts(
+        code: &'static str,
+        status: StatusCode,
+        title: Cow<'static, str>,
+        detail: Cow<'static, str>,
+    ) -> Self {
+        Problem(Box::new(Parts {
+            code,
+            status,
+            title,
+            detail,
+            field: None,
+            details: json!({}),
+            headers: Vec::new(),
+        }))
+    }
+
+    /// A part of the path, of the query or a header is not valid.
+    pub fn parameter(name: &str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(INVALID_PARAMETER, detail).at(name)
+    }
+
+    /// Names the field, parameter or header at fault.
+    pub fn at(mut self, field: impl Into<String>) -> Self {
+        self.0.field = Some(field.into());
+        self
+    }
+
+    /// Adds machine-readable details: an object.
+    pub fn with(mut self, details: Value) -> Self {
+        self.0.details = details;
+        self
+    }
+
+    /// Adds a header to the answer.
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+
+    /// Asks to come back after some seconds.
+    pub fn retry_after(self, seconds: u16) -> Self {
+        self.header(actix_web::http::header::RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The answer. A defect tells nothing of itself but the trace by which the logs can be searched.
+    pub fn respond(self, trace: &Trace) -> HttpResponse {
+        let Parts { code, status, title, detail, field, details, headers } = *self.0;
+        let mut body = json!({
+            "type": format!("/problems/{}", kebab(code)),
+            "title": title,
+            "status": status.as_u16(),
+            "detail": detail,
+            "code": code,
+            "details": details,
+            "trace_id": trace.id(),
+        });
+        if let Some(field) = field {
+            body["field"] = field.into();
+        }
+        let mut response = HttpResponse::build(status);
+        headers.into_iter().for_each(|header| {
+            response.insert_header(header);
+        });
+        response.content_type(MEDIA_TYPE).body(body.to_string())
+    }
+}
+
+impl From<CommandError> for Problem {
+    fn from(error: CommandError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CommandError::Malformed { field, message, value } => {
+                let code = if value { INVALID_VALUE } else { MALFORMED };
+                let problem = Problem::new(code, without_values(&message));
+                if field.is_empty() {
+                    problem
+                } else {
+                    problem.at(field.chars().take(200).collect::<String>())
+                }
+            }
+            CommandError::NotFound(aggregate) => {
+                Problem::new(NOT_FOUND, detail).with(json!({ "aggregate": aggregate }))
+            }
+            CommandError::Forbidden => Problem::new(FORBIDDEN, detail),
+            CommandError::InvalidState { state, command } => {
+                Problem::new(INVALID_STATE, detail).with(json!({ "state": state, "command": command }))
+            }
+            CommandError::Refused { code, kind, field, message, details } => {
+                let status = StatusCode::from_u16(status_of(kind)).expect("real statuses");
+                let problem = Self::from_parts(code, status, words(code).into(), message.into());
+                let problem = if details.is_object() { problem.with(details) } else { problem };
+                let problem = if kind == RefusalKind::Unavailable { problem.retry_after(1) } else { problem };
+                match field {
+                    Some(field) => problem.at(field),
+                    None => problem,
+                }
+            }
+            CommandError::PreconditionFailed { current } => {
+                Problem::new(PRECONDITION_FAILED, detail).with(json!({ "current": current }))
+            }
+            CommandError::VersionConflict { current } => {
+                Problem::new(VERSION_CONFLICT, detail).with(json!({ "current": current }))
+            }
+            CommandError::ClaimTaken { claim } => {
+                Problem::new(CLAIM_TAKEN, detail).with(json!({ "claim": claim }))
+            }
+            CommandError::IdempotencyConflict => Problem::new(IDEMPOTENCY_CONFLICT, detail),
+            CommandError::SubjectErased => Problem::new(SUBJECT_ERASED, detail),
+            CommandError::Unavailable(reason) => {
+                tracing::warn!(%reason, "a command could not be carried out");
+                Problem::new(UNAVAILABLE, "something that the command needs cannot be reached").retry_after(1)
+            }
+            CommandError::Internal(reason) => {
+                tracing::error!(%reason, "a command failed");
+                Problem::new(INTERNAL, "the command failed")
+            }
+        }
+    }
+}
+
+/// The status of an aggregate's own reason (catalogue 0.7).
+pub fn status_of(kind: RefusalKind) -> u16 {
+    match kind {
+        RefusalKind::Invalid => 422,
+        RefusalKind::Conflict => 409,
+        RefusalKind::Forbidden => 403,
+        RefusalKind::NotFound => 404,
+        RefusalKind::Unavailable => 503,
+    }
+}
+
+/// `InvalidState` → `invalid-state`.
+pub fn kebab(code: &str) -> String {
+    let mut text = String::with_capacity(code.len() + 4);
+    for (index, letter) in code.chars().enumerate() {
+        if letter.is_ascii_uppercase() && index > 0 {
+            text.push('-');
+        }
+        text.push(letter.to_ascii_lowercase());
+    }
+    text
+}
+
+/// `ExceedsRequest` → `Exceeds request`.
+fn words(code: &str) -> String {
+    let text = kebab(code).replace('-', " ");
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// A reader's message without the values that it quotes: what was expected is told, what was sent is not.
+fn without_values(message: &str) -> String {
+    let told = ["invalid type: ", "invalid value: ", "invalid length ", "unknown variant `"];
+    if told.iter().any(|start| message.starts_with(start)) {
+        // A value may itself contain the words; what the reader says comes last.
+        return match message.rsplit_once(", expected ") {
+            Some((_, expected)) => format!("expected {expected}"),
+            None => "the value is not valid here".into(),
+        };
+    }
+    if message.starts_with("UUID parsing failed") {
+        return "expected a UUID".into();
+    }
+    if ["unknown field `", "missing field `", "duplicate field `"]
+        .iter()
+        .any(|start| message.starts_with(start))
+    {
+        return message.to_owned();
+    }
+    let mut plain = String::with_capacity(message.len());
+    let (mut quote, mut escaped) = (None, false);
+    for letter in message.chars() {
+        match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if letter == '\\' => escaped = true,
+            Some(open) if letter == open => quote = None,
+            Some(_) => {}
+            None if letter == '"' || letter == '`' => {
+                quote = Some(letter);
+                plain.push('…');
+            }
+            None => plain.push(letter),
+        }
+    }
+    plain
+}
+
+/// `docs/errors.md`: the table for people.
+pub fn document() -> String {
+    let mut text = String::from(
+        "# Errors\n\nEvery error is an RFC 9457 problem (`application/problem+json`) with the members `type`, `title`, \
+         `status`, `detail`, `code`,\n`details`, `trace_id` and, where one is at fault, `field`. `code` is stable and \
+         `type` is its page. No problem repeats a value\nthat was sent. This page is written by `annals errors`.\n\n\
+         | Code | Status | Meaning |\n|---|---|---|\n",
+    );
+    for code in CODES {
+        text.push_str(&format!("| `{}` | {} | {}. {} |\n", code.name, code.status, code.title, code.meaning));
+    }
+    text.push_str(
+        "\nAn aggregate's own reasons have codes of their own, such as `CodeTaken`; `details` has their fields. Their \
+         status follows from\ntheir kind: a rule of a value 422, a conflict with what is so now 409, not allowed 403, \
+         something named does not exist 404,\na capability that is not there now 503.\n",
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_listed_once() {
+        let mut names: Vec<&str> = CODES.iter().map(|code| code.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CODES.len());
+    }
+
+    #[test]
+    fn the_committed_table_of_errors_is_current() {
+        assert_eq!(include_str!("../../docs/errors.md"), document(), "run `annals errors > docs/errors.md`");
+    }
+
+    #[test]
+    fn a_problem_tells_what_was_expected_and_never_what_was_sent() {
+        for (said, told) in [
+            ("invalid type: string \"anna@x.org\", expected i64", "expected i64"),
+            ("invalid value: string \"a, expected b\", expected a month", "expected a month"),
+            ("unknown variant `anna`, expected one of `a`, `b`", "expected one of `a`, `b`"),
+            ("UUID parsing failed: found `anna` at 1", "expected a UUID"),
+            ("cannot parse \"an\\\"na\" as a date", "cannot parse … as a date"),
+            ("unknown field `nmae`, expected `name`", "unknown field `nmae`, expected `name`"),
+        ] {
+            assert_eq!(without_values(said), told);
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_an_aggregate_keeps_its_code_and_has_the_status_of_its_kind() {
+        let problem = Problem::from(CommandError::Refused {
+            code: "ExceedsRequest",
+            kind: RefusalKind::Conflict,
+            field: Some("amount".into()),
+            message: "more than was asked for".into(),
+            details: json!({ "requested": 5 }),
+        });
+        assert_eq!((problem.code(), problem.status().as_u16()), ("ExceedsRequest", 409));
+        assert_eq!(words("ExceedsRequest"), "Exceeds request");
+    }
+}
