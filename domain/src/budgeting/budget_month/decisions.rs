@@ -86,10 +86,15 @@ impl BudgetMonth {
         }
         let today = self.today(context);
         let from = if self.month.contains(today) { day_of(today) } else { 1 };
+        let mut envelopes = by_key(&allocated.envelopes);
+        // Said outright: who keeps each envelope by itself would not hear of those that are left out.
+        for gone in books.envelopes.iter().filter(|envelope| envelope.budgeted) {
+            envelopes.entry(gone.category.key.clone()).or_insert(0);
+        }
         let amounts = ReallocatedAmounts {
             income: allocated.income,
             classes: allocated.classes,
-            envelopes: by_key(&allocated.envelopes),
+            envelopes,
             plans: plans_of_reallocation(books, &allocated.envelopes, self.month, from),
         };
         Ok(E::BudgetMonthReallocated {

@@ -71,7 +71,7 @@ pub struct ReallocatedAmounts {
     pub income: Money,
     /// What each class gets of it.
     pub classes: ClassAmounts,
-    /// What each category gets, in minor units of the month's currency.
+    /// What each category gets, in minor units of the month's currency; 0 where its budget is gone.
     pub envelopes: BTreeMap<String, i64>,
     /// The days whose plan changes.
     pub plans: PlanChanges,
