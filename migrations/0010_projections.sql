@@ -73,14 +73,18 @@ BEGIN
 END
 $$;
 
--- Moves a read model that is not in the pack.
-CREATE FUNCTION annals.advance_projection(model text, number int, before bigint, after bigint) RETURNS void
+-- Moves read models that are not in the pack but together with one another.
+CREATE FUNCTION annals.advance_projections_apart(models text[], numbers int[], before bigint, after bigint) RETURNS void
 LANGUAGE plpgsql AS $$
+DECLARE
+    moved bigint;
 BEGIN
-    UPDATE annals.projections SET position = after
-    WHERE name = model AND generation = number AND position = before AND state IN ('building', 'behind');
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'the read model % has moved or changed', model USING ERRCODE = 'AN001';
+    UPDATE annals.projections p SET position = after
+    FROM unnest(models, numbers) AS m(name, generation)
+    WHERE p.name = m.name AND p.generation = m.generation AND p.position = before AND p.state = 'behind';
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    IF moved <> cardinality(models) THEN
+        RAISE EXCEPTION 'the read models % have moved or changed', models USING ERRCODE = 'AN001';
     END IF;
 END
 $$;

@@ -42,7 +42,7 @@ impl State {
         }
     }
 
-    fn read(name: &str) -> State {
+    pub(crate) fn read(name: &str) -> State {
         let all = [State::Building, State::Behind, State::Live, State::Parked, State::Frozen];
         all.into_iter().find(|state| state.name() == name).unwrap_or(State::Retired)
     }
@@ -61,6 +61,13 @@ pub(crate) struct Entry {
     pub(crate) serving: bool,
     /// An UNLOGGED table that a crash has emptied.
     pub(crate) lost: bool,
+}
+
+impl Entry {
+    /// Whether it is a generation of this very version.
+    pub(crate) fn is_of(&self, shape: &Shape) -> bool {
+        self.name == shape.name && self.version == shape.version as i32
+    }
 }
 
 /// All generations, and the pack.
@@ -100,6 +107,12 @@ impl Layout {
     /// The generation that queries read.
     pub(crate) fn serving(&self, name: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.serving && entry.name == name)
+    }
+
+    /// Whether there is a generation of the version that this program knows, with rows in it.
+    pub(crate) fn has_usable(&self, shape: &Shape) -> bool {
+        let own = self.entries.iter().filter(|entry| entry.is_of(shape));
+        own.into_iter().any(|entry| entry.state != State::Building && !entry.lost)
     }
 
     /// The events that operators told this read model to leave out.

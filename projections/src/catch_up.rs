@@ -1,6 +1,6 @@
 //! Read models that are behind the pack catch up on their own and join it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use event_store::Position;
 
@@ -10,22 +10,33 @@ use crate::{
     error::ProjectionError,
     fact::Batch,
     model::Poison,
-    pack::{Checkpoint, Fault, Member, commit, commit_up_to_poison},
+    pack::{Checkpoint, Committed, Fault, Member, commit, commit_up_to_poison},
+    rebuild,
     storage::Connection,
 };
 
-/// As near to the pack a read model joins: the pack waits while it folds the rest.
+/// As near to the pack read models join: the pack waits while they fold the rest.
 const NEAR: u64 = 256;
 
-/// Works until nothing is behind that this program knows.
+/// How often a read model that is ahead of the pack looks whether the pack comes by.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How long to wait before trying again after a failure.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Works until nothing is missing or behind that this program knows.
 pub(crate) async fn run(inner: Arc<Inner>) {
     loop {
-        match step(&inner).await {
+        let worked = match rebuild::build_missing(&inner).await {
+            Ok(()) => step(&inner).await,
+            Err(error) => Err(error),
+        };
+        match worked {
             Ok(true) | Err(ProjectionError::Moved) => {}
             Ok(false) => break,
             Err(error) => {
                 tracing::warn!(%error, "catching up is interrupted");
-                tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+                tokio::time::sleep(RETRY).await;
             }
         }
     }
@@ -38,61 +49,90 @@ async fn step(inner: &Arc<Inner>) -> Result<bool, ProjectionError> {
     let layout = Layout::load(&connection.client).await?;
     let behind = layout.entries.iter().filter(|entry| entry.state == State::Behind);
     let next = behind.into_iter().find_map(|entry| {
-        let model = inner.config.models.iter().copied().find(|model| {
-            model.shape().name == entry.name && model.shape().version as i32 == entry.version
-        })?;
+        let model = inner.config.models.iter().copied().find(|model| entry.is_of(model.shape()))?;
         Some(Member::new(model, entry.clone(), layout.skips_of(&entry.name)))
     });
     let Some(member) = next else { return Ok(false) };
-    catch_up(inner, &mut connection, member).await?;
+    catch_up(inner, &mut connection, vec![member], Meeting::Wait).await?;
     Ok(true)
 }
 
-/// Folds what a read model missed, and takes it into the pack; or parks it.
-pub(crate) async fn catch_up(
+/// What to do when the pack is behind.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meeting {
+    /// Wait until it comes by.
+    Wait,
+    /// Serve already; the follower will see to it that they meet.
+    Serve,
+}
+
+/// Folds what freshly built read models missed, and lets them serve. Gives those that had to be parked, and before which
+/// position.
+pub(crate) async fn catch_up_and_switch(
     inner: &Arc<Inner>,
     connection: &mut Connection,
-    mut member: Member,
-) -> Result<(), ProjectionError> {
-    loop {
-        let position = member.entry.position.unwrap_or(0);
+    mut members: Vec<Member>,
+) -> Result<Vec<(&'static str, Position)>, ProjectionError> {
+    let mut parked = Vec::new();
+    // Those that stand at the same position go together.
+    while let Some(position) = members.first().map(|member| member.entry.position) {
+        let (together, rest) = members.into_iter().partition(|member| member.entry.position == position);
+        parked.extend(catch_up(inner, connection, together, Meeting::Serve).await?);
+        members = rest;
+    }
+    Ok(parked)
+}
+
+/// Folds what read models at one position missed, and takes them into the pack; or parks them.
+async fn catch_up(
+    inner: &Arc<Inner>,
+    connection: &mut Connection,
+    mut members: Vec<Member>,
+    meeting: Meeting,
+) -> Result<Vec<(&'static str, Position)>, ProjectionError> {
+    let keyring = inner.store.keyring();
+    let mut parked = Vec::new();
+    while let Some(position) = members.first().map(|member| member.entry.position.unwrap_or(0)) {
         let pack = connection.client.query_one("SELECT position FROM annals.projection_head", &[]).await?;
         let pack = unsigned(pack.try_get(0)?);
-        if pack.saturating_sub(position) <= NEAR {
-            match join(inner, connection, &member).await? {
+        // One pass ends at the head: nobody waits for events that nobody folds yet.
+        if pack <= position.saturating_add(NEAR) {
+            match join(inner, connection, &members, meeting).await? {
                 Joined::Yes => {
                     inner.changed.notify_one();
-                    tracing::info!(name = member.name(), position = pack, "a read model joined the pack");
-                    return Ok(());
+                    let names: Vec<_> = members.iter().map(Member::name).collect();
+                    tracing::info!(?names, position = pack, "read models serve and keep up");
+                    return Ok(parked);
                 }
                 Joined::Ahead => {
-                    // The pack comes by; nothing is lost by looking now and then.
-                    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                    tokio::time::sleep(LOOK).await;
                     continue;
                 }
                 Joined::Stopped => {}
             }
         }
         let events = inner.store.read_all(position, inner.config.batch_max).await?;
-        let batch = Batch::decode(events, inner.store.keyring()).await?;
-        let members = std::slice::from_ref(&member);
-        let keyring = inner.store.keyring();
+        let batch = Batch::decode(events, keyring).await?;
         let committed =
-            commit_up_to_poison(connection, members, batch.whole(), keyring, Checkpoint::Own).await;
-        let committed = committed.map_err(failed)?;
-        member.entry.position = Some(committed.at);
-        if let Some((_, poison)) = committed.stopped {
-            return park(inner, connection, &member.entry, poison).await;
+            commit_up_to_poison(connection, &members, batch.whole(), keyring, Checkpoint::Own).await;
+        let Committed { at, stopped } = match committed {
+            Ok(committed) => committed,
+            Err(Fault::Failed(error)) => return Err(error),
+            Err(Fault::Moved) => return Err(ProjectionError::Moved),
+            Err(Fault::Poison { .. } | Fault::Unstorable { .. }) => {
+                unreachable!("both are what `stopped` says")
+            }
+        };
+        members.iter_mut().for_each(|member| member.entry.position = Some(at));
+        if let Some((name, poison)) = stopped
+            && let Some(index) = members.iter().position(|member| member.name() == name)
+        {
+            let member = members.remove(index);
+            parked.push((name, poison.position));
+            park(inner, connection, &member.entry, poison).await?;
         }
     }
-}
-
-fn failed(fault: Fault) -> ProjectionError {
-    match fault {
-        Fault::Failed(error) => error,
-        Fault::Moved => ProjectionError::Moved,
-        Fault::Poison { .. } | Fault::Unstorable { .. } => unreachable!("both are what `stopped` says"),
-    }
+    Ok(parked)
 }
 
 async fn park(
@@ -117,19 +157,20 @@ enum Joined {
     Yes,
     /// The pack is not there yet.
     Ahead,
-    /// There is an event between it and the pack that it cannot fold.
+    /// There is an event between them and the pack that one of them cannot fold.
     Stopped,
 }
 
-/// Holds the pack where it is, folds the rest and joins it, in one transaction. If another generation served, this one
-/// serves from now on.
+/// Holds the pack where it is, folds the rest and joins it, in one transaction. Where another generation served, the new
+/// one serves from now on.
 async fn join(
     inner: &Inner,
     connection: &mut Connection,
-    member: &Member,
+    members: &[Member],
+    meeting: Meeting,
 ) -> Result<Joined, ProjectionError> {
     connection.client.batch_execute("BEGIN").await?;
-    let joined = join_within(inner, connection, member).await;
+    let joined = join_within(inner, connection, members, meeting).await;
     let end = if matches!(joined, Ok(Joined::Yes)) { "COMMIT" } else { "ROLLBACK" };
     connection.client.batch_execute(end).await?;
     joined
@@ -138,16 +179,17 @@ async fn join(
 async fn join_within(
     inner: &Inner,
     connection: &mut Connection,
-    member: &Member,
+    members: &[Member],
+    meeting: Meeting,
 ) -> Result<Joined, ProjectionError> {
     let lock = "SELECT position FROM annals.projection_head FOR UPDATE";
     let pack = unsigned(connection.client.query_one(lock, &[]).await?.try_get(0)?);
-    let mut position: Position = member.entry.position.unwrap_or(0);
-    if position > pack {
+    let mut position = members.first().and_then(|member| member.entry.position).unwrap_or(0);
+    let ahead = position > pack;
+    if ahead && meeting == Meeting::Wait {
         return Ok(Joined::Ahead);
     }
     let keyring = inner.store.keyring();
-    let members = std::slice::from_ref(member);
     while position < pack {
         let limit = inner.config.batch_max.min((pack - position) as usize);
         let batch = Batch::decode(inner.store.read_all(position, limit).await?, keyring).await?;
@@ -158,17 +200,28 @@ async fn join_within(
             Err(Fault::Failed(error)) => return Err(error),
         }
     }
-    let serve = "UPDATE annals.projections SET serving = false,
-            state = 'retired', position = coalesce(position, $3), since = clock_timestamp()
-        WHERE name = $1 AND generation <> $2 AND serving";
-    let own = &member.entry;
-    connection.client.execute(serve, &[&own.name, &own.generation, &signed(pack)]).await?;
-    let join = "UPDATE annals.projections
-        SET state = 'live', position = NULL, serving = true, reason = NULL, since = clock_timestamp()
-        WHERE name = $1 AND generation = $2 AND state = 'behind'";
-    if connection.client.execute(join, &[&own.name, &own.generation]).await? == 0 {
-        return Err(ProjectionError::Moved);
+    for Member { entry, .. } in members {
+        serve(connection, entry, pack, (!ahead).then_some(State::Live)).await?;
     }
     connection.client.execute("UPDATE annals.projection_head SET layout = layout + 1", &[]).await?;
     Ok(Joined::Yes)
+}
+
+/// Lets a generation serve instead of the one that did, and takes it into the pack.
+async fn serve(
+    connection: &Connection,
+    entry: &Entry,
+    pack: Position,
+    live: Option<State>,
+) -> Result<(), ProjectionError> {
+    let retire = "UPDATE annals.projections
+        SET serving = false, state = 'retired', position = coalesce(position, $3), since = clock_timestamp()
+        WHERE name = $1 AND generation <> $2 AND serving";
+    connection.client.execute(retire, &[&entry.name, &entry.generation, &signed(pack)]).await?;
+    let serve = "UPDATE annals.projections
+        SET serving = true, state = CASE WHEN $3 THEN 'live' ELSE state END,
+            position = CASE WHEN $3 THEN NULL ELSE position END, reason = NULL, since = clock_timestamp()
+        WHERE name = $1 AND generation = $2 AND state = 'behind'";
+    let served = connection.client.execute(serve, &[&entry.name, &entry.generation, &live.is_some()]).await?;
+    if served == 0 { Err(ProjectionError::Moved) } else { Ok(()) }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use event_store::Position;
+
 use crate::{
     Inner,
     catalog::{Birth, Entry, Layout, State, change_state, create_generation, drop_generation},
@@ -10,6 +12,9 @@ use crate::{
     source::check,
     storage::Connection,
 };
+
+/// A log of so many events is folded as fast as it is built from.
+const SHORT: Position = 2000;
 
 /// Makes the first or next generation of read models that are new, changed or lost, and freezes those that this program
 /// does not know. Called under the lease.
@@ -28,7 +33,7 @@ pub(crate) async fn enrol(inner: &Arc<Inner>, connection: &mut Connection) -> Re
     let enrolled = async {
         freeze_unknown(inner, connection, &layout).await?;
         for model in &inner.config.models {
-            take_up(*model, connection, &layout).await?;
+            take_up(*model, connection, &layout, head.position).await?;
         }
         Ok::<(), ProjectionError>(())
     }
@@ -45,7 +50,7 @@ async fn freeze_unknown(
     layout: &Layout,
 ) -> Result<(), ProjectionError> {
     for entry in &layout.entries {
-        let known = inner.config.models.iter().any(|model| is(entry, *model));
+        let known = inner.config.models.iter().any(|model| entry.is_of(model.shape()));
         if !known && matches!(entry.state, State::Live | State::Behind) {
             let position = Some(entry.position.unwrap_or(layout.position));
             let reason = Some("the running program has another version of it, or none");
@@ -55,40 +60,32 @@ async fn freeze_unknown(
     Ok(())
 }
 
-fn is(entry: &Entry, model: &dyn ReadModel) -> bool {
-    let shape = model.shape();
-    entry.name == shape.name && entry.version == shape.version as i32
-}
-
 async fn take_up(
     model: &'static dyn ReadModel,
     connection: &Connection,
     layout: &Layout,
+    head: Position,
 ) -> Result<(), ProjectionError> {
     let client = &connection.client;
-    let own: Vec<&Entry> = layout.entries.iter().filter(|entry| is(entry, model)).collect();
-    for entry in &own {
-        // What an interrupted rebuild or a crash has left holds nothing that could be used.
-        if entry.state == State::Building || entry.lost {
-            drop_generation(client, entry).await?;
-        }
+    let shape = model.shape();
+    let own: Vec<&Entry> = layout.entries.iter().filter(|entry| entry.is_of(shape)).collect();
+    for entry in own.iter().filter(|entry| entry.lost) {
+        tracing::warn!(name = entry.name, "a crash has emptied this read model: it is built again");
+        drop_generation(client, entry).await?;
     }
     let mut usable = own.iter().filter(|entry| entry.state != State::Building && !entry.lost);
     let usable = usable.clone().find(|entry| entry.serving).or_else(|| usable.next_back());
     match usable {
-        Some(entry) if entry.state == State::Frozen || entry.state == State::Retired => {
+        // An earlier version of the program runs again.
+        Some(entry) if matches!(entry.state, State::Frozen | State::Retired) => {
             change_state(client, entry, State::Behind, entry.position, None).await
         }
         Some(_) => Ok(()),
-        None => {
-            let shape = model.shape();
-            let served = layout.serving(shape.name).is_some_and(|entry| !entry.lost);
-            // On a log that nobody has folded yet there is nothing to catch up with.
-            let state = if layout.position == 0 { State::Live } else { State::Behind };
-            let birth = Birth { state, serving: !served, indexed: true };
-            let entry = create_generation(client, shape, layout.incarnation, birth).await?;
-            tracing::info!(name = entry.name, schema = entry.schema, "a generation of a read model begins");
-            Ok(())
+        // On a short log that nobody has folded yet it begins with the others. Else it is built.
+        None if layout.position == 0 && head <= SHORT && layout.serving(shape.name).is_none() => {
+            let birth = Birth { state: State::Live, serving: true, indexed: true };
+            create_generation(client, shape, layout.incarnation, birth).await.map(drop)
         }
+        None => Ok(()),
     }
 }

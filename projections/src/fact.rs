@@ -135,13 +135,15 @@ struct Stored<'a> {
 
 impl Envelope {
     /// Reads leniently: what is not there or not readable is empty, so that no envelope makes history unreadable.
-    fn read(metadata: &str, recorded_at: Timestamp) -> Self {
+    pub(crate) fn read(metadata: &str, recorded_at: Timestamp) -> Self {
         let stored: Stored<'_> = serde_json::from_str(metadata).unwrap_or_default();
         let text = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
         Envelope {
             actor: stored.actor.into_owned(),
-            on_behalf_of: stored.on_behalf_of.and_then(|id| id.parse().ok()),
+            on_behalf_of: stored
+                .on_behalf_of
+                .and_then(|person| person.trim_start_matches("user:").parse().ok()),
             session: text(stored.session),
             occurred_at: stored.occurred_at.parse().unwrap_or(recorded_at),
             subjects: stored.subjects.split_whitespace().filter_map(|id| id.parse().ok()).collect(),
@@ -350,6 +352,13 @@ mod tests {
         let envelope = Envelope::read("{\"actor\":\"user:x\",\"subjects\":\"no-id\",\"more\":\"?\"}", at);
         assert_eq!(envelope, Envelope { actor: "user:x".into(), occurred_at: at, ..Envelope::default() });
         assert_eq!(Envelope::read("[]", at), Envelope { occurred_at: at, ..Envelope::default() });
+    }
+
+    #[test]
+    fn the_person_acted_for_is_read_as_commands_write_it() {
+        let text = format!("{{\"on_behalf_of\":\"user:{}\"}}", Uuid::from_u128(1));
+        let envelope = Envelope::read(&text, Timestamp::UNIX_EPOCH);
+        assert_eq!(envelope.on_behalf_of, Some(Uuid::from_u128(1)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
 use crate::{
     Inner, Projections,
-    catalog::{Layout, State, change_state},
+    catalog::{Entry, Layout, State, change_state},
     catch_up,
     enrolment::enrol,
     error::ProjectionError,
@@ -193,11 +193,7 @@ impl Follower<'_> {
     /// Takes up the members of the pack, and sets to work on those that are behind it.
     fn arrange(&mut self) {
         let models = &self.inner.config.models;
-        let known = |entry: &crate::catalog::Entry| {
-            models.iter().copied().find(|model| {
-                model.shape().name == entry.name && model.shape().version as i32 == entry.version
-            })
-        };
+        let known = |entry: &Entry| models.iter().copied().find(|model| entry.is_of(model.shape()));
         let entries = self.layout.entries.iter();
         let live = entries.clone().filter(|entry| entry.state == State::Live);
         self.members = live
@@ -205,11 +201,11 @@ impl Follower<'_> {
                 Some(Member::new(known(entry)?, entry.clone(), self.layout.skips_of(&entry.name)))
             })
             .collect();
-        let behind = entries
-            .clone()
-            .any(|entry| matches!(entry.state, State::Behind | State::Building) && known(entry).is_some());
+        let mut behind = entries.clone().filter(|entry| entry.state == State::Behind);
+        let behind = behind.any(|entry| known(entry).is_some());
+        let missing = models.iter().any(|model| !self.layout.has_usable(model.shape()));
         let idle = self.catching_up.as_ref().is_none_or(|task| task.0.is_finished());
-        if behind && idle {
+        if (behind || missing) && idle {
             let task = tokio::spawn(catch_up::run(Arc::clone(self.inner)));
             self.catching_up = Some(Task(task));
         }

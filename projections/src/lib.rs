@@ -38,9 +38,11 @@ mod follower;
 pub mod identity;
 pub mod model;
 mod models;
+mod operation;
 mod pack;
 mod progress;
 pub mod query;
+mod rebuild;
 pub mod row;
 mod source;
 mod stage;
@@ -65,8 +67,10 @@ pub use fact::{Envelope, Fact};
 pub use filter::Filter;
 pub use model::{LedgerModel, ReadModel, TableModel};
 pub use models::read_models;
+pub use operation::{Checksum, Status};
 pub use progress::FollowerState;
 pub use query::{Condition, Op, Page, Query, QueryError};
+pub use rebuild::Rebuilt;
 pub use table::{Analysts, KeyOf, Ledger, Options, Shape, Table};
 
 use progress::Progress;
@@ -80,6 +84,12 @@ pub struct Config {
     pub models: Vec<&'static dyn ReadModel>,
     /// The most events that are folded and committed at once.
     pub batch_max: usize,
+    /// How many bytes of rows a rebuild keeps in memory before it writes them; events on their way come on top.
+    pub rebuild_memory: usize,
+    /// How many events a rebuild reads and decodes at once.
+    pub rebuild_chunk: usize,
+    /// On how many threads a rebuild decodes and folds.
+    pub threads: usize,
     /// How many bytes of rows are folded in memory to answer as of an earlier moment.
     pub as_of_memory: usize,
 }
@@ -91,6 +101,9 @@ impl Config {
             database_url: database_url.into(),
             models: read_models().to_vec(),
             batch_max: 1000,
+            rebuild_memory: 192 << 20,
+            rebuild_chunk: 4096,
+            threads: std::thread::available_parallelism().map_or(2, usize::from).min(8),
             as_of_memory: 64 << 20,
         }
     }

@@ -50,8 +50,14 @@ pub trait Stage: Send {
     /// # Errors
     /// When a personal field does not serialise.
     fn changes(&mut self) -> Result<Changes, RowError>;
-    /// Forgets all rows, which are stored.
-    fn forget(&mut self);
+    /// Some of the rows, at most so many, as they are to be stored; from then on they are not in memory any more. Empty
+    /// when none is left.
+    ///
+    /// # Errors
+    /// When a personal field does not serialise.
+    fn drain(&mut self, limit: usize) -> Result<Changes, RowError>;
+    /// Whether no row is in memory.
+    fn is_empty(&self) -> bool;
     /// An estimate of the memory that the rows take, in bytes.
     fn size(&self) -> usize;
 }

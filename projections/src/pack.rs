@@ -3,16 +3,15 @@
 use std::{collections::BTreeSet, future::Future, pin::Pin};
 
 use event_store::{Keyring, Position};
-use tokio_postgres::types::ToSql;
 
 use crate::{
     catalog::{Entry, signed},
     error::{ProjectionError, describe, sqlstate},
     fact::{Fact, Span},
     model::{Poison, ReadModel, Stage},
-    row::Raw,
     storage::{
-        Connection, Parcel, Statements, in_order, load_params, open_rows, read_row, stow, upsert_params,
+        Connection, Parcel, Statements, by_reference, in_order, load_params, load_rows, open_rows, stow,
+        upsert_params,
     },
 };
 
@@ -21,7 +20,7 @@ pub(crate) struct Member {
     pub(crate) model: &'static dyn ReadModel,
     pub(crate) entry: Entry,
     pub(crate) skips: BTreeSet<Position>,
-    statements: Statements,
+    pub(crate) statements: Statements,
 }
 
 impl Member {
@@ -40,7 +39,7 @@ impl Member {
 pub(crate) enum Checkpoint {
     /// The pack's, as long as the layout is this one.
     Pack { layout: i64 },
-    /// The one member's own.
+    /// That of the members, who are not in the pack but at the same position.
     Own,
     /// Neither: the caller has a transaction open and goes on with it.
     Open,
@@ -158,29 +157,21 @@ async fn load(
 ) -> Result<(), Fault> {
     let mut queries = Vec::new();
     for (index, params) in loads {
-        let statement = connection.prepare(&folding[index].member.statements.load).await?;
-        queries.push((index, statement, params));
+        let member = folding[index].member;
+        let statement = connection.prepare(&member.statements.load).await?;
+        queries.push((index, member.model.shape(), statement, params));
     }
     let client = &connection.client;
-    let queries = queries.into_iter().map(|(index, statement, params)| async move {
-        (index, client.query(&statement, &by_reference(&params)).await)
+    let queries = queries.into_iter().map(|(index, shape, statement, params)| async move {
+        (index, load_rows(client, shape, &statement, &params).await)
     });
     for (index, rows) in in_order(queries.collect()).await {
-        let shape = folding[index].member.model.shape();
-        let rows = rows?;
-        let cells = |row: &tokio_postgres::Row| {
-            read_row(shape, |column| Ok(row.try_get::<_, Raw<'_>>(column).unwrap_or(Raw(None))))
-        };
-        let rows = rows.iter().map(cells).collect::<Result<_, _>>()?;
-        for row in open_rows(shape, rows, keyring).await? {
-            folding[index].stage.take(row)?;
+        let Folding { member, stage, .. } = &mut folding[index];
+        for row in open_rows(member.model.shape(), rows?, keyring).await? {
+            stage.take(row)?;
         }
     }
     Ok(())
-}
-
-fn by_reference(params: &Parcel) -> Vec<&(dyn ToSql + Sync)> {
-    params.iter().map(|param| param as &(dyn ToSql + Sync)).collect()
 }
 
 type Step<'a> = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send + 'a>>;
@@ -203,10 +194,12 @@ async fn write(
             Some(connection.prepare("SELECT annals.advance_projections($1, $2, $3)").await?)
         }
         Checkpoint::Own => {
-            Some(connection.prepare("SELECT annals.advance_projection($1, $2, $3, $4)").await?)
+            Some(connection.prepare("SELECT annals.advance_projections_apart($1, $2, $3, $4)").await?)
         }
         Checkpoint::Open => None,
     };
+    let names: Vec<&str> = members.iter().map(Member::name).collect();
+    let generations: Vec<i32> = members.iter().map(|member| member.entry.generation).collect();
     let client = &connection.client;
     let mut steps: Vec<(Option<&'static str>, Step<'_>)> = Vec::new();
     let transaction = !matches!(checkpoint, Checkpoint::Open);
@@ -215,22 +208,17 @@ async fn write(
     }
     // The checkpoint first: who has been overtaken writes nothing.
     if let Some(advance) = advance {
-        steps.push((
-            None,
-            Box::pin(async move {
-                match (checkpoint, members) {
-                    (Checkpoint::Pack { layout }, _) => {
-                        client.execute(&advance, &[&from, &to, &layout]).await?;
-                    }
-                    (_, members) => {
-                        for Member { entry, .. } in members {
-                            client.execute(&advance, &[&entry.name, &entry.generation, &from, &to]).await?;
-                        }
-                    }
+        let (names, generations) = (&names, &generations);
+        let run = async move {
+            match checkpoint {
+                Checkpoint::Pack { layout } => client.execute(&advance, &[&from, &to, &layout]).await?,
+                Checkpoint::Own | Checkpoint::Open => {
+                    client.execute(&advance, &[names, generations, &from, &to]).await?
                 }
-                Ok(())
-            }),
-        ));
+            };
+            Ok(())
+        };
+        steps.push((None, Box::pin(run)));
     }
     for (name, statement, params) in statements {
         let run = async move {

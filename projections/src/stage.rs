@@ -97,9 +97,7 @@ impl<T: Table> Stage for TableStage<T> {
                 }
                 if !self.slots.contains_key(&key) {
                     self.slots.insert(key.clone(), Slot::EMPTY);
-                    let mut values = Vec::new();
-                    key.values(&mut values);
-                    missing.push(values);
+                    missing.push(values_of(&key));
                 }
                 self.touched.push(key);
             }
@@ -157,11 +155,7 @@ impl<T: Table> Stage for TableStage<T> {
             }
             match &slot.row {
                 Some(row) => changes.upserts.push(Self::changed(slot, row)?),
-                None if slot.stored => {
-                    let mut values = Vec::new();
-                    key.values(&mut values);
-                    changes.deletes.push(values);
-                }
+                None if slot.stored => changes.deletes.push(values_of(key)),
                 None => {}
             }
             slot.stored = slot.row.is_some();
@@ -169,8 +163,23 @@ impl<T: Table> Stage for TableStage<T> {
         Ok(changes)
     }
 
-    fn forget(&mut self) {
-        self.slots = HashMap::new();
+    fn drain(&mut self, limit: usize) -> Result<Changes, RowError> {
+        let mut changes = Changes::default();
+        for (key, slot) in self.slots.extract_if(|_, _| true).take(limit) {
+            match &slot.row {
+                Some(row) if slot.dirty => changes.upserts.push(Self::changed(&slot, row)?),
+                None if slot.stored => changes.deletes.push(values_of(&key)),
+                Some(_) | None => {}
+            }
+        }
+        if self.slots.is_empty() {
+            self.slots = HashMap::new();
+        }
+        Ok(changes)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.slots.is_empty()
     }
 
     fn size(&self) -> usize {
@@ -188,6 +197,12 @@ impl<T: Table> Stage for TableStage<T> {
         let rows = self.slots.len();
         sampled.checked_div(rows.min(SAMPLE)).unwrap_or(0) * rows
     }
+}
+
+fn values_of<K: Key>(key: &K) -> Vec<Value> {
+    let mut values = Vec::new();
+    key.values(&mut values);
+    values
 }
 
 /// Whether a key belongs to a part.
@@ -235,18 +250,22 @@ impl<L: Ledger> Stage for LedgerStage<L> {
     }
 
     fn changes(&mut self) -> Result<Changes, RowError> {
+        self.drain(usize::MAX)
+    }
+
+    fn drain(&mut self, limit: usize) -> Result<Changes, RowError> {
         let changed = |(row, as_of, at, subjects): (L::Row, u64, Timestamp, Vec<Uuid>)| {
             let mut values = Vec::with_capacity(<L::Row as Row>::COLUMNS.len());
             row.values(&mut values);
             let (places, groups) = row.seal()?;
             Ok::<_, RowError>(Changed { values, as_of, at, subjects, places, groups })
         };
-        let upserts = std::mem::take(&mut self.entries).into_iter().map(changed).collect::<Result<_, _>>()?;
-        Ok(Changes { upserts, deletes: Vec::new() })
+        let some = self.entries.drain(..limit.min(self.entries.len()));
+        Ok(Changes { upserts: some.map(changed).collect::<Result<_, _>>()?, deletes: Vec::new() })
     }
 
-    fn forget(&mut self) {
-        self.entries = Vec::new();
+    fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
 
     fn size(&self) -> usize {

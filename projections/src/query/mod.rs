@@ -21,7 +21,7 @@ use crate::{
     filter::{Filter, Sql},
     model::ReadModel,
     row::Raw,
-    storage::{open_rows, quoted, read_row, technical},
+    storage::{open_rows, quoted, read_row, table_name, technical},
 };
 use plan::Plan;
 use show::Shown;
@@ -258,9 +258,8 @@ impl Projections {
             format!(
                 "SELECT p.generation, coalesce(p.position, h.position), r.*
                  FROM annals.projections p CROSS JOIN annals.projection_head h
-                 LEFT JOIN LATERAL (SELECT {columns} FROM {}.{} WHERE ",
-                quoted(schema, '"'),
-                quoted(shape.name, '"')
+                 LEFT JOIN LATERAL (SELECT {columns} FROM {} WHERE ",
+                table_name(shape, schema)
             ),
         );
         sql.filter(&plan.filter);

@@ -8,7 +8,10 @@ use std::{collections::HashMap, future::Future, pin::pin, task::Poll};
 
 use futures_util::future::{MaybeDone, maybe_done};
 use tokio::task::AbortHandle;
-use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio_postgres::{Client, Config, NoTls, Statement, types::ToSql};
+
+use super::{Parcel, read_row, seal::StoredSealed};
+use crate::{error::ProjectionError, row::WrongKind, table::Shape};
 
 pub(crate) struct Connection {
     pub(crate) client: Client,
@@ -52,6 +55,25 @@ impl Connection {
         self.prepared.insert(sql.to_owned(), statement.clone());
         Ok(statement)
     }
+}
+
+/// Parameters as the driver takes them.
+pub(crate) fn by_reference(params: &Parcel) -> Vec<&(dyn ToSql + Sync)> {
+    params.iter().map(|param| param as &(dyn ToSql + Sync)).collect()
+}
+
+/// The rows with these keys.
+pub(crate) async fn load_rows(
+    client: &Client,
+    shape: &Shape,
+    load: &Statement,
+    keys: &Parcel,
+) -> Result<Vec<StoredSealed>, ProjectionError> {
+    let rows = client.query(load, &by_reference(keys)).await?;
+    let read = |row: &tokio_postgres::Row| {
+        read_row(shape, |column| row.try_get(column).map_err(|_| WrongKind("column")))
+    };
+    Ok(rows.iter().map(read).collect::<Result<_, _>>()?)
 }
 
 /// Runs futures side by side, each time polled in their order: tokio-postgres sends what is polled first first, so the

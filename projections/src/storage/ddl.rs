@@ -12,6 +12,11 @@ pub(crate) fn schema_name(shape: &Shape, generation: i32) -> String {
     format!("{}_v{}_g{generation}", shape.name, shape.version)
 }
 
+/// The table of a generation, in quotes.
+pub(crate) fn table_name(shape: &Shape, schema: &str) -> String {
+    format!("{}.{}", quoted(schema, '"'), quoted(shape.name, '"'))
+}
+
 /// An identifier or a text literal in quotes.
 pub(crate) fn quoted(text: &str, quote: char) -> String {
     let doubled = text.replace(quote, &format!("{quote}{quote}"));
@@ -24,7 +29,7 @@ pub(crate) fn create_schema(schema: &str) -> String {
 
 /// The table without its indexes: a rebuild makes them when the rows are in.
 pub(crate) fn create_table(shape: &Shape, schema: &str) -> String {
-    let table = format!("{}.{}", quoted(schema, '"'), quoted(shape.name, '"'));
+    let table = table_name(shape, schema);
     let unlogged = if shape.options.unlogged { "UNLOGGED " } else { "" };
     let mut lines = Vec::new();
     let mut comments = format!("COMMENT ON TABLE {table} IS {};\n", quoted(&one_line(shape.doc), '\''));
@@ -52,7 +57,7 @@ fn comment(table: &str, column: &str, text: &str) -> String {
 
 /// The primary key, and the indexes that columns are marked with.
 pub(crate) fn create_indexes(shape: &Shape, schema: &str) -> Vec<String> {
-    let table = format!("{}.{}", quoted(schema, '"'), quoted(shape.name, '"'));
+    let table = table_name(shape, schema);
     let key: Vec<String> = shape.key().iter().map(|column| quoted(column.name, '"')).collect();
     let key = key.join(", ");
     let mut indexes = vec![format!("ALTER TABLE {table} ADD PRIMARY KEY ({key})")];

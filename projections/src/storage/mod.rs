@@ -4,11 +4,12 @@
 //! declared columns; values are parameters, always.
 
 mod connection;
+pub(crate) mod copy_rows;
 mod ddl;
 mod seal;
 mod statements;
 
-pub(crate) use connection::{Connection, in_order};
-pub(crate) use ddl::{create_indexes, create_schema, create_table, quoted, schema_name};
+pub(crate) use connection::{Connection, by_reference, in_order, load_rows};
+pub(crate) use ddl::{create_indexes, create_schema, create_table, quoted, schema_name, table_name};
 pub(crate) use seal::{open_rows, stow};
 pub(crate) use statements::{Parcel, Statements, load_params, read_row, technical, upsert_params};

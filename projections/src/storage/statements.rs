@@ -4,7 +4,7 @@ use event_store::Position;
 use uuid::Uuid;
 
 use super::{
-    ddl::quoted,
+    ddl::{quoted, table_name},
     seal::{StoredSealed, Stowed},
 };
 use crate::{
@@ -42,7 +42,7 @@ pub(crate) struct Statements {
 
 impl Statements {
     pub(crate) fn new(shape: &Shape, schema: &str) -> Self {
-        let table = format!("{}.{}", quoted(schema, '"'), quoted(shape.name, '"'));
+        let table = table_name(shape, schema);
         let columns = layout(shape);
         let list = |prefix: &str| {
             let names = columns.iter().map(|(name, _)| format!("{prefix}{}", quoted(name, '"')));
@@ -119,35 +119,6 @@ pub(crate) fn upsert_params(shape: &Shape, rows: &[Stowed]) -> Parcel {
         }
     }
     arrays.into_iter().map(ColumnArray::finish).collect()
-}
-
-const COPY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-
-/// Rows as `COPY … (FORMAT binary)` reads them, in pieces of about a quarter of a megabyte.
-pub(crate) fn copy_rows<'a>(
-    shape: &Shape,
-    rows: impl Iterator<Item = Stowed> + 'a,
-) -> impl Iterator<Item = bytes::Bytes> + 'a {
-    const PIECE: usize = 256 * 1024;
-    let kinds: Vec<Kind> = layout(shape).into_iter().map(|(_, kind)| kind).collect();
-    let mut rows = rows.peekable();
-    let mut state = Some(COPY_HEADER.to_vec());
-    std::iter::from_fn(move || {
-        let mut piece = state.take()?;
-        while piece.len() < PIECE
-            && let Some(row) = rows.next()
-        {
-            piece.extend((kinds.len() as i16).to_be_bytes());
-            for (value, kind) in row.cells().zip(&kinds) {
-                value.put(*kind, &mut piece);
-            }
-        }
-        match rows.peek() {
-            Some(_) => state = Some(Vec::with_capacity(PIECE)),
-            None => piece.extend((-1_i16).to_be_bytes()),
-        }
-        Some(piece.into())
-    })
 }
 
 /// Reads a row of all columns in the order of the table.

@@ -1,4 +1,9 @@
 //! The read models against a real PostgreSQL and a real NATS.
 
+#![allow(clippy::unwrap_used, reason = "these are tests, also outside of test functions")]
+
 mod following;
+mod models;
+mod parking;
+mod rebuilding;
 mod world;

@@ -1,5 +1,4 @@
 //! A log with events in it, and read models that follow it.
-#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 use std::{borrow::Cow, time::Duration};
 
@@ -26,6 +25,11 @@ impl World {
     /// A new log, and all read models on it, not started.
     pub(crate) async fn new() -> World {
         Self::with(|config| config).await
+    }
+
+    /// A new log, and these read models on it, not started.
+    pub(crate) async fn of(models: Vec<&'static dyn ReadModel>) -> World {
+        Self::with(|config| Config { models, ..config }).await
     }
 
     pub(crate) async fn with(change: impl FnOnce(Config) -> Config) -> World {
@@ -61,7 +65,11 @@ impl World {
 /// Records events of one org unit in one command.
 pub(crate) async fn append(store: &EventStore, id: Uuid, events: Vec<OrgUnitEvent>) -> Position {
     let stream = StreamId::new(OrgUnit::TYPE, id.to_string());
-    let events = events.iter().map(|event| new_event::<OrgUnit>(stream.clone(), event)).collect();
+    append_events(store, events.iter().map(|event| new_event::<OrgUnit>(stream.clone(), event)).collect())
+        .await
+}
+
+pub(crate) async fn append_events(store: &EventStore, events: Vec<NewEvent>) -> Position {
     let append = Append {
         command_id: Uuid::now_v7(),
         fingerprint: None,
@@ -123,6 +131,10 @@ pub(crate) fn renamed(name: &str) -> OrgUnitEvent {
     }
 }
 
+pub(crate) fn gone() -> OrgUnitEvent {
+    OrgUnitEvent::OrgUnitDeactivated { reason: "merged".into() }
+}
+
 pub(crate) fn unit(number: u128) -> Uuid {
     Uuid::from_u128(number)
 }
@@ -138,7 +150,7 @@ pub(crate) async fn in_state(
 }
 
 /// Asks again until the answer is the wanted one.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
+pub(crate) async fn eventually(what: &str, mut ask: impl AsyncFnMut() -> bool) {
     let deadline = std::time::Instant::now() + PATIENCE;
     while !ask().await {
         assert!(std::time::Instant::now() < deadline, "in time: {what}");

@@ -1,0 +1,165 @@
+//! Rebuilds: beside, then switched.
+
+use event_store::testing::Cluster;
+use projections::{Config, Projections, Query, State};
+use serde_json::json;
+
+use crate::{
+    models::{History, Louder, Names, Panicking, Unlogged},
+    world::*,
+};
+
+/// A log in which rows are made, changed often and removed.
+async fn lively_log(world: &World, events: u128) -> u64 {
+    let mut last = 0;
+    for number in 0..events {
+        let id = unit(number % 50);
+        let event = match number / 50 {
+            0 => created(&format!("U{number}")),
+            round if round % 5 == 4 && number % 3 == 0 => gone(),
+            round if round % 5 == 0 && number % 3 == 0 => created(&format!("U{number}")),
+            _ => renamed(&format!("Name {number}")),
+        };
+        last = world.append(id, event).await;
+    }
+    last
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_gives_the_same_rows_as_following_did() {
+    let mut models = projections::read_models().to_vec();
+    models.extend([Names::model(), History::model()]);
+    let world = World::of(models).await;
+    world.projections.start();
+    let last = lively_log(&world, 500).await;
+    world.visible("names", last).await;
+    world.visible("org_directory", last).await;
+    let checksums = async || {
+        let mut all = Vec::new();
+        for name in ["names", "history", "org_directory"] {
+            all.push(world.projections.checksum(name).await.unwrap());
+        }
+        all
+    };
+    let followed = checksums().await;
+    assert!(followed.iter().all(|checksum| checksum.rows > 0));
+    let rebuilt = world.projections.rebuild_all().await.unwrap();
+    assert!(rebuilt.iter().all(|rebuilt| rebuilt.generation == 2 && rebuilt.events == 500));
+    assert_eq!(checksums().await, followed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_that_has_little_memory_gives_the_same_rows() {
+    let world = World::of(vec![Names::model(), History::model()]).await;
+    let last = lively_log(&world, 600).await;
+    world.projections.start();
+    world.visible("names", last).await;
+    let followed = world.projections.checksum("names").await.unwrap();
+    let config = Config {
+        models: vec![Names::model(), History::model()],
+        rebuild_memory: 0,
+        rebuild_chunk: 16,
+        ..Config::new(&world.database.url)
+    };
+    let poor = Projections::new(world.store.clone(), config).unwrap();
+    poor.rebuild_all().await.unwrap();
+    assert_eq!(poor.checksum("names").await.unwrap(), followed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_come_while_a_read_model_is_rebuilt_are_in_it() {
+    let world = World::of(vec![Names::model(), History::model()]).await;
+    world.projections.start();
+    lively_log(&world, 300).await;
+    let writing = {
+        let store = world.store.clone();
+        tokio::spawn(async move {
+            let mut last = 0;
+            for number in 0..300 {
+                last = append(&store, unit(number % 50), vec![renamed(&format!("Later {number}"))]).await;
+            }
+            last
+        })
+    };
+    for _ in 0..3 {
+        world.projections.rebuild(&["names"]).await.unwrap();
+    }
+    let last = writing.await.unwrap();
+    world.visible("names", last).await;
+    let followed = world.projections.checksum("names").await.unwrap();
+    world.projections.rebuild_all().await.unwrap();
+    assert_eq!(world.projections.checksum("names").await.unwrap(), followed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_version_is_built_beside_the_old_one_and_then_serves() {
+    let world = World::of(vec![Names::model(), History::model()]).await;
+    world.projections.start();
+    world.append(unit(1), created("A")).await;
+    let position = world.append(unit(1), renamed("quiet")).await;
+    world.visible("names", position).await;
+    world.projections.shutdown().await;
+    let next = world.another(vec![Louder::model(), History::model()]);
+    next.start();
+    eventually("the new version serves", async || {
+        let page = next.list("names", &admin(), &Query::default()).await;
+        page.is_ok_and(|page| page.rows[0]["name"] == json!("QUIET"))
+    })
+    .await;
+    let position = world.append(unit(1), renamed("again")).await;
+    assert!(next.wait_for("names", position, PATIENCE).await.unwrap());
+    let status = next.status().await.unwrap();
+    let names: Vec<_> = status.iter().filter(|status| status.name == "names").collect();
+    assert_eq!((names[0].version, names[0].state, names[0].serving), (1, State::Retired, false));
+    assert_eq!((names[1].version, names[1].serving), (2, true));
+    assert_eq!(next.drop_retired("names", &admin(), "tidy").await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_model_that_is_new_on_an_old_log_is_built_and_joins() {
+    let world = World::of(vec![History::model()]).await;
+    world.projections.start();
+    let last = lively_log(&world, 120).await;
+    world.visible("history", last).await;
+    world.projections.shutdown().await;
+    let next = world.another(vec![Names::model(), History::model()]);
+    next.start();
+    assert!(next.wait_for("names", last, PATIENCE).await.unwrap());
+    let last = world.append(unit(1), created("Z")).await;
+    assert!(next.wait_for("names", last, PATIENCE).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuild_of_a_read_model_that_cannot_fold_an_event_leaves_the_old_one_serving() {
+    let world = World::of(vec![Names::model()]).await;
+    world.projections.start();
+    world.append(unit(1), created("A")).await;
+    let poison = world.append(unit(1), renamed("panic")).await;
+    world.visible("names", poison).await;
+    let broken = world.another(vec![Panicking::model()]);
+    let rebuilt = broken.rebuild(&["names"]).await.unwrap();
+    assert_eq!(rebuilt[0].parked, Some(poison));
+    let page = broken.list("names", &admin(), &Query::default()).await.unwrap();
+    assert_eq!((page.position, &page.rows[0]["name"]), (poison, &json!("panic")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unlogged_read_model_that_a_crash_empties_is_built_again_by_itself() {
+    let mut cluster = Cluster::start();
+    let database = cluster.database().await;
+    let store = database.store().await.unwrap();
+    let config = || Config { models: vec![Unlogged::model()], ..Config::new(&database.url) };
+    let projections = Projections::new(store.clone(), config()).unwrap();
+    projections.start();
+    let position = append(&store, unit(1), vec![created("A")]).await;
+    assert!(projections.wait_for("names", position, PATIENCE).await.unwrap());
+    cluster.kill();
+    cluster.restart();
+    // The follower notices by itself: it has lost its connection.
+    eventually("the row is back", async || {
+        let page = projections.list("names", &admin(), &Query::default()).await;
+        page.is_ok_and(|page| page.rows.len() == 1 && page.position == position)
+    })
+    .await;
+    projections.shutdown().await;
+}
