@@ -1,5 +1,6 @@
 //! The command line of `annals`.
 
+mod demo;
 mod events;
 mod serve;
 mod token;
@@ -26,6 +27,8 @@ enum Command {
     /// Serves the API, with private servers where none are configured.
     #[command(after_long_help = Config::describe(), after_help = "`annals serve --help` lists all settings.")]
     Serve,
+    /// Loads the bundled excerpt of real data into a running instance, or into one that it starts.
+    Demo(demo::Options),
     /// Makes an access token for development; only for an instance with private servers.
     Token(token::Options),
     /// Prints the OpenAPI document.
@@ -54,6 +57,11 @@ async fn execute(command: Command) -> Result<(), String> {
             let config = configured()?;
             telemetry::start(&config)?;
             return serve::serve(&config).await.map_err(|error| error.to_string());
+        }
+        Command::Demo(options) => {
+            let config = configured()?;
+            telemetry::start(&config)?;
+            return demo::demo(&config, &options).await;
         }
         Command::Token(options) => token::mint(&configured()?, &options)? + "\n",
         Command::Openapi => {

@@ -16,7 +16,7 @@ const TRANSACTIONS: &str = include_str!("../../demo/bank-transactions.csv");
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub struct Budgeted {
+pub(super) struct Budgeted {
     /// Accounts.
     pub accounts: usize,
     /// Transactions that were recorded.
@@ -74,7 +74,8 @@ pub(super) async fn load(client: &Client) -> Result<Budgeted, DemoError> {
         let row: Row = row.map_err(|error| DemoError::Data(error.to_string()))?;
         accounts.entry(row.account_id).or_default().push(row);
     }
-    let first = accounts.keys().next().map(|account| id(&["account", &account.to_string()])).unwrap_or_default();
+    let first =
+        accounts.keys().next().map(|account| id(&["account", &account.to_string()])).unwrap_or_default();
     let recorded = stream::iter(accounts)
         .map(|(account, rows)| budget(client, account, rows))
         .buffer_unordered(IN_FLIGHT)
@@ -147,7 +148,8 @@ mod tests {
 
     #[test]
     fn amounts_and_days_of_the_bank_are_read_exactly() {
-        let amounts: Vec<i64> = ["31348.00", "0.10", "14.6", "7"].map(|text| row(text, "", "").minor().unwrap()).into();
+        let amounts: Vec<i64> =
+            ["31348.00", "0.10", "14.6", "7"].map(|text| row(text, "", "").minor().unwrap()).into();
         assert_eq!((amounts, row("1", "", "").day()), (vec![3_134_800, 10, 1460, 700], "1993-01-25".into()));
     }
 

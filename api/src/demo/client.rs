@@ -55,12 +55,6 @@ impl Person {
     }
 }
 
-/// What became of a command.
-#[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) position: u64,
-}
-
 pub(super) struct Client {
     http: reqwest::Client,
     base: String,
@@ -112,14 +106,22 @@ impl Client {
         if let Some(token) = tokens.get(person) {
             return Ok(token.clone());
         }
-        let claims = Claims::new(person.id, person.roles.clone(), SignedDuration::from_hours(1), Timestamp::now());
+        let claims =
+            Claims::new(person.id, person.roles.clone(), SignedDuration::from_hours(1), Timestamp::now());
         let token = self.keys.sign(&claims).map_err(|error| DemoError::Token(error.to_string()))?;
         tokens.insert(person.clone(), token.clone());
         Ok(token)
     }
 
     /// Issues a command by its canonical route. What was accepted before under the same key is answered as then.
-    pub(super) async fn command(&self, person: &Person, to: &str, id: Uuid, command: &str, fields: Value) -> Result<Answer, DemoError> {
+    pub(super) async fn command(
+        &self,
+        person: &Person,
+        to: &str,
+        id: Uuid,
+        command: &str,
+        fields: Value,
+    ) -> Result<(), DemoError> {
         let path = format!("/v1/{to}/{id}/{command}");
         // The key is the command's own content: sent again, it is the same command.
         let key = domain::derived_id(&["key", &path, &fields.to_string()]);
@@ -131,7 +133,7 @@ impl Client {
         self.accepted.fetch_add(1, Ordering::Relaxed);
         self.repeated.fetch_add(repeated.into(), Ordering::Relaxed);
         self.position.fetch_max(position, Ordering::Relaxed);
-        Ok(Answer { position })
+        Ok(())
     }
 
     /// Asks a query.
@@ -185,5 +187,9 @@ async fn body(path: &str, answer: reqwest::Response) -> Result<Value, DemoError>
     if status.is_success() {
         return Ok(answer.json().await?);
     }
-    Err(DemoError::Refused { path: path.to_owned(), status: status.as_u16(), body: answer.text().await.unwrap_or_default() })
+    Err(DemoError::Refused {
+        path: path.to_owned(),
+        status: status.as_u16(),
+        body: answer.text().await.unwrap_or_default(),
+    })
 }

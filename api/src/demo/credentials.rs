@@ -12,7 +12,7 @@ const CREDENTIAL: &str = "credentials/micro-credential";
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub struct Recognised {
+pub(super) struct Recognised {
     /// Credentials that were published.
     pub credentials: usize,
     /// Recognitions that were approved.
@@ -70,7 +70,9 @@ const PROGRAMS: &[Program] = &[
 ];
 
 pub(super) async fn load(client: &Client, admin: &Person) -> Result<Recognised, DemoError> {
-    for (key, code, name) in [("north", "NTC", "Northern Technical College"), ("south", "SU", "Southern University")] {
+    for (key, code, name) in
+        [("north", "NTC", "Northern Technical College"), ("south", "SU", "Southern University")]
+    {
         let org = json!({ "kind": "institution", "code": code, "name": name, "type": "university", "country": "US" });
         client.command(admin, "identity/org-unit", id(&["org", key]), "create-org-unit", org).await?;
     }
@@ -78,7 +80,10 @@ pub(super) async fn load(client: &Client, admin: &Person) -> Result<Recognised, 
         publish(client, program).await?;
     }
     let south = id(&["org", "south"]);
-    let registrar = Person::with(id(&["registrar", "south"]), &[&format!("institution_admin@{south}"), "institution_admin"]);
+    let registrar = Person::with(
+        id(&["registrar", "south"]),
+        &[&format!("institution_admin@{south}"), "institution_admin"],
+    );
     let mut recognised = Recognised { credentials: PROGRAMS.len(), ..Recognised::default() };
     for program in PROGRAMS.iter().filter(|program| program.institution == "north") {
         let recognition = id(&["recognition", program.code]);
@@ -89,7 +94,9 @@ pub(super) async fn load(client: &Client, admin: &Person) -> Result<Recognised, 
             "transcript": "listed",
             "effective": "2026-09-01",
         });
-        client.command(&registrar, "credentials/recognition", recognition, "propose-recognition", proposal).await?;
+        client
+            .command(&registrar, "credentials/recognition", recognition, "propose-recognition", proposal)
+            .await?;
         let advice = assessed(client, &registrar, recognition).await?;
         recognised.assessments.push(format!("{}: {advice}", program.title));
         let (decision, fields) = if advice == "reject" {
@@ -107,8 +114,10 @@ async fn publish(client: &Client, program: &Program) -> Result<(), DemoError> {
     let institution = id(&["org", program.institution]);
     let credential = id(&["credential", program.code]);
     // Whoever submits may not publish (CRD-M3): two people.
-    let author = Person::with(id(&["author", program.institution]), &[&format!("program_coordinator@{institution}")]);
-    let dean = Person::with(id(&["dean", program.institution]), &[&format!("institution_admin@{institution}")]);
+    let author =
+        Person::with(id(&["author", program.institution]), &[&format!("program_coordinator@{institution}")]);
+    let dean =
+        Person::with(id(&["dean", program.institution]), &[&format!("institution_admin@{institution}")]);
     let draft = json!({
         "program_code": program.code,
         "title": program.title,
@@ -128,7 +137,9 @@ async fn publish(client: &Client, program: &Program) -> Result<(), DemoError> {
         client.command(&author, CREDENTIAL, credential, "add-learning-outcome", fields).await?;
     }
     client.command(&author, CREDENTIAL, credential, "submit-credential-for-review", json!({})).await?;
-    client.command(&dean, CREDENTIAL, credential, "publish-credential", json!({ "effective": "2026-09-01" })).await?;
+    client
+        .command(&dean, CREDENTIAL, credential, "publish-credential", json!({ "effective": "2026-09-01" }))
+        .await?;
     Ok(())
 }
 
@@ -137,7 +148,10 @@ async fn assessed(client: &Client, person: &Person, recognition: Uuid) -> Result
     let path = "/v1/recognitions?limit=200";
     let advice = |rows: Vec<Value>| {
         let row = rows.into_iter().find(|row| row["id"] == json!(recognition))?;
-        row["recommendation"].as_str().or_else(|| row["assessment"]["recommendation"].as_str()).map(str::to_owned)
+        row["recommendation"]
+            .as_str()
+            .or_else(|| row["assessment"]["recommendation"].as_str())
+            .map(str::to_owned)
     };
     client.until("an assessment", person, path, advice).await
 }

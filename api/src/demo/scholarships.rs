@@ -16,7 +16,7 @@ const APPLICATION: &str = "opportunities/scholarship-application";
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub struct Awarded {
+pub(super) struct Awarded {
     /// Applications that were submitted.
     pub submitted: usize,
     /// Awards that were accepted.
@@ -63,7 +63,9 @@ pub(super) async fn load(client: &Client, admin: &Person) -> Result<Awarded, Dem
         "renewable": false,
     });
     client.command(&staff, "opportunities/scholarship", scholarship, "draft-scholarship", draft).await?;
-    client.command(&staff, "opportunities/scholarship", scholarship, "publish-scholarship", json!({})).await?;
+    client
+        .command(&staff, "opportunities/scholarship", scholarship, "publish-scholarship", json!({}))
+        .await?;
 
     let applicants = applicants()?;
     stream::iter(&applicants)
@@ -87,23 +89,33 @@ pub(super) async fn load(client: &Client, admin: &Person) -> Result<Awarded, Dem
     // The score first; among equals the LSAT, then the grade points.
     ranked.sort_by_key(|applicant| {
         let row = &applicant.row;
-        std::cmp::Reverse((score(applicant), (row.lsat * 10.0) as i64, (row.ugpa * 1000.0) as i64, applicant.application))
+        std::cmp::Reverse((
+            score(applicant),
+            (row.lsat * 10.0) as i64,
+            (row.ugpa * 1000.0) as i64,
+            applicant.application,
+        ))
     });
     let awarded = &ranked[..AWARDS];
     for applicant in awarded {
-        let selection = json!({ "application": applicant.application, "amount": { "minor": 500_000, "ccy": "USD" } });
+        let selection =
+            json!({ "application": applicant.application, "amount": { "minor": 500_000, "ccy": "USD" } });
         client.command(&staff, "opportunities/scholarship", scholarship, "select-awardee", selection).await?;
     }
-    let wait = |state: &'static str| move |rows: Vec<Value>| {
-        let reached = |applicant: &&Applicant| {
-            let row = rows.iter().find(|row| row["id"] == json!(applicant.application));
-            row.is_some_and(|row| row["status"] == state || row["status"] == "accepted")
-        };
-        awarded.iter().all(reached).then_some(())
+    let wait = |state: &'static str| {
+        move |rows: Vec<Value>| {
+            let reached = |applicant: &&Applicant| {
+                let row = rows.iter().find(|row| row["id"] == json!(applicant.application));
+                row.is_some_and(|row| row["status"] == state || row["status"] == "accepted")
+            };
+            awarded.iter().all(reached).then_some(())
+        }
     };
     client.until("the awards", &staff, &path, wait("awarded")).await?;
     for applicant in awarded {
-        client.command(&applicant.person, APPLICATION, applicant.application, "accept-award", json!({})).await?;
+        client
+            .command(&applicant.person, APPLICATION, applicant.application, "accept-award", json!({}))
+            .await?;
     }
     client.until("the acceptances", &staff, &path, wait("accepted")).await?;
     Ok(Awarded { submitted: applicants.len(), accepted: awarded.len(), scholarship })
@@ -138,6 +150,8 @@ async fn apply(client: &Client, scholarship: Uuid, applicant: &Applicant) -> Res
     );
     let draft = json!({ "essays": { "Evidence of merit": evidence }, "documents": [] });
     client.command(person, APPLICATION, *application, "save-application-draft", draft).await?;
-    client.command(person, APPLICATION, *application, "submit-application", json!({ "declaration": true })).await?;
+    client
+        .command(person, APPLICATION, *application, "submit-application", json!({ "declaration": true }))
+        .await?;
     Ok(())
 }

@@ -41,7 +41,8 @@ pub(super) async fn gather(
     let mut health = client.get(&compliance, "/health").await?;
     for _ in 0..600 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let (again, then) = (redistributions(client, &compliance).await?, client.get(&compliance, "/health").await?);
+        let (again, then) =
+            (redistributions(client, &compliance).await?, client.get(&compliance, "/health").await?);
         let settled = again == moved && then["parts"] == health["parts"];
         (moved, health) = (again, then);
         if settled {
@@ -50,7 +51,8 @@ pub(super) async fn gather(
     }
     let parts = health["parts"].as_array().cloned().unwrap_or_default();
     let text = |part: &Value, key: &str| part[key].as_str().unwrap_or_default().to_owned();
-    let positions = parts.iter().map(|part| format!("{}: {}", text(part, "name"), text(part, "detail"))).collect();
+    let positions =
+        parts.iter().map(|part| format!("{}: {}", text(part, "name"), text(part, "detail"))).collect();
     let events = parts.iter().find(|part| part["name"] == "log").map(|log| text(log, "detail"));
     let events = events.and_then(|detail| detail.rsplit(' ').next()?.parse().ok()).unwrap_or(position);
     Ok(Summary {
@@ -80,20 +82,34 @@ impl fmt::Display for Summary {
         writeln!(f, "  applications     {} submitted and scored", scholarships.submitted)?;
         writeln!(f, "  awards           {} accepted", scholarships.accepted)?;
         writeln!(f, "  credentials      {} published", credentials.credentials)?;
-        writeln!(f, "  recognitions     {} approved ({})", credentials.approved, credentials.assessments.join("; "))?;
-        writeln!(f, "  budgets          {} accounts, {} transactions", budgets.accounts, budgets.transactions)?;
+        writeln!(
+            f,
+            "  recognitions     {} approved ({})",
+            credentials.approved,
+            credentials.assessments.join("; ")
+        )?;
+        writeln!(
+            f,
+            "  budgets          {} accounts, {} transactions",
+            budgets.accounts, budgets.transactions
+        )?;
         writeln!(f, "  redistributions  {}", self.redistributions)?;
         writeln!(f, "\nWhere everything stands")?;
         self.positions.iter().try_for_each(|position| writeln!(f, "  {position}"))?;
         writeln!(f, "\nWhere to look next (in another shell, in this folder)")?;
         writeln!(f, "  . data/annals.env")?;
-        let get = |f: &mut fmt::Formatter<'_>, path: &str| writeln!(f, "  curl -sH \"Authorization: Bearer $ANNALS_TOKEN\" '{base}{path}'");
+        let get = |f: &mut fmt::Formatter<'_>, path: &str| {
+            writeln!(f, "  curl -sH \"Authorization: Bearer $ANNALS_TOKEN\" '{base}{path}'")
+        };
         get(f, &format!("/v1/applications?scholarship={}&sort=-score&limit=5", scholarships.scholarship))?;
         get(f, &format!("/v1/scholarships/{}/funnel", scholarships.scholarship))?;
         get(f, "/v1/recognitions")?;
         get(f, "/v1/budget/redistributions?limit=5")?;
         get(f, &format!("/v1/audit/trail?subject={}&limit=5", budgets.account))?;
         writeln!(f, "  curl -s '{base}/v1/openapi.json'")?;
-        writeln!(f, "  psql \"$ANNALS_DATABASE_URL\" -c 'SELECT event_type, count(*) FROM annals.events GROUP BY 1 ORDER BY 2 DESC'")
+        writeln!(
+            f,
+            "  psql \"$ANNALS_DATABASE_URL\" -c 'SELECT event_type, count(*) FROM annals.events GROUP BY 1 ORDER BY 2 DESC'"
+        )
     }
 }

@@ -1,0 +1,182 @@
+//! Commands per second, in one interleaved run on one machine: Annals with everything on (sealing, claims, idempotency,
+//! envelope), `cqrs-es` with `postgres-es` as its users run it, and PostgreSQL by itself.
+//!
+//! `cargo bench -p annals-tests --bench commands`; `SECONDS=3` and `ROUNDS=3` may be set. Only the ratios mean anything.
+
+#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+#![allow(missing_docs, reason = "a benchmark is no library")]
+
+mod peer;
+mod subject;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use api::{config::Config, embedded::Servers};
+use commands::{Commands, NoAnswers, Request};
+use event_store::{EventStore, KeyringConfig, MasterKey, StoreConfig};
+use futures_util::future::BoxFuture;
+use uuid::Uuid;
+
+use peer::Peer;
+use subject::{Note, NoteCommand};
+
+const IN_FLIGHT: [usize; 4] = [1, 16, 64, 256];
+const STREAMS: usize = 10_000;
+
+/// One way of carrying out commands.
+trait Contender: Send + Sync + 'static {
+    /// A command that starts a stream.
+    fn start(&self) -> BoxFuture<'_, ()>;
+    /// A command to an existing stream.
+    fn go_on(&self, stream: usize) -> BoxFuture<'_, ()>;
+}
+
+struct Annals {
+    commands: Commands,
+    streams: Vec<Uuid>,
+    owners: Vec<Uuid>,
+}
+
+impl Annals {
+    async fn new(url: &str) -> Self {
+        let keys = KeyringConfig::new(MasterKey::generate());
+        let store = EventStore::open(StoreConfig::new(url, keys)).await.unwrap();
+        let commands = Commands::new(store, Arc::new(NoAnswers), 100_000);
+        let streams: Vec<Uuid> = (0..STREAMS).map(|_| Uuid::now_v7()).collect();
+        let owners = (0..1000).map(|_| Uuid::new_v4()).collect();
+        let annals = Annals { commands, streams, owners };
+        let all = annals.streams.iter().enumerate().map(|(n, id)| annals.write(*id, n));
+        futures_util::future::join_all(all).await;
+        annals
+    }
+
+    async fn write(&self, id: Uuid, n: usize) {
+        let owner = self.owners[n % self.owners.len()];
+        let request = Request::by(subject::writer()).under(Uuid::now_v7(), Some([7; 32]));
+        let command = NoteCommand::Write {
+            owner,
+            text: subject::PERSONAL.to_owned().into(),
+            body: subject::BODY.to_owned(),
+        };
+        self.commands.execute::<Note>(id, command, &request).await.unwrap();
+    }
+}
+
+impl Contender for Annals {
+    fn start(&self) -> BoxFuture<'_, ()> {
+        let id = Uuid::now_v7();
+        Box::pin(self.write(id, id.as_u128() as usize))
+    }
+    fn go_on(&self, stream: usize) -> BoxFuture<'_, ()> {
+        Box::pin(self.write(self.streams[stream], stream))
+    }
+}
+
+#[derive(Default, Clone, Copy)]
+struct Figure {
+    per_second: f64,
+    p50: Duration,
+    p99: Duration,
+}
+
+async fn measure(contender: Arc<dyn Contender>, in_flight: usize, hot: bool, time: Duration) -> Figure {
+    let (seed, begin) = (Arc::new(AtomicU64::new(0x9E37_79B9)), Instant::now());
+    let workers = (0..in_flight).map(|_| {
+        let (contender, seed) = (contender.clone(), seed.clone());
+        tokio::spawn(async move {
+            let mut took = Vec::new();
+            while begin.elapsed() < time {
+                let issued = Instant::now();
+                if hot {
+                    let random = seed.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+                    let random = (random ^ (random >> 31)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+                    contender.go_on((random >> 33) as usize % STREAMS).await;
+                } else {
+                    contender.start().await;
+                }
+                took.push(issued.elapsed());
+            }
+            took
+        })
+    });
+    let took = futures_util::future::join_all(workers.collect::<Vec<_>>()).await;
+    let total = begin.elapsed();
+    let mut took: Vec<Duration> = took.into_iter().flat_map(|took| took.unwrap()).collect();
+    took.sort_unstable();
+    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
+    Figure { per_second: took.len() as f64 / total.as_secs_f64(), p50: at(0.5), p99: at(0.99) }
+}
+
+/// Rows per second of `INSERT ... SELECT FROM UNNEST` of 256 rows on one connection.
+async fn unnest(pool: &sqlx::PgPool, time: Duration) -> f64 {
+    let (payload, metadata) = (subject::payload(), subject::metadata());
+    let (begin, mut rows) = (Instant::now(), 0i64);
+    while begin.elapsed() < time {
+        let ids: Vec<String> = (0..256).map(|_| Uuid::now_v7().to_string()).collect();
+        sqlx::query(peer::UNNEST).bind(ids).bind(&payload).bind(&metadata).execute(pool).await.unwrap();
+        rows += 256;
+    }
+    rows as f64 / begin.elapsed().as_secs_f64()
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+#[tokio::main]
+async fn main() {
+    let (time, rounds) = (Duration::from_secs(setting("SECONDS", 3)), setting("ROUNDS", 3));
+    let home = std::env::temp_dir().join(format!("annals-bench-{}", std::process::id()));
+    let config = Config { data_dir: home.clone(), ..Config::default() };
+    let servers = Servers::start(&config).await.unwrap();
+    let annals: Arc<dyn Contender> = Arc::new(Annals::new(&servers.database_url).await);
+    let peer = Peer::new(&servers.database_url).await;
+    let raw = peer.pool();
+    let peer: Arc<dyn Contender> = Arc::new(peer);
+
+    println!("{} s each, {rounds} rounds, medians; commands per second (p50 / p99 ms)\n", time.as_secs());
+    println!("| | in flight | Annals | cqrs-es + postgres-es | ratio |\n|---|---|---|---|---|");
+    let mut best: BTreeMap<&str, f64> = BTreeMap::new();
+    for hot in [false, true] {
+        let work = if hot { "existing streams" } else { "new streams" };
+        for in_flight in IN_FLIGHT {
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            for _ in 0..rounds {
+                theirs.push(measure(peer.clone(), in_flight, hot, time).await);
+                ours.push(measure(annals.clone(), in_flight, hot, time).await);
+            }
+            let ratio = median(
+                ours.iter().zip(&theirs).map(|(our, their)| our.per_second / their.per_second).collect(),
+            );
+            let show = |figures: &[Figure]| {
+                let rate = median(figures.iter().map(|figure| figure.per_second).collect());
+                let of = |pick: fn(&Figure) -> Duration| {
+                    median(figures.iter().map(|figure| pick(figure).as_secs_f64() * 1e3).collect())
+                };
+                (rate, format!("{rate:.0} ({:.1} / {:.1})", of(|figure| figure.p50), of(|figure| figure.p99)))
+            };
+            let ((rate, our), (_, their)) = (show(&ours), show(&theirs));
+            best.insert(work, rate);
+            println!("| {work} | {in_flight} | {our} | {their} | {ratio:.2} |");
+        }
+    }
+    let rows = median(futures_util::future::join_all([unnest(&raw, time)]).await);
+    println!(
+        "\nRaw UNNEST of 256 rows on one connection: {rows:.0} rows/s; Annals at 256 in flight against it:"
+    );
+    best.iter().for_each(|(work, rate)| println!("- {work}: {:.2}", rate / rows));
+    servers.stop().await;
+    std::fs::remove_dir_all(home).ok();
+}
