@@ -1,11 +1,14 @@
 //! What the specs of this context start from: an owner in New York with 3000.00 a month, and May 2026.
 
+use std::{any::Any, sync::Arc};
+
 use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::*;
 use crate::kernel::{
-    Actor, BasisPoints, Currency, Money, Personal, Stated,
+    Actor, Answer, BasisPoints, Currency, Decider, Known, Money, NotYet, Personal, Question, Stated,
+    Versioned,
     class::Financial,
     testing::{Scenario, given, nothing},
 };
@@ -55,7 +58,7 @@ pub(super) fn profile_after(
 }
 
 pub(super) fn knowing(profile: BudgetProfile) -> BudgetMonthFacts {
-    BudgetMonthFacts { profile: Some(std::sync::Arc::new(profile)) }
+    BudgetMonthFacts { profile: Some(Arc::new(profile)) }
 }
 
 pub(super) fn month() -> YearMonth {
@@ -93,5 +96,40 @@ pub(super) fn spend(transaction: u128, category: &str, day: i8, minor: i64) -> B
         category: category.into(),
         date: may(day),
         amount: Stated(usd(minor)),
+    }
+}
+
+/// A world in which there is at most a profile, and in which every question is answered with what was given.
+#[derive(Default)]
+pub(super) struct World {
+    pub(super) profile: Option<Arc<BudgetProfile>>,
+    pub(super) learned: Option<String>,
+    pub(super) duplicate: Option<Uuid>,
+    /// What was asked of read models.
+    pub(super) asked: Vec<Question>,
+    /// How many streams were looked up.
+    pub(super) looked_up: usize,
+}
+
+impl Known for World {
+    fn stream<D: Decider>(&mut self, id: Uuid) -> Result<Versioned<D>, NotYet> {
+        assert_eq!(id, OWNER);
+        self.looked_up += 1;
+        let profile: Option<Arc<dyn Any + Send + Sync>> = self.profile.clone().map(|profile| profile as _);
+        let state = profile.map(|profile| profile.downcast::<D>().expect("only the profile is looked up"));
+        Ok(Versioned { version: u64::from(state.is_some()), state: state.unwrap_or_default() })
+    }
+
+    fn pinned<D: Decider>(&mut self, id: Uuid) -> Result<Versioned<D>, NotYet> {
+        self.stream(id)
+    }
+
+    fn ask(&mut self, question: Question) -> Result<Answer, NotYet> {
+        self.asked.push(question.clone());
+        Ok(match question {
+            Question::LearnedCategory { .. } => Answer::Category(self.learned.clone()),
+            Question::PossibleDuplicate { .. } => Answer::Reference(self.duplicate),
+            other => panic!("{other:?} is not asked here"),
+        })
     }
 }

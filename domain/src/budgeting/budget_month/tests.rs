@@ -582,3 +582,19 @@ fn a_month_whose_owner_is_erased_still_takes_what_the_system_records() {
         savings_rate: None,
     }]);
 }
+
+#[test]
+fn spending_is_judged_without_a_look_at_any_other_stream() {
+    let month = on(2, [opened(AUTO)]);
+    let now = "2026-05-02T16:00:00Z".parse().unwrap();
+    let (id, command_id) = (BudgetMonth::id(OWNER, self::month()), Uuid::nil());
+    let context = Context { id, command_id, actor: owner(), now, occurred_at: now };
+    for command in [spend(1, "dining", 2, 1), reverse(1, "dining", 2, 1), redistribute(9, "dining", 2)] {
+        let mut world = World::default();
+        month.state().facts(&command, &context, &mut world).unwrap();
+        assert_eq!(world.looked_up, 0);
+    }
+    let mut world = World { profile: Some(std::sync::Arc::default()), ..World::default() };
+    let command = C::ReallocateMonth { reason: ReallocationReason::Split };
+    assert!(month.state().facts(&command, &context, &mut world).unwrap().profile.is_some());
+}
