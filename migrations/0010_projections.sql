@@ -27,6 +27,7 @@ CREATE TABLE annals.projections (
     incarnation uuid        NOT NULL,
     serving     boolean     NOT NULL DEFAULT false,
     unlogged    boolean     NOT NULL,
+    viewed      boolean     NOT NULL DEFAULT false,
     reason      text,
     since       timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (name, generation),
@@ -39,6 +40,7 @@ COMMENT ON TABLE annals.projections IS 'The generations of the read models.';
 COMMENT ON COLUMN annals.projections.position IS 'How far it is; null: as far as the pack.';
 COMMENT ON COLUMN annals.projections.state IS 'building: made from the log; behind: catching up; live: in the pack; parked: an event stopped it; frozen: no running program knows this version; retired: another generation serves.';
 COMMENT ON COLUMN annals.projections.serving IS 'Whether queries read this generation.';
+COMMENT ON COLUMN annals.projections.viewed IS 'Whether the view of the analysts shows this generation.';
 COMMENT ON COLUMN annals.projections.reason IS 'Why it is parked or frozen.';
 
 -- A crash of PostgreSQL empties every UNLOGGED table, this one too: a generation that is UNLOGGED and has no witness

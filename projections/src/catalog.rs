@@ -61,6 +61,8 @@ pub(crate) struct Entry {
     pub(crate) serving: bool,
     /// An UNLOGGED table that a crash has emptied.
     pub(crate) lost: bool,
+    /// The view of the analysts shows it.
+    pub(crate) viewed: bool,
 }
 
 impl Entry {
@@ -86,7 +88,7 @@ impl Layout {
         let head =
             client.query_one("SELECT position, incarnation, layout FROM annals.projection_head", &[]).await?;
         let entries = "SELECT p.name, p.generation, p.version, p.schema_name, p.state, p.position, p.serving,
-                p.unlogged AND w.name IS NULL AS lost
+                p.unlogged AND w.name IS NULL AS lost, p.viewed
             FROM annals.projections p LEFT JOIN annals.projection_witnesses w USING (name, generation)
             ORDER BY p.name, p.generation";
         let entries = client.query(entries, &[]).await?;
@@ -131,6 +133,7 @@ fn entry(row: &Row) -> Result<Entry, tokio_postgres::Error> {
         position: row.try_get::<_, Option<i64>>(5)?.map(unsigned),
         serving: row.try_get(6)?,
         lost: row.try_get(7)?,
+        viewed: row.try_get(8)?,
     })
 }
 
@@ -204,11 +207,15 @@ pub(crate) async fn create_generation(
         position,
         serving: birth.serving,
         lost: false,
+        viewed: false,
     })
 }
 
-/// Drops a generation and its rows.
+/// Drops a generation and its rows. The view of the analysts, if it shows it, stays and is empty.
 pub(crate) async fn drop_generation(client: &Client, entry: &Entry) -> Result<(), ProjectionError> {
+    if entry.viewed {
+        crate::views::empty(client, &entry.name).await?;
+    }
     client.batch_execute(&format!("DROP SCHEMA IF EXISTS {} CASCADE", quoted(&entry.schema, '"'))).await?;
     let delete =
         "WITH witness AS (DELETE FROM annals.projection_witnesses WHERE name = $1 AND generation = $2)

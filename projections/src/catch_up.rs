@@ -13,6 +13,7 @@ use crate::{
     pack::{Checkpoint, Committed, Fault, Member, commit, commit_up_to_poison},
     rebuild,
     storage::Connection,
+    views,
 };
 
 /// As near to the pack read models join: the pack waits while they fold the rest.
@@ -24,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// How long to wait before trying again after a failure.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Works until nothing is missing or behind that this program knows.
+/// Works until nothing is missing or behind that this program knows, and analysts see what serves.
 pub(crate) async fn run(inner: Arc<Inner>) {
     loop {
         let worked = match rebuild::build_missing(&inner).await {
@@ -33,14 +34,19 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         };
         match worked {
             Ok(true) | Err(ProjectionError::Moved) => {}
-            Ok(false) => break,
-            Err(error) => {
-                tracing::warn!(%error, "catching up is interrupted");
-                tokio::time::sleep(RETRY).await;
-            }
+            Ok(false) => match views::switch(&inner).await {
+                Ok(()) => break,
+                Err(error) => pause(error).await,
+            },
+            Err(error) => pause(error).await,
         }
     }
     inner.changed.notify_one();
+}
+
+async fn pause(error: ProjectionError) {
+    tracing::warn!(%error, "catching up is interrupted");
+    tokio::time::sleep(RETRY).await;
 }
 
 /// Brings one read model up to date; false where none is behind.

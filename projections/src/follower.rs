@@ -17,6 +17,7 @@ use crate::{
     progress::{FollowerState, Progress},
     source::Source,
     storage::Connection,
+    views,
 };
 
 /// The advisory lock of the lease: one follower for each database (an arbitrary number).
@@ -205,7 +206,7 @@ impl Follower<'_> {
         let behind = behind.any(|entry| known(entry).is_some());
         let missing = models.iter().any(|model| !self.layout.has_usable(model.shape()));
         let idle = self.catching_up.as_ref().is_none_or(|task| task.0.is_finished());
-        if (behind || missing) && idle {
+        if (behind || missing || views::outdated(&self.layout, models)) && idle {
             let task = tokio::spawn(catch_up::run(Arc::clone(self.inner)));
             self.catching_up = Some(Task(task));
         }

@@ -49,6 +49,7 @@ mod stage;
 mod storage;
 pub mod table;
 pub mod testing;
+mod views;
 
 use std::{
     collections::{BTreeSet, HashMap},

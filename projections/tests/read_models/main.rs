@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests, also outside of test functions")]
 
+mod analysts;
 mod following;
 mod models;
 mod parking;

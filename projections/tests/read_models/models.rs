@@ -95,6 +95,54 @@ names! {
 }
 
 row! {
+    /// What units are called.
+    pub struct ShorterRow {
+        key {
+            /// The unit.
+            org_id: Uuid => filter pseudonym,
+        }
+        columns {
+            /// Its present name.
+            name: String => filter sort open,
+        }
+    }
+}
+
+/// `names` in a version that has fewer columns.
+pub(crate) struct Shorter;
+
+impl Table for Shorter {
+    const NAME: &'static str = "names";
+    const VERSION: u32 = 3;
+    const FED_BY: &'static [&'static str] = &["identity.org_unit"];
+    const OPTIONS: Options = PLAIN;
+    type Row = ShorterRow;
+
+    fn keys(fact: &Fact, out: &mut Vec<Uuid>) {
+        out.push(fact.id);
+    }
+    fn fold(key: &Uuid, row: Option<ShorterRow>, fact: &Fact) -> Option<ShorterRow> {
+        let AnyEvent::OrgUnit(event) = &fact.event else { return row };
+        match event {
+            E::OrgUnitCreated { name, .. } | E::OrgUnitRevised { name: Some(name), .. } => {
+                Some(ShorterRow { org_id: *key, name: name.clone() })
+            }
+            E::OrgUnitDeactivated { .. } => None,
+            E::OrgUnitRevised { .. } | E::OrgUnitMoved { .. } | E::OrgUnitReactivated {} => row,
+        }
+    }
+    fn visible(_: &Actor) -> Filter {
+        Filter::All
+    }
+}
+
+impl Shorter {
+    pub(crate) fn model() -> &'static dyn ReadModel {
+        &TableModel::<Shorter>::NEW
+    }
+}
+
+row! {
     /// One event of a unit.
     pub struct HistoryRow {
         key {

@@ -1,0 +1,127 @@
+//! What analysts see through SQL.
+
+use projections::State;
+use sqlx::{Connection, Executor, PgConnection, Row};
+
+use crate::{
+    models::{History, Louder, Names, Shorter},
+    world::*,
+};
+
+/// A connection that may do what analysts may.
+async fn analyst(world: &World) -> PgConnection {
+    let mut connection = world.database.connect().await;
+    connection.execute("SET ROLE annals_analyst").await.unwrap();
+    connection
+}
+
+async fn shown(world: &World, name: &str) {
+    eventually("analysts see it", async || {
+        let shown: bool = sqlx::query_scalar(
+            "SELECT coalesce(bool_or(viewed), false) FROM annals.projections WHERE serving AND name = $1",
+        )
+        .bind(name)
+        .fetch_one(world.store.pool())
+        .await
+        .unwrap();
+        shown
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_analyst_sees_pseudonyms_and_open_columns_and_nothing_else() {
+    let world = World::of(vec![Names::model()]).await;
+    world.projections.start();
+    let position = world.append(unit(1), created("A")).await;
+    world.visible("names", position).await;
+    shown(&world, "names").await;
+    let mut analyst = analyst(&world).await;
+    let row = analyst.fetch_one("SELECT * FROM read.names").await.unwrap();
+    let columns: Vec<_> = row.columns().iter().map(sqlx::Column::name).collect();
+    assert_eq!(columns, ["org_id", "name", "count", "as_of"]);
+    let pseudonym: uuid::Uuid = row.get("org_id");
+    assert_ne!(pseudonym, unit(1));
+    for forbidden in [
+        "SELECT * FROM names_v1_g1.names",
+        "SELECT * FROM annals.events",
+        "SELECT * FROM annals.pseudonym_key",
+        "SELECT annals.pseudonym('00000000-0000-0000-0000-000000000001')",
+        "CREATE TABLE read.mine ()",
+        "DELETE FROM read.names",
+    ] {
+        assert!(analyst.execute(forbidden).await.is_err(), "{forbidden}");
+    }
+    analyst.close().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn groups_of_fewer_than_five_are_not_shown() {
+    let world = World::of(vec![History::model()]).await;
+    world.projections.start();
+    for number in 0..5 {
+        world.append(unit(number), created(&format!("U{number}"))).await;
+    }
+    let mut position = 0;
+    for number in 0..4 {
+        position = world.append(unit(number), renamed("other")).await;
+    }
+    world.visible("history", position).await;
+    shown(&world, "history").await;
+    let mut analyst = analyst(&world).await;
+    let rows: Vec<(String, i64)> =
+        sqlx::query_as("SELECT event, group_size FROM read.history").fetch_all(&mut analyst).await.unwrap();
+    assert_eq!(rows, [("OrgUnitCreated".to_owned(), 5)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_never_loses_a_column_and_shows_the_new_version_in_the_end() {
+    let world = World::of(vec![Names::model()]).await;
+    world.projections.start();
+    let position = world.append(unit(1), created("A")).await;
+    world.visible("names", position).await;
+    shown(&world, "names").await;
+    world.projections.shutdown().await;
+    // An analyst's query is under way: the switch of the view waits for it, and holds up nobody else.
+    let mut reading = analyst(&world).await;
+    reading.execute("BEGIN").await.unwrap();
+    reading.execute("SELECT * FROM read.names").await.unwrap();
+    let next = world.another(vec![Shorter::model()]);
+    next.start();
+    eventually("the new version serves", async || {
+        let status = next.status().await.unwrap();
+        status.iter().any(|status| status.version == 3 && status.state == State::Live)
+    })
+    .await;
+    let position = world.append(unit(1), renamed("B")).await;
+    assert!(next.wait_for("names", position, PATIENCE).await.unwrap());
+    reading.execute("COMMIT").await.unwrap();
+    shown(&world, "names").await;
+    let row = reading.fetch_one("SELECT * FROM read.names").await.unwrap();
+    let columns: Vec<_> = row.columns().iter().map(sqlx::Column::name).collect();
+    assert_eq!(columns, ["org_id", "name", "count", "as_of"]);
+    assert_eq!((row.get::<String, _>("name"), row.get::<Option<i64>, _>("count")), ("B".to_owned(), None));
+    // The generation that it showed can go.
+    assert_eq!(next.drop_retired("names", &admin(), "tidy").await.unwrap(), 1);
+    reading.fetch_one("SELECT * FROM read.names").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pseudonym_is_the_same_in_every_view_and_generation() {
+    let world = World::of(vec![Names::model()]).await;
+    world.projections.start();
+    let position = world.append(unit(1), created("A")).await;
+    world.visible("names", position).await;
+    shown(&world, "names").await;
+    let mut analyst = analyst(&world).await;
+    let ask = "SELECT org_id FROM read.names";
+    let before: uuid::Uuid = sqlx::query_scalar(ask).fetch_one(&mut analyst).await.unwrap();
+    world.projections.shutdown().await;
+    let next = world.another(vec![Louder::model()]);
+    next.start();
+    eventually("the new version serves", async || next.position_of("names").await.unwrap() >= Some(position))
+        .await;
+    shown(&world, "names").await;
+    let after: uuid::Uuid = sqlx::query_scalar(ask).fetch_one(&mut analyst).await.unwrap();
+    assert_eq!(before, after);
+}
