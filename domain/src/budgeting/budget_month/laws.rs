@@ -57,19 +57,26 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         10 => (category.clone(), day.clone(), -2_000i64..30_000)
             .prop_map(|(category, day, minor)| Step::Spend { category, day, minor }),
+        1 => (category.clone(), day.clone(), extreme())
+            .prop_map(|(category, day, minor)| Step::Spend { category, day, minor }),
         2 => which.clone().prop_map(|which| Step::Reverse { which }),
         2 => which.clone().prop_map(|which| Step::Redistribute { which }),
         2 => which.clone().prop_map(|which| Step::Propose { which }),
         2 => which.clone().prop_map(|which| Step::Accept { which }),
         1 => which.clone().prop_map(|which| Step::Dismiss { which }),
         2 => which.prop_map(|which| Step::Revert { which }),
-        2 => (category.clone(), category.clone(), 1i64..20_000)
+        2 => (category.clone(), category.clone(), prop_oneof![8 => 1i64..20_000, 1 => extreme()])
             .prop_map(|(from, to, minor)| Step::Move { from, to, minor }),
-        1 => (category, day, 0i64..5_000)
+        1 => (category, day, prop_oneof![8 => 0i64..5_000, 1 => extreme()])
             .prop_map(|(category, day, minor)| Step::Adjust { category, day, minor }),
         1 => (1i64..900_000).prop_map(|income| Step::Reallocate { income }),
         3 => Just(Step::NextDay),
     ]
+}
+
+/// The largest amounts that can be stated: they overflow nothing.
+fn extreme() -> impl Strategy<Value = i64> {
+    prop_oneof![Just(Money::LIMIT), Just(-Money::LIMIT), Just(i64::MAX), Just(i64::MIN)]
 }
 
 fn mode() -> impl Strategy<Value = RedistributionMode> {

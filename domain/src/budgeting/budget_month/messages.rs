@@ -496,7 +496,6 @@ impl Refusal for BudgetMonthRefusal {
     fn field(&self) -> Option<&'static str> {
         match self {
             Self::WrongMonth { .. } => Some("date"),
-            Self::CurrencyMismatch { .. } => Some("amount"),
             _ => None,
         }
     }
