@@ -4,7 +4,8 @@ CREATE SCHEMA IF NOT EXISTS annals;
 
 -- A superset of the table `events` of postgres-es: its columns have the same names and types, so the stock
 -- PostgresEventRepository reads any aggregate from here (it cannot write: `position` has no default).
--- `json`, not `jsonb`: jsonb does not keep the bytes that the integrity leaf was hashed from.
+-- `json`, not `jsonb`: jsonb does not keep the bytes that the integrity leaf was hashed from. Names are compared byte
+-- by byte (COLLATE "C"): indexes are quicker so, and survive an upgrade of the operating system's locales.
 CREATE TABLE annals.events (
     position       bigint      NOT NULL,
     recorded_at    timestamptz NOT NULL,
@@ -12,8 +13,8 @@ CREATE TABLE annals.events (
     event_id       uuid        NOT NULL,
     command_id     uuid,
     command_index  smallint    NOT NULL DEFAULT 0 CHECK (command_index >= 0),
-    aggregate_type text        NOT NULL,
-    aggregate_id   text        NOT NULL,
+    aggregate_type text        COLLATE "C" NOT NULL,
+    aggregate_id   text        COLLATE "C" NOT NULL,
     event_type     text        NOT NULL,
     event_version  text        NOT NULL,
     payload        json        NOT NULL,
@@ -55,10 +56,10 @@ COMMENT ON COLUMN annals.head.incarnation IS 'Made when the log was created; a f
 -- Uniqueness and capacity across streams. A pure function of the events, written in their transaction.
 -- `seat` is empty for a claim that one stream holds alone; for a seat it names the holder, so that each sits once.
 CREATE TABLE annals.claims (
-    key         text NOT NULL,
-    seat        text NOT NULL,
-    holder_type text NOT NULL,
-    holder_id   text NOT NULL,
+    key         text COLLATE "C" NOT NULL,
+    seat        text COLLATE "C" NOT NULL,
+    holder_type text COLLATE "C" NOT NULL,
+    holder_id   text COLLATE "C" NOT NULL,
     PRIMARY KEY (key, seat)
 );
 

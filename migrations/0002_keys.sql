@@ -6,7 +6,7 @@ CREATE SCHEMA IF NOT EXISTS annals_keys;
 -- An epoch is written as its last month, yyyymm: 202612 is the year 2026, or its December for a class kept by months.
 CREATE TABLE annals_keys.data_keys (
     subject    uuid  NOT NULL,
-    class      text  NOT NULL,
+    class      text  COLLATE "C" NOT NULL,
     epoch      int   NOT NULL,
     master_key bytea NOT NULL,
     wrapped    bytea NOT NULL,
@@ -20,7 +20,7 @@ COMMENT ON COLUMN annals_keys.data_keys.master_key IS 'Which master key wraps th
 CREATE TABLE annals_keys.shreds (
     id          bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     subject     uuid        NOT NULL,
-    class       text        NOT NULL,
+    class       text        COLLATE "C" NOT NULL,
     through     int,
     shredded_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );

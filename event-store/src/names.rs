@@ -32,6 +32,14 @@ impl fmt::Display for StreamId {
 /// How many distinct names are kept for ever. A log has some hundred; one that has more is served without interning.
 const INTERNED: usize = 8192;
 
+/// The cheapest form of a name that somebody gave us.
+pub(crate) fn keep(name: Cow<'static, str>) -> Cow<'static, str> {
+    match name {
+        Cow::Borrowed(_) => name,
+        Cow::Owned(name) => intern(&name),
+    }
+}
+
 static NAMES: LazyLock<RwLock<HashSet<&'static str>>> = LazyLock::new(RwLock::default);
 
 /// The one copy of a type name, so that reading a million events does not allocate it a million times.

@@ -1,11 +1,14 @@
 //! How many commands per second the log takes, against its peers and limits, in one interleaved run on one cluster.
 //!
-//! `cargo bench -p event-store`; `SECONDS` (per measurement, default 2) and `ROUNDS` (default 3) in the environment. Only
-//! the ratios mean anything: single figures drift with the machine. The contenders:
+//! `cargo bench -p event-store`; `SECONDS` (per measurement, default 2) and `ROUNDS` (default 3) in the environment, and
+//! what to measure (such as "New 64 annals") as arguments, all if there are none. Only the ratios mean
+//! anything: single figures drift with the machine. NEW: each command starts a stream. HOT: random ones among 10,000
+//! streams that had five events before the measurement. The contenders:
 //!
 //! - `cqrs-es`: cqrs-es + postgres-es on a table of their own, as their documentation sets it up.
-//! - `annals`: everything on: sealing, an idempotency key, a fingerprint, the envelope; a new stream also takes a claim
-//!   and has a new data subject, whose key must be made. HOT knows the stream's version, as a cache of aggregates does.
+//! - `annals`: everything on: sealing for one of 10,000 data subjects, an idempotency key, a fingerprint, the envelope; a
+//!   new stream also takes a claim. HOT knows the stream's version, as a cache of aggregates does.
+//! - `annals, new subjects`: every new stream also has a new data subject, whose key must be made.
 //! - `annals, loading`: HOT, but every command loads its stream first.
 //! - `annals, bare`: no personal data, no claims.
 //! - `unnest 256`: one connection that inserts 256 rows with each statement into a table of the same layout.
@@ -53,8 +56,21 @@ fn metadata() -> String {
 enum Contender {
     Peer,
     Annals,
+    Subjects,
     Loading,
     Bare,
+}
+
+impl Contender {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Peer => "cqrs-es",
+            Self::Annals => "annals",
+            Self::Subjects => "annals, new subjects",
+            Self::Loading => "annals, loading",
+            Self::Bare => "annals, bare",
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -72,7 +88,6 @@ struct Measured {
 /// The streams of the HOT work as a cache of aggregates would know them.
 struct Streams {
     ids: Vec<String>,
-    subjects: Vec<Uuid>,
     versions: Vec<AtomicU64>,
 }
 
@@ -80,8 +95,7 @@ impl Streams {
     fn new() -> Self {
         Self {
             ids: (0..HOT_STREAMS).map(|_| Uuid::now_v7().to_string()).collect(),
-            subjects: (0..HOT_STREAMS).map(|_| Uuid::new_v4()).collect(),
-            versions: (0..HOT_STREAMS).map(|_| AtomicU64::new(0)).collect(),
+            versions: (0..HOT_STREAMS).map(|_| AtomicU64::new(5)).collect(),
         }
     }
 }
@@ -110,15 +124,20 @@ fn append(id: &str, version: u64, subject: Option<Uuid>, claim: bool) -> Append 
     }
 }
 
-async fn ours_new(store: &EventStore, all: bool) {
+async fn ours_new(store: &EventStore, subjects: &[Uuid], contender: Contender) {
     let id = Uuid::now_v7().to_string();
-    store.append(append(&id, 0, all.then(Uuid::new_v4), all)).await.unwrap();
+    let subject = match contender {
+        Contender::Bare | Contender::Peer => None,
+        Contender::Subjects => Some(Uuid::new_v4()),
+        Contender::Annals | Contender::Loading => Some(subjects[rand::rng().random_range(0..subjects.len())]),
+    };
+    store.append(append(&id, 0, subject, contender != Contender::Bare)).await.unwrap();
 }
 
-async fn ours_hot(store: &EventStore, streams: &Streams, contender: Contender) {
+async fn ours_hot(store: &EventStore, streams: &Streams, subjects: &[Uuid], contender: Contender) {
     let index = rand::rng().random_range(0..HOT_STREAMS);
     let (id, known) = (&streams.ids[index], &streams.versions[index]);
-    let subject = (contender != Contender::Bare).then_some(streams.subjects[index]);
+    let subject = (contender != Contender::Bare).then_some(subjects[index]);
     loop {
         let version = if contender == Contender::Loading {
             let events = store.read_stream(&StreamId::new(TYPE, id.as_str()), 0, None).await.unwrap();
@@ -169,10 +188,9 @@ async fn measure<F: Future<Output = ()> + Send>(
     Measured { per_second, p50: quantile(0.5), p99: quantile(0.99) }
 }
 
-#[derive(Clone)]
 struct Setup {
     store: EventStore,
-    streams: Arc<Streams>,
+    subjects: Arc<Vec<Uuid>>,
     peer: Arc<peer::Peer>,
 }
 
@@ -180,61 +198,61 @@ impl Setup {
     async fn new(database: &TestDatabase) -> Self {
         let mut config = database.config();
         config.pool_size = 10;
-        let store = EventStore::open(config).await.unwrap();
-        let setup = Self {
-            store,
-            streams: Arc::new(Streams::new()),
-            peer: Arc::new(peer::Peer::new(&database.url, HOT_STREAMS).await),
-        };
-        for index in 0..HOT_STREAMS {
-            setup.streams.versions[index].store(5, Ordering::Relaxed);
+        Self {
+            store: EventStore::open(config).await.unwrap(),
+            subjects: Arc::new((0..HOT_STREAMS).map(|_| Uuid::new_v4()).collect()),
+            peer: Arc::new(peer::Peer::new(&database.url).await),
         }
-        let seed = (0..HOT_STREAMS).collect::<Vec<_>>();
-        for part in seed.chunks(HOT_STREAMS / 64) {
+    }
+
+    /// Streams of five events, which nobody else has written.
+    async fn hot_streams(&self) -> Arc<Streams> {
+        let streams = Streams::new();
+        let seed: Vec<_> = (0..HOT_STREAMS).collect();
+        for part in seed.chunks(256) {
             let appends = part.iter().map(|&index| {
-                let id = &setup.streams.ids[index];
-                let mut first = append(id, 0, Some(setup.streams.subjects[index]), false);
-                for _ in 1..5 {
-                    let again = append(id, 0, Some(setup.streams.subjects[index]), false);
-                    first.events.extend(again.events);
-                }
-                setup.store.append(first)
+                let (id, subject) = (&streams.ids[index], Some(self.subjects[index]));
+                let mut first = append(id, 0, subject, false);
+                first.events.extend((1..5).flat_map(|_| append(id, 0, subject, false).events));
+                self.store.append(first)
             });
             futures_util::future::try_join_all(appends).await.unwrap();
         }
-        setup
+        Arc::new(streams)
     }
 
     async fn run(&self, contender: Contender, work: Work, in_flight: usize, length: Duration) -> Measured {
-        let Setup { store, streams, peer } = self.clone();
+        let (store, subjects, peer) = (self.store.clone(), self.subjects.clone(), self.peer.clone());
         match (contender, work) {
             (Contender::Peer, Work::New) => {
-                measure(in_flight, length, move || {
+                let command = move || {
                     let peer = peer.clone();
                     async move { peer.credit_new().await }
-                })
-                .await
+                };
+                measure(in_flight, length, command).await
             }
             (Contender::Peer, Work::Hot) => {
-                measure(in_flight, length, move || {
-                    let peer = peer.clone();
-                    async move { peer.credit_hot().await }
-                })
-                .await
+                let ids = Arc::new(peer.hot_streams(HOT_STREAMS).await);
+                let command = move || {
+                    let (peer, ids) = (peer.clone(), ids.clone());
+                    async move { peer.credit_one_of(&ids).await }
+                };
+                measure(in_flight, length, command).await
             }
             (_, Work::New) => {
-                measure(in_flight, length, move || {
-                    let store = store.clone();
-                    async move { ours_new(&store, contender != Contender::Bare).await }
-                })
-                .await
+                let command = move || {
+                    let (store, subjects) = (store.clone(), subjects.clone());
+                    async move { ours_new(&store, &subjects, contender).await }
+                };
+                measure(in_flight, length, command).await
             }
             (_, Work::Hot) => {
-                measure(in_flight, length, move || {
-                    let (store, streams) = (store.clone(), streams.clone());
-                    async move { ours_hot(&store, &streams, contender).await }
-                })
-                .await
+                let streams = self.hot_streams().await;
+                let command = move || {
+                    let (store, streams, subjects) = (store.clone(), streams.clone(), subjects.clone());
+                    async move { ours_hot(&store, &streams, &subjects, contender).await }
+                };
+                measure(in_flight, length, command).await
             }
         }
     }
@@ -248,20 +266,22 @@ fn from_environment(name: &str, default: f64) -> f64 {
 async fn main() {
     let length = Duration::from_secs_f64(from_environment("SECONDS", 2.0));
     let rounds = from_environment("ROUNDS", 3.0) as usize;
+    let only: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let cluster = Cluster::durable();
     let database = cluster.database().await;
     let setup = Setup::new(&database).await;
     let mut results: BTreeMap<(Work, usize, Contender), Vec<Measured>> = BTreeMap::new();
     let mut unnest = Vec::new();
+    setup.hot_streams().await; // and with them the subjects' keys
+    let new = [Contender::Peer, Contender::Annals, Contender::Subjects, Contender::Bare];
+    let hot = [Contender::Peer, Contender::Annals, Contender::Loading, Contender::Bare];
     for round in 1..=rounds {
         eprintln!("round {round} of {rounds}");
         unnest.push(peer::unnest(&database.url, 256, length).await);
-        for work in [Work::New, Work::Hot] {
-            for in_flight in IN_FLIGHT {
-                for contender in [Contender::Peer, Contender::Annals, Contender::Loading, Contender::Bare] {
-                    if (contender, work) == (Contender::Loading, Work::New) {
-                        continue; // a new stream has nothing to be loaded
-                    }
+        for (work, contenders) in [(Work::New, new), (Work::Hot, hot)] {
+            for (in_flight, contender) in IN_FLIGHT.into_iter().flat_map(|n| contenders.map(|c| (n, c))) {
+                let name = format!("{work:?} {in_flight} {}", contender.name());
+                if only.is_empty() || only.contains(&name) {
                     let measured = setup.run(contender, work, in_flight, length).await;
                     results.entry((work, in_flight, contender)).or_default().push(measured);
                 }
@@ -291,12 +311,7 @@ fn report(results: BTreeMap<(Work, usize, Contender), Vec<Measured>>, unnest: f6
         if contender == Contender::Peer {
             peer = per_second;
         }
-        let name = match contender {
-            Contender::Peer => "cqrs-es",
-            Contender::Annals => "annals",
-            Contender::Loading => "annals, loading",
-            Contender::Bare => "annals, bare",
-        };
+        let name = contender.name();
         let (against_peer, against_unnest) = (per_second / peer, per_second / unnest);
         println!(
             "| {work:?} | {in_flight} | {name} | {per_second:.0} | {p50:.2} | {p99:.2} | {against_peer:.1} | {against_unnest:.2} |"

@@ -54,12 +54,12 @@ impl Aggregate for Account {
 
 pub(crate) struct Peer {
     cqrs: CqrsFramework<Account, PersistedEventStore<PostgresEventRepository, Account>>,
-    hot: Vec<String>,
+    pool: PgPool,
 }
 
 impl Peer {
-    /// The table of postgres-es' own documentation, with streams of five events.
-    pub(crate) async fn new(url: &str, hot: usize) -> Self {
+    /// The table of postgres-es' own documentation.
+    pub(crate) async fn new(url: &str) -> Self {
         let pool: PgPool = PgPoolOptions::new().max_connections(10).connect(url).await.unwrap();
         pool.execute(
             "CREATE TABLE events (
@@ -69,28 +69,33 @@ impl Peer {
         )
         .await
         .unwrap();
-        let hot: Vec<String> = (0..hot).map(|_| Uuid::now_v7().to_string()).collect();
+        let store = PersistedEventStore::new_event_store(PostgresEventRepository::new(pool.clone()));
+        Self { cqrs: CqrsFramework::new(store, vec![], ()), pool }
+    }
+
+    /// Streams of five events.
+    pub(crate) async fn hot_streams(&self, count: usize) -> Vec<String> {
+        let ids: Vec<String> = (0..count).map(|_| Uuid::now_v7().to_string()).collect();
         sqlx::query(
             "INSERT INTO events SELECT $1, id, sequence, 'Credited', '1', $3::json, $4::json
              FROM unnest($2::text[]) AS id, generate_series(1, 5) AS sequence",
         )
         .bind(super::TYPE)
-        .bind(&hot)
+        .bind(&ids)
         .bind(super::payload())
         .bind(super::metadata())
-        .execute(&pool)
+        .execute(&self.pool)
         .await
         .unwrap();
-        let store = PersistedEventStore::new_event_store(PostgresEventRepository::new(pool));
-        Self { cqrs: CqrsFramework::new(store, vec![], ()), hot }
+        ids
     }
 
     pub(crate) async fn credit_new(&self) {
         self.credit(&Uuid::now_v7().to_string()).await.unwrap();
     }
 
-    pub(crate) async fn credit_hot(&self) {
-        let id = &self.hot[rand::rng().random_range(0..self.hot.len())];
+    pub(crate) async fn credit_one_of(&self, ids: &[String]) {
+        let id = &ids[rand::rng().random_range(0..ids.len())];
         while self.credit(id).await.is_err() {} // another client was faster
     }
 

@@ -38,7 +38,10 @@ pub use seal::BoxHeader;
 pub use shred::{Basis, Classes, Shred};
 
 use crate::{
-    AppendError, NewEvent, PersonalGroup, Recorded, StoreError, cache::Cache, migrate, names::intern,
+    AppendError, NewEvent, PersonalGroup, Recorded, StoreError,
+    cache::Cache,
+    migrate,
+    names::{intern, keep},
 };
 
 /// Where data keys are and what wraps them.
@@ -303,11 +306,17 @@ impl Keyring {
         events: &[NewEvent],
         at: Timestamp,
     ) -> Result<Vec<Option<Bytes>>, AppendError> {
-        let id = |group: &PersonalGroup| KeyId::new(group.subject, &group.class, Epoch::of(&group.class, at));
-        let wanted: HashSet<_> = events.iter().flat_map(|event| &event.personal).map(id).collect();
+        let id = |group: &PersonalGroup| KeyId {
+            subject: group.subject,
+            class: keep(group.class.clone()),
+            epoch: Epoch::of(&group.class, at),
+        };
+        let mut wanted: Vec<_> = events.iter().flat_map(|event| &event.personal).map(id).collect();
         if wanted.is_empty() {
             return Ok(vec![None; events.len()]);
         }
+        wanted.sort_unstable();
+        wanted.dedup();
         let keys = self.obtain(wanted).await?;
         let seal = |event: &NewEvent| {
             let context = seal::event_context(&event.stream, event.event_id);
@@ -315,36 +324,36 @@ impl Keyring {
             let mut sealed = seal::start(1 + size);
             for group in &event.personal {
                 let id = id(group);
-                let key = keys.get(&id).cloned().flatten().ok_or_else(|| AppendError::SubjectErased {
+                let key = keys.iter().find(|(of, _)| *of == id).and_then(|(_, key)| key.as_ref());
+                let key = key.ok_or_else(|| AppendError::SubjectErased {
                     subject: group.subject,
                     class: group.class.to_string(),
                 })?;
-                seal::seal_event(&mut sealed, &context, &id, &key, &group.plaintext);
+                seal::seal_event(&mut sealed, &context, &id, key, &group.plaintext);
             }
             Ok((!event.personal.is_empty()).then(|| sealed.into()))
         };
         events.iter().map(seal).collect()
     }
 
-    /// The keys, made if need be. None: destroyed, never to be made again.
-    async fn obtain(&self, wanted: HashSet<KeyId>) -> Result<Keys, StoreError> {
-        let mut found = Keys::new();
-        let mut missing = Vec::new();
-        {
+    /// The keys, each wanted once, made if need be. None: destroyed, never to be made again.
+    async fn obtain(&self, wanted: Vec<KeyId>) -> Result<Vec<(KeyId, Option<Arc<DataKey>>)>, StoreError> {
+        let mut found: Vec<_> = {
             let mut cache = lock(&self.0.cache);
-            for id in wanted {
-                match cache.get(&id).and_then(|key| key.clone()) {
-                    Some(key) => _ = found.insert(id, Some(key)),
-                    None => missing.push(id), // unknown, or gone: then the database shall say for what reason
-                }
-            }
-        }
-        if !missing.is_empty() {
-            let made = mint::order(&self.0.orders, missing.clone()).await?;
-            found.extend(missing.into_iter().map(|id| {
-                let key = made.get(&id).cloned().flatten();
+            let cached = |id: KeyId| {
+                let key = cache.get(&id).cloned().flatten();
                 (id, key)
-            }));
+            };
+            wanted.into_iter().map(cached).collect()
+        };
+        // Unknown, or gone: then the database shall say for what reason.
+        let missing: Vec<KeyId> =
+            found.iter().filter(|(_, key)| key.is_none()).map(|(id, _)| id.clone()).collect();
+        if !missing.is_empty() {
+            let made = mint::order(&self.0.orders, missing).await?;
+            for (id, key) in found.iter_mut().filter(|(_, key)| key.is_none()) {
+                *key = made.get(id).cloned().flatten();
+            }
         }
         Ok(found)
     }

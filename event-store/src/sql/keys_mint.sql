@@ -11,4 +11,3 @@ WHERE NOT EXISTS (
 )
 ORDER BY w.subject, w.class, w.epoch
 ON CONFLICT DO NOTHING
-RETURNING subject, class, epoch
