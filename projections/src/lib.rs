@@ -30,15 +30,18 @@
 
 mod catalog;
 mod catch_up;
+pub mod credentials;
 mod enrolment;
 mod error;
 pub mod fact;
 mod filter;
 mod follower;
 pub mod identity;
+pub mod intelligence;
 pub mod model;
 mod models;
 mod operation;
+pub mod opportunities;
 mod pack;
 mod progress;
 pub mod query;

@@ -18,4 +18,13 @@ pub fn read_models() -> &'static [&'static dyn ReadModel] {
 
 read_models! {
     table crate::identity::OrgDirectory;
+    table crate::identity::People;
+    table crate::identity::Profiles;
+    table crate::opportunities::Scholarships;
+    table crate::opportunities::Applications;
+    table crate::opportunities::ApplicationReviews;
+    table crate::opportunities::ScholarshipFunnel;
+    table crate::credentials::Credentials;
+    table crate::credentials::Recognitions;
+    table crate::intelligence::Decisions;
 }

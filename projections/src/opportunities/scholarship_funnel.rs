@@ -1,0 +1,207 @@
+//! R-19 `scholarship_funnel`: how many applications come how far, by scholarship, month and major, and how much money is
+//! awarded. For analysts, as sums over at least five people, and for those who manage scholarships.
+//!
+//! Only the submission tells the major, so one row is one application, and the sums are made where they are asked for. They
+//! are made in SQL by the applicant's major in the clear: the table is unlogged, and rebuilt after a shred. A row stands in
+//! the month in which the application was started, so that each group is one funnel: what started together, and what
+//! became of it.
+
+use domain::{Actor, opportunities::ScholarshipApplicationEvent as E, registry::AnyEvent};
+use uuid::Uuid;
+
+use crate::{
+    fact::Fact,
+    filter::Filter,
+    row,
+    table::{Analysts, Options, Table},
+};
+
+row! {
+    /// One application in the funnel of its scholarship. Each stage is 1 where the application came so far, else 0.
+    pub struct FunnelRow {
+        key {
+            /// The application.
+            application_id: Uuid,
+        }
+        columns {
+            /// The scholarship.
+            scholarship: Uuid => filter index open,
+            /// The month in which the application was started, such as `2026-01` (UTC).
+            period: String => filter sort index open,
+            /// The applicant's major at the submission, in lower case; none where it is not stated or was erased.
+            major: Option<String> => filter open,
+            /// Who applies.
+            applicant: Uuid => pseudonym,
+            /// It was started.
+            started: i32 => open,
+            /// It was submitted.
+            submitted: i32 => open,
+            /// It was put on the short list.
+            shortlisted: i32 => open,
+            /// It was awarded.
+            awarded: i32 => open,
+            /// The award was accepted.
+            accepted: i32 => open,
+            /// What was awarded, in minor units of the scholarship's currency.
+            amount_awarded: i64 => open,
+            /// What of it was accepted.
+            amount_accepted: i64 => open,
+        }
+    }
+}
+
+///
+pub struct ScholarshipFunnel;
+
+impl Table for ScholarshipFunnel {
+    const NAME: &'static str = "scholarship_funnel";
+    const VERSION: u32 = 1;
+    const FED_BY: &'static [&'static str] = &["opportunities.scholarship_application"];
+    const OPTIONS: Options = Options {
+        unlogged: true,
+        sort: &["period"],
+        analysts: Analysts::Groups {
+            by: &["scholarship", "period", "major"],
+            sums: &[
+                "started",
+                "submitted",
+                "shortlisted",
+                "awarded",
+                "accepted",
+                "amount_awarded",
+                "amount_accepted",
+            ],
+            people: Some("applicant"),
+        },
+        ..Options::DEFAULT
+    };
+    type Row = FunnelRow;
+
+    fn keys(fact: &Fact, out: &mut Vec<Uuid>) {
+        out.push(fact.id);
+    }
+
+    fn fold(key: &Uuid, row: Option<FunnelRow>, fact: &Fact) -> Option<FunnelRow> {
+        let AnyEvent::ScholarshipApplication(event) = &fact.event else { return row };
+        let E::ApplicationStarted { scholarship, applicant } = event else {
+            return row.map(|row| further(row, event));
+        };
+        Some(FunnelRow {
+            application_id: *key,
+            scholarship: *scholarship,
+            period: fact.occurred_at().strftime("%Y-%m").to_string(),
+            major: None,
+            applicant: *applicant,
+            started: 1,
+            submitted: 0,
+            shortlisted: 0,
+            awarded: 0,
+            accepted: 0,
+            amount_awarded: 0,
+            amount_accepted: 0,
+        })
+    }
+
+    fn visible(actor: &Actor) -> Filter {
+        Filter::all_with(actor, "manage:scholarships")
+    }
+}
+
+fn further(mut row: FunnelRow, event: &E) -> FunnelRow {
+    match event {
+        E::ScholarshipApplicationSubmitted { major, .. } => {
+            row.submitted = 1;
+            // As OPP-A4 compares majors.
+            let major = major.as_ref().and_then(|major| major.get());
+            row.major = major.map(|major| major.trim().to_lowercase());
+        }
+        E::ApplicationShortlisted {} => row.shortlisted = 1,
+        E::ScholarshipAwarded { amount, .. } => {
+            row.awarded = 1;
+            row.amount_awarded = amount.minor;
+        }
+        E::AwardAccepted { .. } => {
+            row.accepted = 1;
+            row.amount_accepted = row.amount_awarded;
+        }
+        E::ApplicationStarted { .. }
+        | E::ApplicationDraftSaved { .. }
+        | E::RecommendationRequested { .. }
+        | E::RecommendationAttached { .. }
+        | E::ApplicationMatchScored { .. }
+        | E::ApplicationWithdrawn { .. }
+        | E::ReviewerAssigned { .. }
+        | E::ApplicationReviewed { .. }
+        | E::ApplicationDeclined { .. }
+        | E::AwardRefused { .. } => {}
+    }
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::Personal;
+
+    use super::*;
+    use crate::{
+        opportunities::samples::{
+            ADA, APPLICATION, SCHOLARSHIP, awarded, of_application, started, submitted,
+        },
+        testing::given,
+    };
+
+    fn row() -> FunnelRow {
+        FunnelRow {
+            application_id: APPLICATION,
+            scholarship: SCHOLARSHIP,
+            period: "2026-01".into(),
+            major: None,
+            applicant: ADA,
+            started: 1,
+            submitted: 0,
+            shortlisted: 0,
+            awarded: 0,
+            accepted: 0,
+            amount_awarded: 0,
+            amount_accepted: 0,
+        }
+    }
+
+    #[test]
+    fn an_application_that_is_only_started_has_no_major() {
+        given::<ScholarshipFunnel>([of_application(started())]).then([row()]);
+    }
+
+    #[test]
+    fn an_accepted_award_has_come_all_the_way() {
+        let accepted = E::AwardAccepted { scholarship: SCHOLARSHIP, applicant: ADA };
+        let events = [started(), submitted(), E::ApplicationShortlisted {}, awarded(), accepted];
+        given::<ScholarshipFunnel>(events.map(of_application)).then([FunnelRow {
+            major: Some("computer science".into()),
+            submitted: 1,
+            shortlisted: 1,
+            awarded: 1,
+            accepted: 1,
+            amount_awarded: 40_000,
+            amount_accepted: 40_000,
+            ..row()
+        }]);
+    }
+
+    #[test]
+    fn an_erased_major_leaves_the_application_counted() {
+        let mut erased = submitted();
+        if let E::ScholarshipApplicationSubmitted { major, .. } = &mut erased {
+            *major = Some(Personal::Erased);
+        }
+        given::<ScholarshipFunnel>([of_application(started()), of_application(erased)])
+            .then([FunnelRow { submitted: 1, ..row() }]);
+    }
+
+    #[test]
+    fn rows_of_single_people_are_for_those_who_manage_scholarships() {
+        let analyst = Actor::user(ADA, &["analyst"]);
+        assert_eq!(ScholarshipFunnel::visible(&analyst), Filter::Nothing);
+        assert_eq!(ScholarshipFunnel::visible(&Actor::user(ADA, &["staff"])), Filter::All);
+    }
+}
