@@ -96,7 +96,7 @@ async fn follow(inner: &Arc<Inner>, mut stop: watch::Receiver<bool>) -> Result<(
     let mut follower = Follower { inner, connection, members: Vec::new(), layout, catching_up: None };
     follower.arrange();
     inner.state.send_replace(FollowerState::Following);
-    let mut source = Source::open(inner, follower.layout.incarnation, position);
+    let mut source = Source::open(inner, follower.layout.incarnation, position).await?;
     let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
     loop {
         tokio::select! {
@@ -106,7 +106,7 @@ async fn follow(inner: &Arc<Inner>, mut stop: watch::Receiver<bool>) -> Result<(
             events = source.next(follower.layout.position, inner.config.batch_max) => {
                 // Not to be interrupted: what was begun is committed.
                 follower.fold(events?).await?;
-                source.reached(follower.layout.position).await;
+                source.reached(follower.layout.position);
             }
         }
     }

@@ -40,6 +40,7 @@ pub mod identity;
 pub mod intelligence;
 pub mod model;
 mod models;
+pub mod nats;
 mod operation;
 pub mod opportunities;
 mod pack;
@@ -71,10 +72,12 @@ pub use fact::{Envelope, Fact};
 pub use filter::Filter;
 pub use model::{LedgerModel, ReadModel, TableModel};
 pub use models::read_models;
+pub use nats::NatsConfig;
 pub use operation::{Checksum, Status};
 pub use progress::FollowerState;
 pub use query::{Condition, Op, Page, Query, QueryError};
 pub use rebuild::Rebuilt;
+pub use source::Feed;
 pub use table::{Analysts, KeyOf, Ledger, Options, Shape, Table};
 
 use progress::Progress;
@@ -86,6 +89,8 @@ pub struct Config {
     pub database_url: String,
     /// The read models; [`read_models`] has them all.
     pub models: Vec<&'static dyn ReadModel>,
+    /// The NATS server that carries the log to the follower; without one the follower reads the log itself.
+    pub nats: Option<NatsConfig>,
     /// The most events that are folded and committed at once.
     pub batch_max: usize,
     /// How many bytes of rows a rebuild keeps in memory before it writes them; events on their way come on top.
@@ -104,6 +109,7 @@ impl Config {
         Config {
             database_url: database_url.into(),
             models: read_models().to_vec(),
+            nats: None,
             batch_max: 1000,
             rebuild_memory: 192 << 20,
             rebuild_chunk: 4096,
@@ -126,6 +132,7 @@ struct Inner {
     stop: watch::Sender<bool>,
     /// Tells the follower that read models joined or left.
     changed: Notify,
+    feed: source::Counters,
     task: Mutex<Option<JoinHandle<()>>>,
     /// The generations that serve, as far as this process knows.
     serving: Mutex<HashMap<&'static str, (i32, String)>>,
@@ -156,6 +163,7 @@ impl Projections {
             state: watch::Sender::new(FollowerState::Stopped),
             stop: watch::Sender::new(false),
             changed: Notify::new(),
+            feed: source::Counters::default(),
             task: Mutex::default(),
             serving: Mutex::default(),
         })))

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use crate::{Projections, catalog::unsigned, error::ProjectionError};
+use crate::{Projections, catalog::unsigned, error::ProjectionError, source::Feed};
 
 /// What the follower of this process is doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +87,11 @@ impl Projections {
         .fetch_optional(self.0.store.pool())
         .await?;
         Ok(position.map(unsigned))
+    }
+
+    /// Where the events that the follower of this process folded came from.
+    pub fn feed(&self) -> Feed {
+        self.0.feed.feed()
     }
 
     /// What the follower of this process is doing.

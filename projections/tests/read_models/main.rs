@@ -5,6 +5,7 @@
 mod analysts;
 mod following;
 mod models;
+mod nats;
 mod parking;
 mod rebuilding;
 mod world;

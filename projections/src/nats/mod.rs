@@ -1,0 +1,116 @@
+//! NATS carries the log to whoever follows it, and is never the truth.
+//!
+//! The relay publishes every event to JetStream; the follower takes them from a durable pull consumer. Every message
+//! says which position of which log it is: what is missing, repeated, out of order or of another log is noticed by whoever
+//! takes it, and read from PostgreSQL. Nothing personal is in a message in the clear: personal values stay sealed.
+
+mod consumer;
+mod message;
+mod relay;
+
+use std::time::Duration;
+
+use async_nats::{
+    Client, ConnectOptions, Event,
+    jetstream::{
+        self, Context,
+        stream::{Config, DiscardPolicy, Stream},
+    },
+};
+use event_store::StoreError;
+
+pub(crate) use consumer::Consumer;
+pub(crate) use message::Delivered;
+pub(crate) use relay::Relay;
+
+/// The stream's name.
+pub const STREAM: &str = "ANNALS";
+
+/// How many publications may wait for their acknowledgement.
+const IN_FLIGHT: usize = 512;
+
+/// How long to wait before trying again after a failure.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// How to reach NATS, and how much it may keep.
+#[derive(Clone, Debug)]
+pub struct NatsConfig {
+    /// `nats://user:password@host:port`; `tls://` for TLS. Several, separated by commas, for a cluster.
+    pub url: String,
+    /// How long the stream keeps events.
+    pub max_age: Duration,
+    /// How many bytes the stream keeps.
+    pub max_bytes: u64,
+    /// How many servers of a cluster keep the stream.
+    pub replicas: usize,
+    /// How long the follower waits for NATS to deliver what the log already has, before it reads the log.
+    pub grace: Duration,
+}
+
+impl NatsConfig {
+    /// The defaults, for this server.
+    pub fn new(url: impl Into<String>) -> Self {
+        NatsConfig {
+            url: url.into(),
+            max_age: Duration::from_secs(7 * 24 * 3600),
+            max_bytes: 1 << 30,
+            replicas: 1,
+            grace: Duration::from_millis(50),
+        }
+    }
+}
+
+/// Why something with NATS did not work. It is tried again.
+type NatsError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Connects, now or later: a server that is not there yet is waited for in the background.
+pub(crate) async fn connect(config: &NatsConfig) -> Result<Client, StoreError> {
+    let options = ConnectOptions::new()
+        .name("annals")
+        .retry_on_initial_connect()
+        .connection_timeout(Duration::from_secs(2))
+        .reconnect_delay_callback(|attempts| Duration::from_millis(50 * attempts.min(10) as u64))
+        .event_callback(|event| async move {
+            match event {
+                Event::Connected => tracing::info!("connected to NATS"),
+                Event::Disconnected | Event::Closed => {
+                    tracing::warn!(%event, "NATS is gone: the log is followed directly")
+                }
+                other => tracing::debug!(event = %other, "NATS"),
+            }
+        });
+    let servers: Vec<&str> = config.url.split(',').map(str::trim).collect();
+    let connected = options.connect(servers).await;
+    connected.map_err(|error| StoreError::Configuration(format!("NATS: {error}")))
+}
+
+fn context(client: &Client) -> Context {
+    jetstream::ContextBuilder::new()
+        .timeout(Duration::from_secs(2))
+        .ack_timeout(Duration::from_secs(2))
+        .max_ack_inflight(IN_FLIGHT)
+        .build(client.clone())
+}
+
+/// The stream, made or brought up to date if need be.
+async fn stream(context: &Context, config: &NatsConfig) -> Result<Stream, NatsError> {
+    let wanted = Config {
+        name: STREAM.to_owned(),
+        description: Some(
+            "The log of Annals, as far back as the limits allow. PostgreSQL has it all.".to_owned(),
+        ),
+        subjects: vec!["annals.events.>".to_owned()],
+        max_age: config.max_age,
+        max_bytes: config.max_bytes.try_into().unwrap_or(i64::MAX),
+        num_replicas: config.replicas,
+        discard: DiscardPolicy::Old,
+        duplicate_window: Duration::from_secs(120).min(config.max_age),
+        ..Config::default()
+    };
+    let stream = context.get_or_create_stream(wanted.clone()).await?;
+    let present = &stream.cached_info().config;
+    if present.max_age != wanted.max_age || present.max_bytes != wanted.max_bytes {
+        context.update_stream(wanted).await?;
+    }
+    Ok(stream)
+}
