@@ -194,7 +194,7 @@ fn root_of(source: &[u8]) -> [u8; 32] {
 /// Bytes from hexadecimal, base64 or base64url.
 fn secret_of(text: &str) -> Option<Vec<u8>> {
     let text = text.trim();
-    if text.len() >= 64 && text.len() % 2 == 0 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if text.len() >= 64 && text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect();
     }
     STANDARD.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text)).ok()

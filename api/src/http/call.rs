@@ -31,6 +31,11 @@ impl Call<'_> {
         index.and_then(|index| self.values.get(index)).copied().unwrap_or_default()
     }
 
+    /// A piece of a parameter whose pieces are separated by points; empty where it has fewer.
+    pub fn piece(&self, name: &str, index: usize) -> &str {
+        self.parameter(name).split('.').nth(index).unwrap_or_default()
+    }
+
     /// A parameter of the path that is a UUID.
     ///
     /// # Errors
@@ -59,11 +64,19 @@ impl Call<'_> {
     /// A value that the route knows.
     ///
     /// # Errors
-    /// As [`Call::account`].
+    /// As [`Call::account`]; or what should be a date is none.
     pub fn known(&self, from: From) -> Result<String, Problem> {
         Ok(match from {
             From::Caller => self.account()?.to_string(),
             From::Path(name) => self.parameter(name).to_owned(),
+            From::Piece(name, index) => self.piece(name, index).to_owned(),
+            From::MonthOf(name) => {
+                let date: jiff::civil::Date = self
+                    .parameter(name)
+                    .parse()
+                    .map_err(|_| Problem::parameter(name, "expected a date, YYYY-MM-DD"))?;
+                date.strftime("%Y-%m").to_string()
+            }
             From::Text(text) => text.to_owned(),
         })
     }

@@ -15,6 +15,7 @@ use super::{
     Api, Call,
     body::{canonical, fields, single, with_given},
     route::{CommandRoute, IdFrom},
+    uuid,
 };
 use crate::{auth, problem::Problem};
 
@@ -83,6 +84,8 @@ fn answer(accepted: &Accepted, location: Option<String>) -> HttpResponse {
 fn stream_id(call: &Call<'_>, from: IdFrom, repeatable: Option<Uuid>) -> Result<Uuid, Problem> {
     match from {
         IdFrom::Path(name) => call.id(name),
+        IdFrom::Piece(name, index) => uuid(call.piece(name, index))
+            .ok_or_else(|| Problem::parameter(name, "expected pieces separated by points, UUIDs first")),
         // A repeat must reach the same stream.
         IdFrom::New => Ok(match repeatable {
             Some(command_id) => Uuid::new_v5(&command_id, b"id"),

@@ -33,12 +33,25 @@ impl Parameter {
         self.op == Op::In
     }
 
+    /// Whether its value is a part of a text, or words to search for, and not a whole value.
+    fn is_a_part(&self) -> bool {
+        self.op == Op::Search || self.name.ends_with(".contains")
+    }
+
     /// Whether a value has the form that the schema tells. The column's own reader is more lenient.
     pub fn admits(&self, value: &str) -> bool {
         match (&self.words, self.column.kind) {
             (Some(words), _) => words.iter().any(|word| word == value),
+            (None, _) if value.is_empty() && self.is_a_part() => false,
             (None, Kind::Uuid | Kind::Uuids) => uuid(value).is_some(),
-            (None, Kind::Int | Kind::Bigint) => !value.starts_with('+'),
+            (None, Kind::Int | Kind::Bigint) => {
+                let bound = |name: &str| self.schema[name].as_i64();
+                let within = |number: i64| {
+                    bound("minimum").is_none_or(|least| number >= least)
+                        && bound("maximum").is_none_or(|most| number <= most)
+                };
+                !value.starts_with('+') && value.parse().is_ok_and(within)
+            }
             (None, _) => true,
         }
     }
@@ -57,7 +70,7 @@ pub fn parameters(shape: &Shape, schemas: &mut SchemaGenerator) -> Vec<Parameter
 }
 
 fn of(column: &'static Column, schemas: &mut SchemaGenerator) -> Vec<Parameter> {
-    let schema = bare(resolved((column.schema)(schemas).to_value(), schemas));
+    let schema = bounded(bare(resolved((column.schema)(schemas).to_value(), schemas)), column.kind);
     let filters = column.is(mark::filter) || column.is(mark::key);
     let mut ops = Vec::new();
     match column.kind {
@@ -132,6 +145,20 @@ fn bare(mut schema: Value) -> Value {
     }
     if let Some(schema) = schema.as_object_mut() {
         schema.remove("description");
+    }
+    schema
+}
+
+/// A number has the bounds of its column where its own type has no narrower ones.
+fn bounded(mut schema: Value, kind: Kind) -> Value {
+    let (least, most) = match kind {
+        Kind::Int => (i32::MIN.into(), i32::MAX.into()),
+        Kind::Bigint => (i64::MIN, i64::MAX),
+        _ => return schema,
+    };
+    if let Some(schema) = schema.as_object_mut() {
+        schema.entry("minimum").or_insert(least.into());
+        schema.entry("maximum").or_insert(most.into());
     }
     schema
 }

@@ -114,9 +114,10 @@ fn read(filters: &[Parameter], one: bool, pairs: Vec<(String, String)>) -> Resul
     Ok(query)
 }
 
-/// A number in plain digits.
+/// A number in plain digits, of the size that a position can have.
 fn number(text: &str) -> Option<u64> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| digits && i64::try_from(*number).is_ok())
 }
 
 /// A position of the log, or an instant.

@@ -53,6 +53,8 @@ pub struct CommandRoute {
 pub enum IdFrom {
     /// A parameter of the path: a UUID.
     Path(&'static str),
+    /// A piece of a parameter of the path, whose pieces are separated by points: a UUID.
+    Piece(&'static str, usize),
     /// A new one; with an idempotency key, always the same new one.
     New,
     /// The caller's account.
@@ -68,8 +70,22 @@ pub enum From {
     Caller,
     /// A parameter of the path.
     Path(&'static str),
+    /// A piece of a parameter of the path, whose pieces are separated by points.
+    Piece(&'static str, usize),
+    /// The month of a parameter of the path that is a date.
+    MonthOf(&'static str),
     /// This text.
     Text(&'static str),
+}
+
+impl From {
+    /// The parameter of the path that it is taken from.
+    pub fn parameter(self) -> Option<&'static str> {
+        match self {
+            From::Path(name) | From::Piece(name, _) | From::MonthOf(name) => Some(name),
+            From::Caller | From::Text(_) => None,
+        }
+    }
 }
 
 /// Rows that a route shows.

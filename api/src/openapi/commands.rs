@@ -21,8 +21,7 @@ pub(super) fn operation(catalog: &Catalog, route: &Route, command: &CommandRoute
         let schema = parameter_schema(&entry.schema, command, name);
         json!({ "name": name, "in": "path", "required": true, "schema": schema })
     });
-    let in_headers = ["IdempotencyKey", "IfMatch"]
-        .map(|name| json!({ "$ref": format!("#/components/parameters/{name}") }));
+    let in_headers = [json!({ "$ref": "#/components/parameters/IdempotencyKey" })];
     let accepted = |description: &str, headers: &[&str]| {
         json!({
             "description": description,
@@ -69,9 +68,29 @@ fn without(schema: &Value, given: &[&str]) -> Value {
 
 /// A parameter of the path is the stream's id, or a field of the command and then of that field's type.
 fn parameter_schema(command: &Value, route: &CommandRoute, name: &str) -> Value {
-    let gives = |(_, from): &&(&str, From)| matches!(from, From::Path(own) if *own == name);
-    match route.given.iter().find(gives) {
-        Some((field, _)) => command["properties"][field].clone(),
-        None => uuid(),
+    if matches!(route.id, IdFrom::Piece(own, _) if own == name) {
+        const UUID: &str = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
+        return json!({ "type": "string", "pattern": format!("^{UUID}\\.{UUID}\\.[0-9a-f]{{64}}$") });
     }
+    match route.given.iter().find(|(_, from)| *from == From::Path(name_of(*from, name))) {
+        Some((field, _)) => command["properties"][field].clone(),
+        None => match route.id {
+            IdFrom::Derived(parts) => part_schema(parts, name),
+            IdFrom::Path(_) | IdFrom::Piece(..) | IdFrom::New | IdFrom::Caller => uuid(),
+        },
+    }
+}
+
+/// A parameter that only the stream's derived id is made of.
+fn part_schema(parts: &[From], name: &str) -> Value {
+    match parts.iter().find(|part| part.parameter() == Some(name)) {
+        Some(From::MonthOf(_)) => json!({ "type": "string", "format": "date" }),
+        Some(From::Path("month")) => json!({ "$ref": "#/components/schemas/YearMonth" }),
+        Some(From::Path(_) | From::Piece(..) | From::Caller | From::Text(_)) | None => uuid(),
+    }
+}
+
+/// The parameter that a value is taken from, where it is this one.
+fn name_of(from: From, name: &str) -> &'static str {
+    from.parameter().filter(|own| *own == name).unwrap_or_default()
 }

@@ -150,8 +150,12 @@ fn problem_responses() -> Value {
             429 | 503 => header_references(&["Retry-After"]),
             _ => header_references(&[]),
         };
+        let more = match code.status {
+            412 => " `If-Match` names another version than the stream's.",
+            _ => "",
+        };
         let response = json!({
-            "description": format!("{}.", names.join(", ")),
+            "description": format!("{}.{more}", names.join(", ")),
             "headers": headers,
             "content": { problem::MEDIA_TYPE: { "schema": { "$ref": "#/components/schemas/Problem" } } },
         });
@@ -188,12 +192,6 @@ fn parameters() -> Value {
             "in": "header",
             "description": "Makes the command repeatable: the same key, path and body by the same caller are one command.",
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
-        },
-        "IfMatch": {
-            "name": "If-Match",
-            "in": "header",
-            "description": "The version that the stream must have, in quotes, as the `ETag` of a command tells it.",
-            "schema": { "type": "string", "pattern": "^\"(0|[1-9][0-9]{0,17})\"$" },
         },
     })
 }

@@ -47,7 +47,9 @@ pub fn document(catalog: &Catalog, models: &[&dyn ReadModel], routes: &[Route]) 
 const DESCRIPTION: &str = "The record-keeping backend of a campus. Every command is `POST \
      /v1/{context}/{aggregate}/{id}/{command}`; the shorter paths stand for the same commands. An accepted command \
      answers the stream's `version` (also as `ETag`) and its `position` in the log; a query that carries it as \
-     `min_position` reads what was written. Commands under an `Idempotency-Key` can be repeated safely. Every answer \
+     `min_position` reads what was written. Commands under an `Idempotency-Key` can be repeated safely. Every command takes `If-Match: \"<version>\"`, the \
+     `ETag` that a command answered, and is refused with 412 when the stream is at another version; every query takes \
+     `If-None-Match`. Every answer \
      has an `X-Trace-Id`; every error is a problem (RFC 9457). `GET /v1/stream` sends the recorded events as \
      server-sent events (`text/event-stream`), from `Last-Event-ID` on; it has no end and is therefore not among the \
      operations.";

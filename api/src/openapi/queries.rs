@@ -26,11 +26,15 @@ pub(super) fn operation(
 ) -> Value {
     let mut parameters: Vec<Value> = Vec::new();
     for name in route.parameters() {
-        let column = query.only.iter().find(|(_, from)| matches!(from, From::Path(own) if *own == name));
+        let column = query.only.iter().find(|(_, from)| from.parameter() == Some(name));
         let known = column.and_then(|(column, _)| {
             filters::parameters(shape, schemas).into_iter().find(|filter| filter.name == *column)
         });
-        let schema = known.map_or_else(uuid, |filter| filter.schema);
+        let schema = match (column, known) {
+            (Some((_, From::MonthOf(_))), _) => json!({ "type": "string", "format": "date" }),
+            (_, Some(filter)) => filter.schema,
+            (_, None) => uuid(),
+        };
         parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
     }
     parameters.extend(in_query(shape, query, schemas));
@@ -182,7 +186,7 @@ pub(super) fn erasable(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
             fields.values_mut().for_each(erasable);
-            if fields.contains_key("x-personal") && !fields.contains_key("anyOf") {
+            if fields.get("x-personal").is_some_and(Value::is_string) {
                 let description = fields.remove("description");
                 let class = fields.remove("x-personal");
                 let value = Value::Object(std::mem::take(fields));

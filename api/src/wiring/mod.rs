@@ -3,7 +3,7 @@
 
 mod answers;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::web;
 use commands::{
@@ -13,7 +13,7 @@ use commands::{
 };
 use event_store::{EventStore, KeyringConfig, MasterKey, StoreConfig, StoreError};
 use integrations::embedding::HashedTfIdf;
-use projections::{ProjectionError, Projections};
+use projections::{FollowerState, ProjectionError, Projections};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
@@ -24,6 +24,9 @@ use crate::{
     vitals::Vitals,
 };
 use answers::FromReadModels;
+
+/// How long read models may take to be set up before the node serves all the same.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Roughly what the state of an aggregate takes in memory, in bytes.
 const STATE_SIZE: usize = 2048;
@@ -48,6 +51,15 @@ pub enum StartError {
     Listen(#[from] std::io::Error),
 }
 
+/// How much of what a node takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many aggregates are kept in memory.
+    pub states: usize,
+    /// The most bytes that a body may have.
+    pub body: usize,
+}
+
 /// A running node, without its listeners.
 pub struct Node {
     /// What every request needs.
@@ -66,17 +78,33 @@ impl Node {
     pub async fn start(config: &Config, servers: &Servers) -> Result<Self, StartError> {
         let keys = Keys::load(config)?;
         let signing = SigningKeys::read(&keys.jwt)?;
-        let mut store =
-            StoreConfig::new(&servers.database_url, KeyringConfig::new(MasterKey::from_bytes(keys.master)));
+        let sealing = KeyringConfig::new(MasterKey::from_bytes(keys.master));
+        let mut store = StoreConfig::new(&servers.database_url, sealing);
         store.pool_size = config.database_pool;
-        let store = EventStore::open(store).await?;
+        let limits = Limits {
+            states: (config.cache_memory_mb * 1024 * 1024 / STATE_SIZE).max(1),
+            body: config.request_body_kb * 1024,
+        };
+        Self::assemble(store, signing, limits).await
+    }
 
-        let projections = Projections::new(store.clone(), projections::Config::new(&servers.database_url))?;
+    /// Starts everything on a database that is there.
+    ///
+    /// # Errors
+    /// Whatever cannot be opened.
+    pub async fn assemble(
+        config: StoreConfig,
+        signing: SigningKeys,
+        limits: Limits,
+    ) -> Result<Self, StartError> {
+        let reading = projections::Config::new(&config.database_url);
+        let store = EventStore::open(config).await?;
+        let projections = Projections::new(store.clone(), reading)?;
         projections.start();
+        begun(&projections).await;
 
-        let cache = config.cache_memory_mb * 1024 * 1024 / STATE_SIZE;
         let answers = Arc::new(FromReadModels::new(projections.clone(), &signing));
-        let commands = Commands::new(store.clone(), answers, cache.max(1));
+        let commands = Commands::new(store.clone(), answers, limits.states);
 
         let (stop, stopped) = watch::channel(false);
         let (told, status) = watch::channel(Vec::new());
@@ -85,8 +113,7 @@ impl Node {
         let policies = tokio::spawn(policies::run(policies::every_policy(), world, told, stopped));
 
         let vitals = Vitals::watch(store.clone(), projections.clone(), status);
-        let body_limit = config.request_body_kb * 1024;
-        let api = Api::new(commands, projections.clone(), signing, vitals, body_limit);
+        let api = Api::new(commands, projections.clone(), signing, vitals, limits.body);
         Ok(Node { api: web::Data::from(api), store, projections, stop, policies })
     }
 
@@ -98,5 +125,17 @@ impl Node {
         }
         self.projections.shutdown().await;
         self.store.shutdown().await;
+    }
+}
+
+/// Until the read models are set up, by this node or by another: decisions and queries ask them.
+async fn begun(projections: &Projections) {
+    let mut state = projections.state();
+    let settled = state.wait_for(|state| match state {
+        FollowerState::Following | FollowerState::Standby | FollowerState::Refused(_) => true,
+        FollowerState::Stopped | FollowerState::Interrupted(_) => false,
+    });
+    if tokio::time::timeout(PATIENCE, settled).await.is_err() {
+        tracing::warn!("the read models are not set up yet; queries are answered 503 until they are");
     }
 }

@@ -1,6 +1,8 @@
 //! The seeds' own paths (catalogue 5), as one table: each row is a command or a query under another name. Rows name
 //! only what exists; tests walk them.
 
+mod table;
+
 use actix_web::http::Method;
 use commands::Catalog;
 
@@ -73,6 +75,10 @@ const fn post(path: &'static str, of: &'static str, name: &'static str) -> Resou
     command(Verb::Post, path, of, name)
 }
 
+const fn delete(path: &'static str, of: &'static str, name: &'static str) -> Resource {
+    command(Verb::Delete, path, of, name)
+}
+
 const fn put(path: &'static str, of: &'static str, name: &'static str) -> Resource {
     command(Verb::Put, path, of, name)
 }
@@ -129,25 +135,14 @@ impl Resource {
     }
 }
 
-const ORG: &str = "identity.org_unit";
-
-/// The table.
-pub const TABLE: &[Resource] = &[
-    list("/v1/orgs", "org_directory").fresh(3600),
-    one("/v1/orgs/{id}", "org_directory", &[("org_id", From::Path("id"))]).fresh(3600),
-    post("/v1/orgs", ORG, "CreateOrgUnit").to(IdFrom::New),
-    put("/v1/orgs/{id}", ORG, "ReviseOrgUnit"),
-    post("/v1/orgs/{id}/move", ORG, "MoveOrgUnit"),
-    post("/v1/orgs/{id}/deactivate", ORG, "DeactivateOrgUnit"),
-    post("/v1/orgs/{id}/reactivate", ORG, "ReactivateOrgUnit"),
-];
+pub use table::TABLE;
 
 /// The table's routes.
 ///
 /// # Panics
 /// A row names a command that does not exist: a test builds all of them.
 pub(super) fn routes(catalog: &Catalog) -> Vec<Route> {
-    TABLE.iter().map(|row| row.route(catalog)).collect()
+    table::TABLE.iter().map(|row| row.route(catalog)).collect()
 }
 
 impl Resource {
@@ -184,11 +179,11 @@ mod tests {
     fn every_parameter_that_a_row_uses_is_in_its_path() {
         for (row, route) in TABLE.iter().zip(routes(&Catalog::new())) {
             let has = |name: &str| route.parameters().any(|parameter| parameter == name);
-            let from = |from: &From| !matches!(from, From::Path(name) if !has(name));
+            let from = |from: &From| from.parameter().is_none_or(has);
             let fits = match row.does {
                 Does::Command { id, given, .. } => {
                     let id = match id {
-                        IdFrom::Path(name) => has(name),
+                        IdFrom::Path(name) | IdFrom::Piece(name, _) => has(name),
                         IdFrom::Derived(parts) => parts.iter().all(from),
                         IdFrom::New | IdFrom::Caller => true,
                     };

@@ -1,0 +1,151 @@
+//! The table of resource paths: catalogue 5 for what exists, context by context.
+
+use super::{
+    super::{From, IdFrom},
+    Resource, delete, list, one, post, put,
+};
+
+use From::{Caller, MonthOf, Path, Piece, Text};
+
+const ORG: &str = "identity.org_unit";
+const PROFILE: &str = "identity.profile";
+const SCHOLARSHIP: &str = "opportunities.scholarship";
+const APPLICATION: &str = "opportunities.scholarship_application";
+const CREDENTIAL: &str = "credentials.micro_credential";
+const RECOGNITION: &str = "credentials.recognition";
+const BUDGET: &str = "budgeting.budget_profile";
+const MONTH: &str = "budgeting.budget_month";
+const TRANSACTION: &str = "budgeting.transaction";
+const DECISION: &str = "intelligence.decision";
+
+/// The profile and the budget of a person have the id of their account.
+const OWN: IdFrom = IdFrom::Caller;
+/// A month's budget (catalogue 0.3).
+const MONTH_ID: IdFrom = IdFrom::Derived(&[Text("budget"), Caller, Path("month")]);
+const DAY_ID: IdFrom = IdFrom::Derived(&[Text("budget"), Caller, MonthOf("date")]);
+
+/// The table.
+#[rustfmt::skip]
+pub const TABLE: &[Resource] = &[
+    // 5.1 identity and directory
+    list("/v1/orgs", "org_directory").fresh(3600),
+    one("/v1/orgs/{id}", "org_directory", &[("org_id", Path("id"))]).fresh(3600),
+    post("/v1/orgs", ORG, "CreateOrgUnit").to(IdFrom::New),
+    put("/v1/orgs/{id}", ORG, "ReviseOrgUnit"),
+    post("/v1/orgs/{id}/move", ORG, "MoveOrgUnit"),
+    post("/v1/orgs/{id}/deactivate", ORG, "DeactivateOrgUnit"),
+    post("/v1/orgs/{id}/reactivate", ORG, "ReactivateOrgUnit"),
+    put("/v1/users/me/profile", PROFILE, "ReviseProfile").to(OWN),
+    put("/v1/users/me/profile/student", PROFILE, "SetStudentFacet").to(OWN),
+    put("/v1/users/me/profile/alumni", PROFILE, "SetAlumniFacet").to(OWN),
+    put("/v1/users/me/profile/employer", PROFILE, "SetEmployerFacet").to(OWN),
+    put("/v1/users/me/profile/advisor", PROFILE, "SetAdvisorFacet").to(OWN),
+    put("/v1/users/me/profile/mentor-offer", PROFILE, "SetMentorOffer").to(OWN),
+    put("/v1/users/me/demographics", PROFILE, "DeclareDemographics").to(OWN),
+    delete("/v1/users/me/demographics", PROFILE, "WithdrawDemographics").to(OWN),
+    put("/v1/users/me/preferences", PROFILE, "SetPreferences").to(OWN),
+    put("/v1/users/me/settings", PROFILE, "SetPreferences").to(OWN),
+    put("/v1/users/me/visibility", PROFILE, "SetDirectoryVisibility").to(OWN),
+    post("/v1/users/me/orgs", PROFILE, "JoinOrgUnit").to(OWN),
+    delete("/v1/users/me/orgs/{id}", PROFILE, "LeaveOrgUnit").to(OWN).giving(&[("org", Path("id"))]),
+
+    // 5.3 opportunities
+    list("/v1/scholarships", "scholarships"),
+    one("/v1/scholarships/{id}", "scholarships", &[("scholarship_id", Path("id"))]),
+    list("/v1/scholarships/{id}/funnel", "scholarship_funnel")
+        .only(&[("scholarship", Path("id"))])
+        .for_scopes(&["manage:scholarships"]),
+    post("/v1/scholarships", SCHOLARSHIP, "DraftScholarship").to(IdFrom::New),
+    put("/v1/scholarships/{id}", SCHOLARSHIP, "ReviseScholarship"),
+    post("/v1/scholarships/{id}/publish", SCHOLARSHIP, "PublishScholarship"),
+    post("/v1/scholarships/{id}/extend", SCHOLARSHIP, "ExtendDeadline"),
+    post("/v1/scholarships/{id}/close", SCHOLARSHIP, "CloseScholarship"),
+    post("/v1/scholarships/{id}/archive", SCHOLARSHIP, "ArchiveScholarship"),
+    post("/v1/scholarships/{id}/selections", SCHOLARSHIP, "SelectAwardee"),
+    delete("/v1/scholarships/{id}/selections/{app}", SCHOLARSHIP, "ReverseSelection")
+        .giving(&[("application", Path("app"))]),
+    list("/v1/applications", "applications"),
+    one("/v1/applications/{id}", "applications", &[("application_id", Path("id"))]),
+    list("/v1/applications/{id}/reviews", "application_reviews").only(&[("application_id", Path("id"))]),
+    post("/v1/applications", APPLICATION, "StartApplication").to(IdFrom::New).giving(&[("applicant", Caller)]),
+    put("/v1/applications/{id}/draft", APPLICATION, "SaveApplicationDraft"),
+    post("/v1/applications/{id}/recommendations", APPLICATION, "RequestRecommendation"),
+    post("/v1/applications/{id}/submit", APPLICATION, "SubmitApplication"),
+    post("/v1/applications/{id}/withdraw", APPLICATION, "WithdrawApplication"),
+    post("/v1/applications/{id}/accept", APPLICATION, "AcceptAward"),
+    post("/v1/applications/{id}/refuse", APPLICATION, "RefuseAward"),
+    post("/v1/applications/{id}/reviewers", APPLICATION, "AssignReviewer"),
+    post("/v1/applications/{id}/reviews", APPLICATION, "RecordReview").giving(&[("reviewer", Caller)]),
+    post("/v1/applications/{id}/shortlist", APPLICATION, "ShortlistApplication"),
+    post("/v1/applications/{id}/decline", APPLICATION, "DeclineApplication"),
+    // The link that a recommender is sent: `<application>.<request>.<token>`.
+    post("/v1/recommendations/{token}", APPLICATION, "AttachRecommendation")
+        .to(IdFrom::Piece("token", 0))
+        .giving(&[("request", Piece("token", 1)), ("token", Piece("token", 2))]),
+
+    // 5.4 credentials
+    list("/v1/credentials", "credentials").fresh(900),
+    one("/v1/credentials/{id}", "credentials", &[("credential_id", Path("id"))]).fresh(900),
+    list("/v1/credentials/{id}/recognitions", "recognitions").only(&[("credential", Path("id"))]),
+    post("/v1/credentials", CREDENTIAL, "DraftCredential").to(IdFrom::New),
+    put("/v1/credentials/{id}", CREDENTIAL, "ReviseCredential"),
+    post("/v1/credentials/{id}/outcomes", CREDENTIAL, "AddLearningOutcome"),
+    put("/v1/credentials/{id}/outcomes/{oid}", CREDENTIAL, "ReviseLearningOutcome")
+        .giving(&[("outcome", Path("oid"))]),
+    delete("/v1/credentials/{id}/outcomes/{oid}", CREDENTIAL, "RemoveLearningOutcome")
+        .giving(&[("outcome", Path("oid"))]),
+    post("/v1/credentials/{id}/outcomes/{oid}/classification", CREDENTIAL, "ClassifyOutcome")
+        .giving(&[("outcome", Path("oid"))]),
+    post("/v1/credentials/{id}/prerequisites", CREDENTIAL, "AddPrerequisite"),
+    delete("/v1/credentials/{id}/prerequisites/{pid}", CREDENTIAL, "RemovePrerequisite")
+        .giving(&[("prerequisite", Path("pid"))]),
+    post("/v1/credentials/{id}/submit", CREDENTIAL, "SubmitCredentialForReview"),
+    post("/v1/credentials/{id}/return", CREDENTIAL, "ReturnCredentialToDraft"),
+    post("/v1/credentials/{id}/publish", CREDENTIAL, "PublishCredential"),
+    post("/v1/credentials/{id}/archive", CREDENTIAL, "ArchiveCredential"),
+    list("/v1/recognitions", "recognitions"),
+    one("/v1/recognitions/{id}", "recognitions", &[("recognition_id", Path("id"))]),
+    post("/v1/recognitions", RECOGNITION, "ProposeRecognition").to(IdFrom::New),
+    put("/v1/recognitions/{id}", RECOGNITION, "ReviseRecognition"),
+    post("/v1/recognitions/{id}/approve", RECOGNITION, "ApproveRecognition"),
+    post("/v1/recognitions/{id}/reject", RECOGNITION, "RejectRecognition"),
+    post("/v1/recognitions/{id}/suspend", RECOGNITION, "SuspendRecognition"),
+    post("/v1/recognitions/{id}/resume", RECOGNITION, "ResumeRecognition"),
+    post("/v1/recognitions/{id}/revoke", RECOGNITION, "RevokeRecognition"),
+
+    // 5.5 budgets
+    post("/v1/budget/setup", BUDGET, "SetUpBudget").to(OWN),
+    put("/v1/budget/income", BUDGET, "ChangeIncome").to(OWN),
+    put("/v1/budget/split", BUDGET, "ChangeSplit").to(OWN),
+    post("/v1/budget/categories", BUDGET, "DefineCategory").to(OWN),
+    put("/v1/budget/categories/{key}", BUDGET, "ReviseCategory").to(OWN).giving(&[("key", Path("key"))]),
+    delete("/v1/budget/categories/{key}", BUDGET, "RetireCategory").to(OWN).giving(&[("key", Path("key"))]),
+    put("/v1/budget/mode", BUDGET, "SetRedistributionMode").to(OWN),
+    put("/v1/budget/alerts/{key}", BUDGET, "SetCategoryAlert").to(OWN).giving(&[("key", Path("key"))]),
+    post("/v1/budget/months/{month}", MONTH, "OpenBudgetMonth")
+        .to(MONTH_ID)
+        .giving(&[("account", Caller), ("month", Path("month"))]),
+    post("/v1/budget/months/{month}/reallocate", MONTH, "ReallocateMonth").to(MONTH_ID),
+    post("/v1/budget/months/{month}/redistribute", MONTH, "RedistributeBudget").to(MONTH_ID),
+    post("/v1/budget/months/{month}/redistributions/{id}/accept", MONTH, "AcceptRedistribution")
+        .to(MONTH_ID)
+        .giving(&[("redistribution", Path("id"))]),
+    post("/v1/budget/months/{month}/redistributions/{id}/dismiss", MONTH, "DismissRedistribution")
+        .to(MONTH_ID)
+        .giving(&[("redistribution", Path("id")), ("cause", Text("person"))]),
+    post("/v1/budget/months/{month}/redistributions/{id}/revert", MONTH, "RevertRedistribution")
+        .to(MONTH_ID)
+        .giving(&[("redistribution", Path("id"))]),
+    post("/v1/budget/months/{month}/move", MONTH, "MoveBetweenEnvelopes").to(MONTH_ID),
+    put("/v1/budget/daily/{date}/{category}", MONTH, "AdjustDailyPlan")
+        .to(DAY_ID)
+        .giving(&[("date", Path("date")), ("category", Path("category"))]),
+    post("/v1/transactions", TRANSACTION, "RecordTransaction").to(IdFrom::New).giving(&[("account", Caller)]),
+    put("/v1/transactions/{id}", TRANSACTION, "AmendTransaction"),
+    delete("/v1/transactions/{id}", TRANSACTION, "VoidTransaction"),
+    post("/v1/transactions/{id}/category", TRANSACTION, "RecategorizeTransaction"),
+
+    // 5.7 intelligence
+    post("/v1/decisions/{id}/contest", DECISION, "ContestDecision"),
+    post("/v1/decisions/{id}/review", DECISION, "ReviewDecision").giving(&[("reviewer", Caller)]),
+];

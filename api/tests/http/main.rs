@@ -1,0 +1,10 @@
+//! The API against a real log: every request goes through the same door as on a network.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod auth;
+mod commands;
+mod node;
+mod queries;
+mod routes;
+mod stream;

@@ -1,0 +1,120 @@
+//! A node on a database of its own, and calls to it.
+
+use actix_web::{
+    App,
+    body::to_bytes,
+    http::{StatusCode, header::HeaderMap},
+    test,
+    test::TestRequest,
+};
+use api::{
+    auth::{Claims, SigningKeys},
+    http::configure,
+    wiring::{Limits, Node},
+};
+use event_store::testing::{TestDatabase, database};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A node, and what its tokens are signed with.
+pub(crate) struct TestNode {
+    pub(crate) node: Node,
+    _database: TestDatabase,
+}
+
+/// The largest body that a test node takes.
+pub(crate) const BODY_LIMIT: usize = 64 * 1024;
+
+/// Starts a node.
+pub(crate) async fn node() -> TestNode {
+    let database = database().await;
+    let keys = SigningKeys::single(&[7; 32]).unwrap();
+    let node =
+        Node::assemble(database.config(), keys, Limits { states: 1000, body: BODY_LIMIT }).await.unwrap();
+    TestNode { node, _database: database }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// A header as text.
+    #[track_caller]
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let value = self.headers.get(name).unwrap_or_else(|| panic!("no {name} in {:?}", self.headers));
+        value.to_str().unwrap()
+    }
+
+    /// Asserts that it is a problem with this status and code, and gives it.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["trace_id"], self.header("x-trace-id"));
+        problem
+    }
+}
+
+impl TestNode {
+    /// A bearer token of a person with these roles.
+    pub(crate) fn token(&self, subject: Uuid, roles: &[&str]) -> String {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        let claims = Claims::new(subject, roles, SignedDuration::from_mins(5), Timestamp::now());
+        self.node.api.keys.sign(&claims).unwrap()
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn send(&self, request: TestRequest) -> Answer {
+        let app = App::new().app_data(self.node.api.clone()).configure(configure);
+        let service = test::init_service(app).await;
+        let response = test::call_service(&service, request.to_request()).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = to_bytes(response.into_body()).await.unwrap_or_else(|_| panic!("a body"));
+        Answer { status, headers, text: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
+    /// Sends a request as a person with these roles.
+    pub(crate) async fn send_as(&self, subject: Uuid, roles: &[&str], request: TestRequest) -> Answer {
+        let bearer = format!("Bearer {}", self.token(subject, roles));
+        self.send(request.insert_header(("Authorization", bearer))).await
+    }
+
+    /// Posts a command as an administrator.
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send_as(ADMIN, &["admin"], TestRequest::post().uri(path).set_json(body)).await
+    }
+
+    /// Asks as an administrator.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send_as(ADMIN, &["admin"], TestRequest::get().uri(path)).await
+    }
+
+    /// Creates an org unit and gives its id and the position.
+    pub(crate) async fn org(&self, code: &str) -> (Uuid, u64) {
+        let created = self.post("/v1/orgs", org(code)).await.json();
+        (created["id"].as_str().unwrap().parse().unwrap(), created["position"].as_u64().unwrap())
+    }
+}
+
+/// An administrator.
+pub(crate) const ADMIN: Uuid = Uuid::from_u128(0xAD);
+
+/// The fields of a new institution.
+pub(crate) fn org(code: &str) -> Value {
+    serde_json::json!({ "kind": "institution", "code": code, "name": "Pittsburg State", "type": "university", "country": "US" })
+}

@@ -1,0 +1,127 @@
+//! Queries out.
+
+use actix_web::test::TestRequest;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::node::{ADMIN, TestNode, node};
+
+/// Three org units, and the position of the last.
+async fn three(node: &TestNode) -> u64 {
+    let mut position = 0;
+    for code in ["KSU", "PSU", "WSU"] {
+        position = node.org(code).await.1;
+    }
+    position
+}
+
+fn codes(page: &serde_json::Value) -> Vec<&str> {
+    page["items"].as_array().unwrap().iter().map(|row| row["code"].as_str().unwrap()).collect()
+}
+
+#[actix_web::test]
+async fn a_query_that_carries_a_position_reads_that_write() {
+    let node = node().await;
+    let position = three(&node).await;
+    let page = node.get(&format!("/v1/orgs?min_position={position}")).await;
+    assert_eq!((page.status.as_u16(), codes(&page.json())), (200, vec!["KSU", "PSU", "WSU"]));
+    assert_eq!(page.json()["position"], position);
+}
+
+#[actix_web::test]
+async fn a_position_that_has_not_come_is_answered_202() {
+    let node = node().await;
+    let page = node.get("/v1/orgs?min_position=1000").await;
+    assert_eq!((page.status.as_u16(), page.header("retry-after")), (202, "1"));
+    assert_eq!(page.json()["status"], "not_yet");
+}
+
+#[actix_web::test]
+async fn pages_follow_each_other_by_their_links() {
+    let node = node().await;
+    let position = three(&node).await;
+    let mut next = Some(format!("/v1/orgs?limit=2&sort=-code&min_position={position}"));
+    let mut pages = Vec::new();
+    while let Some(path) = next {
+        let page = node.get(&path).await;
+        pages.push(codes(&page.json()).join(" "));
+        next = page.headers.get("link").map(|link| {
+            let link = link.to_str().unwrap();
+            link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap().to_owned()
+        });
+    }
+    assert_eq!(pages, ["WSU PSU", "KSU"]);
+}
+
+#[actix_web::test]
+async fn rows_are_filtered_and_columns_chosen() {
+    let node = node().await;
+    let position = three(&node).await;
+    let page = format!("/v1/orgs?code=PSU&code=WSU&kind=institution&fields=code&min_position={position}");
+    assert_eq!(node.get(&page).await.json()["items"], json!([{ "code": "PSU" }, { "code": "WSU" }]));
+    for wrong in
+        ["colour=red", "limit=0", "limit=201", "sort=country", "fields=secret", "kind=castle", "limit=x"]
+    {
+        node.get(&format!("/v1/orgs?{wrong}")).await.problem(400, "InvalidParameter");
+    }
+    node.get("/v1/orgs?after=nowhere").await.problem(404, "NotFound");
+}
+
+#[actix_web::test]
+async fn one_row_has_a_path_of_its_own() {
+    let node = node().await;
+    let (id, position) = node.org("PSU").await;
+    let row = node.get(&format!("/v1/orgs/{id}?min_position={position}")).await;
+    assert_eq!((row.status.as_u16(), &row.json()["code"]), (200, &json!("PSU")));
+    node.get(&format!("/v1/orgs/{}", Uuid::from_u128(3))).await.problem(404, "NotFound");
+    node.get("/v1/orgs/7").await.problem(400, "InvalidParameter");
+}
+
+#[actix_web::test]
+async fn a_client_that_has_the_answer_is_told_so() {
+    let node = node().await;
+    let position = three(&node).await;
+    let path = format!("/v1/orgs?min_position={position}");
+    let page = node.get(&path).await;
+    assert_eq!(page.header("cache-control"), "private, max-age=3600");
+    let request = TestRequest::get().uri(&path).insert_header(("If-None-Match", page.header("etag")));
+    let again = node.send_as(ADMIN, &["admin"], request).await;
+    assert_eq!((again.status.as_u16(), &*again.text), (304, ""));
+    assert_eq!(again.header("etag"), page.header("etag"));
+}
+
+#[actix_web::test]
+async fn the_past_can_be_asked_where_it_is_kept() {
+    let node = node().await;
+    let (id, created) = node.org("PSU").await;
+    let closed = node.post(&format!("/v1/orgs/{id}/deactivate"), json!({ "reason": "merged" })).await.json();
+    let now = node.get(&format!("/v1/orgs/{id}?min_position={}", closed["position"])).await.json();
+    let then = node.get(&format!("/v1/orgs/{id}?as_of={created}")).await.json();
+    assert_eq!((&now["active"], &then["active"]), (&json!(false), &json!(true)));
+    node.get("/v1/orgs?as_of=1000").await.problem(404, "NotFound");
+    node.get("/v1/scholarships?as_of=1").await.problem(400, "AsOfUnsupported");
+}
+
+#[actix_web::test]
+async fn nobody_sees_rows_that_are_not_theirs() {
+    let node = node().await;
+    let (anna, ben) = (Uuid::from_u128(5), Uuid::from_u128(6));
+    let org = json!({ "kind": "sponsor", "code": "FUND", "name": "Fund", "type": "other", "country": "US" });
+    let sponsor = node.post("/v1/orgs", org).await.json()["id"].clone();
+    let terms = json!({ "title": "Fund", "sponsor": sponsor, "description": "", "award": { "minor": 5, "ccy": "USD" },
+        "max_awards": 1, "opens_at": "2020-01-01T00:00:00Z", "deadline": "2199-01-01T00:00:00Z", "majors": [],
+        "grad_years": [], "tags": [], "essay_prompts": [], "recommendations_required": 0, "renewable": false });
+    let drafted = node.post("/v1/scholarships", terms).await;
+    let scholarship = drafted.json()["id"].as_str().unwrap_or_else(|| panic!("{}", drafted.text)).to_owned();
+    let published = node.post(&format!("/v1/scholarships/{scholarship}/publish"), json!({})).await;
+    assert_eq!(published.status, 200, "{}", published.text);
+    let started = TestRequest::post().uri("/v1/applications").set_json(json!({ "scholarship": scholarship }));
+    let started = node.send_as(anna, &["student"], started).await;
+    assert_eq!(started.status, 201, "{}", started.text);
+    let path = format!("/v1/applications?min_position={}", started.json()["position"]);
+    let seen = async |account| {
+        let page = node.send_as(account, &["student"], TestRequest::get().uri(&path)).await;
+        page.json()["items"].as_array().unwrap().len()
+    };
+    assert_eq!((seen(anna).await, seen(ben).await), (1, 0));
+}

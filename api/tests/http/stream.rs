@@ -1,0 +1,102 @@
+//! The stream of recorded events.
+
+use std::{pin::Pin, time::Duration};
+
+use actix_web::{App, body::MessageBody, test, test::TestRequest};
+use api::http::configure;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::node::{TestNode, node};
+
+/// A client of the stream, and what it has read and not used.
+struct Client {
+    body: Pin<Box<dyn MessageBody<Error = Box<dyn std::error::Error>>>>,
+    text: String,
+}
+
+impl Client {
+    async fn open(node: &TestNode, subject: Uuid, roles: &[&str], after: Option<&str>) -> Client {
+        let bearer = format!("Bearer {}", node.token(subject, roles));
+        let mut request = TestRequest::get().uri("/v1/stream").insert_header(("Authorization", bearer));
+        if let Some(after) = after {
+            request = request.insert_header(("Last-Event-ID", after));
+        }
+        let app = App::new().app_data(node.node.api.clone()).configure(configure);
+        let service = test::init_service(app).await;
+        let response = test::call_service(&service, request.to_request()).await;
+        assert_eq!(response.headers().get("content-type").unwrap(), "text/event-stream");
+        let mut client = Client { body: Box::pin(response.into_body().boxed()), text: String::new() };
+        // From now on it is told what is recorded.
+        assert_eq!(client.block().await, "retry: 2000");
+        client
+    }
+
+    /// The next block of lines.
+    async fn block(&mut self) -> String {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let block = block.to_owned();
+                self.text = rest.to_owned();
+                return block;
+            }
+            let chunk = std::future::poll_fn(|context| self.body.as_mut().poll_next(context));
+            let chunk =
+                tokio::time::timeout(Duration::from_secs(10), chunk).await.expect("something to read");
+            let chunk = chunk.expect("the stream goes on").unwrap_or_else(|error| panic!("{error}"));
+            self.text.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+
+    /// The next event: its id and its data.
+    async fn event(&mut self) -> (String, Value) {
+        let block = self.block().await;
+        let line = |start: &str| block.lines().find_map(|line| line.strip_prefix(start)).unwrap().to_owned();
+        (line("id: "), serde_json::from_str(&line("data: ")).unwrap())
+    }
+}
+
+#[actix_web::test]
+async fn whoever_resumes_misses_nothing_and_then_hears_what_is_recorded() {
+    let node = node().await;
+    node.org("KSU").await;
+    node.org("PSU").await;
+    let mut client = Client::open(&node, Uuid::from_u128(1), &["compliance"], Some("1")).await;
+    let (id, event) = client.event().await;
+    assert_eq!((&*id, &event["data"]["code"]), ("2", &Value::from("PSU")));
+    node.org("WSU").await;
+    let (id, event) = client.event().await;
+    assert_eq!((&*id, &event["data"]["code"]), ("3", &Value::from("WSU")));
+    assert_eq!(event["aggregate_type"], "identity.org_unit");
+}
+
+#[actix_web::test]
+async fn people_hear_of_their_own_data_only() {
+    let node = node().await;
+    let (anna, ben) = (Uuid::from_u128(5), Uuid::from_u128(6));
+    let mut client = Client::open(&node, anna, &["student"], Some("0")).await;
+    for person in [ben, anna] {
+        let headline = serde_json::json!({ "headline": "Hello" });
+        let request = TestRequest::put().uri("/v1/users/me/profile").set_json(headline);
+        assert_eq!(node.send_as(person, &["student"], request).await.status, 201);
+    }
+    let (_, event) = client.event().await;
+    assert_eq!(event["aggregate_id"], anna.to_string());
+    assert!(!event.to_string().contains("Hello"), "{event}");
+}
+
+#[actix_web::test]
+async fn a_stream_ends_when_the_node_stops() {
+    let node = node().await;
+    let mut client = Client::open(&node, Uuid::from_u128(1), &["compliance"], None).await;
+    node.node.api.stream.close();
+    let end = std::future::poll_fn(|context| client.body.as_mut().poll_next(context));
+    assert!(tokio::time::timeout(Duration::from_secs(10), end).await.expect("it ends").is_none());
+}
+
+#[actix_web::test]
+async fn a_place_that_is_none_is_refused() {
+    let node = node().await;
+    let request = TestRequest::get().uri("/v1/stream").insert_header(("Last-Event-ID", "soon"));
+    node.send_as(Uuid::from_u128(1), &["compliance"], request).await.problem(400, "InvalidParameter");
+}
