@@ -2,7 +2,10 @@
 
 use domain::Actor;
 
-use crate::row::{Column, Kind, Param, Value};
+use crate::{
+    row::{Column, Kind, Param, Value},
+    storage::{FOLDING, quoted, search_vector},
+};
 
 /// A condition on the columns of a row.
 #[derive(Clone, Debug, PartialEq)]
@@ -157,21 +160,27 @@ impl<'a> Sql<'a> {
                     self.push(&format!("\"{name}\" @> ARRAY[")).bind(Kind::Uuid, value).push("]")
                 }
                 Some(Kind::Text) => {
-                    self.push("position(lower(").bind(Kind::Text, value);
-                    self.push(&format!(") IN lower(\"{name}\")) > 0"))
+                    self.push("position(").folded(|sql| sql.bind(Kind::Text, value)).push(" IN ");
+                    self.folded(|sql| sql.push(&quoted(name, '"'))).push(") > 0")
                 }
                 Some(_) | None => self.push("false"),
             },
             Filter::Search(name, words) => match self.column(name) {
                 Some(Kind::Text) => {
-                    self.push(&format!("to_tsvector('simple', \"{name}\") @@ plainto_tsquery('simple', "));
-                    self.bind(Kind::Text, &Value::Text(words.clone())).push(")")
+                    let words = Value::Text(words.clone());
+                    self.push(&search_vector(name)).push(" @@ plainto_tsquery('simple', ");
+                    self.folded(|sql| sql.bind(Kind::Text, &words)).push(")")
                 }
                 Some(_) | None => self.push("false"),
             },
             Filter::Any(filters) => self.joined(filters, " OR ", "false"),
             Filter::Every(filters) => self.joined(filters, " AND ", "true"),
         }
+    }
+
+    /// Without regard to case.
+    fn folded(&mut self, text: impl FnOnce(&mut Self) -> &mut Self) -> &mut Self {
+        text(self.push("lower(")).push(&format!(" COLLATE {FOLDING})"))
     }
 
     fn joined(&mut self, filters: &[Filter], word: &str, empty: &str) -> &mut Self {

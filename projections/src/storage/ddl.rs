@@ -12,6 +12,14 @@ pub(crate) fn schema_name(shape: &Shape, generation: i32) -> String {
     format!("{}_v{}_g{generation}", shape.name, shape.version)
 }
 
+/// The rules by which letters become lower-case. Those of ICU are the same in every database, whatever its locale.
+pub(crate) const FOLDING: &str = "\"und-x-icu\"";
+
+/// The words of a column, as they are indexed and searched.
+pub(crate) fn search_vector(column: &str) -> String {
+    format!("to_tsvector('simple', lower({} COLLATE {FOLDING}))", quoted(column, '"'))
+}
+
 /// The table of a generation, in quotes.
 pub(crate) fn table_name(shape: &Shape, schema: &str) -> String {
     format!("{}.{}", quoted(schema, '"'), quoted(shape.name, '"'))
@@ -64,7 +72,7 @@ pub(crate) fn create_indexes(shape: &Shape, schema: &str) -> Vec<String> {
     for column in shape.columns {
         let name = quoted(column.name, '"');
         if column.is(mark::search) {
-            indexes.push(format!("CREATE INDEX ON {table} USING gin (to_tsvector('simple', {name}))"));
+            indexes.push(format!("CREATE INDEX ON {table} USING gin ({})", search_vector(column.name)));
         }
         if column.is(mark::index) {
             indexes.push(match column.kind {

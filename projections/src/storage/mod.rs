@@ -10,6 +10,8 @@ mod seal;
 mod statements;
 
 pub(crate) use connection::{Connection, by_reference, in_order, load_rows};
-pub(crate) use ddl::{create_indexes, create_schema, create_table, quoted, schema_name, table_name};
+pub(crate) use ddl::{
+    FOLDING, create_indexes, create_schema, create_table, quoted, schema_name, search_vector, table_name,
+};
 pub(crate) use seal::{open_rows, stow};
 pub(crate) use statements::{Parcel, Statements, load_params, read_row, technical, upsert_params};

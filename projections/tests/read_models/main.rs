@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "these are tests, also outside of test functions")]
 
 mod analysts;
+mod asking;
 mod following;
 mod models;
 mod nats;
+mod opportunities;
 mod parking;
 mod rebuilding;
 mod world;
