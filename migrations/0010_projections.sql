@@ -7,7 +7,8 @@ CREATE TABLE annals.projection_head (
     singleton   boolean NOT NULL DEFAULT true PRIMARY KEY CHECK (singleton),
     position    bigint  NOT NULL CHECK (position >= 0),
     incarnation uuid    NOT NULL,
-    layout      bigint  NOT NULL
+    layout      bigint  NOT NULL,
+    shreds      bigint  NOT NULL DEFAULT 0
 ) WITH (fillfactor = 10);
 
 INSERT INTO annals.projection_head (position, incarnation, layout)
@@ -15,6 +16,7 @@ SELECT 0, incarnation, 0 FROM annals.head;
 
 COMMENT ON TABLE annals.projection_head IS 'How far the pack of read models is. One row.';
 COMMENT ON COLUMN annals.projection_head.incarnation IS 'The log that was folded.';
+COMMENT ON COLUMN annals.projection_head.shreds IS 'The last destruction of keys after which read models were rebuilt.';
 
 CREATE TABLE annals.projections (
     name        text        NOT NULL,

@@ -93,16 +93,20 @@ async fn follow(inner: &Arc<Inner>, mut stop: watch::Receiver<bool>) -> Result<(
     enrol(inner, &mut connection).await?;
     let layout = Layout::load(&connection.client).await?;
     let position = layout.position;
-    let mut follower = Follower { inner, connection, members: Vec::new(), layout, catching_up: None };
+    let mut follower =
+        Follower { inner, connection, members: Vec::new(), layout, catching_up: None, forgetting: None };
     follower.arrange();
     inner.state.send_replace(FollowerState::Following);
     let mut source = Source::open(inner, follower.layout.incarnation, position).await?;
     let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
+    let after_shred = inner.config.rebuild_after_shred.max(Duration::from_millis(1));
+    let mut shreds = tokio::time::interval_at(Instant::now() + after_shred, after_shred);
     loop {
         tokio::select! {
             _ = stopped(&mut stop) => return Ok(()),
             _ = look.tick() => follower.look().await?,
             () = inner.changed.notified() => follower.look().await?,
+            _ = shreds.tick() => follower.forget(),
             events = source.next(follower.layout.position, inner.config.batch_max) => {
                 // Not to be interrupted: what was begun is committed.
                 follower.fold(events?).await?;
@@ -118,6 +122,7 @@ struct Follower<'a> {
     layout: Layout,
     members: Vec<Member>,
     catching_up: Option<Task>,
+    forgetting: Option<Task>,
 }
 
 /// Ends with its owner.
@@ -211,6 +216,19 @@ impl Follower<'_> {
             self.catching_up = Some(Task(task));
         }
         self.tell();
+    }
+
+    /// Sees to it that what destroyed keys had sealed is nowhere in the clear.
+    fn forget(&mut self) {
+        if self.forgetting.as_ref().is_none_or(|task| task.0.is_finished()) {
+            let projections = Projections(Arc::clone(self.inner));
+            let task = tokio::spawn(async move {
+                if let Err(error) = projections.rebuild_after_shreds().await {
+                    tracing::warn!(%error, "read models are to be rebuilt after a shred, later");
+                }
+            });
+            self.forgetting = Some(Task(task));
+        }
     }
 
     /// Tells those who wait.

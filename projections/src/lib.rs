@@ -58,6 +58,7 @@ mod views;
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use event_store::{EventStore, Position};
@@ -97,6 +98,8 @@ pub struct Config {
     pub rebuild_memory: usize,
     /// How many events a rebuild reads and decodes at once.
     pub rebuild_chunk: usize,
+    /// How long after keys were destroyed read models that held what these keys had sealed are rebuilt, all together.
+    pub rebuild_after_shred: Duration,
     /// On how many threads a rebuild decodes and folds.
     pub threads: usize,
     /// How many bytes of rows are folded in memory to answer as of an earlier moment.
@@ -113,6 +116,7 @@ impl Config {
             batch_max: 1000,
             rebuild_memory: 192 << 20,
             rebuild_chunk: 4096,
+            rebuild_after_shred: Duration::from_secs(15 * 60),
             threads: std::thread::available_parallelism().map_or(2, usize::from).min(8),
             as_of_memory: 64 << 20,
         }

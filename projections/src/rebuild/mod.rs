@@ -7,6 +7,7 @@
 
 mod fold;
 mod read;
+mod shreds;
 
 use std::{
     sync::{

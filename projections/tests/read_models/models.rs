@@ -185,3 +185,54 @@ impl History {
         &LedgerModel::<History>::NEW
     }
 }
+
+row! {
+    /// Whom to write to, in the clear.
+    pub struct ContactRow {
+        key {
+            /// The unit.
+            org_id: Uuid => filter pseudonym,
+        }
+        columns {
+            /// The address.
+            contact: Option<String> => filter sort search,
+        }
+    }
+}
+
+/// Holds a personal value in the clear, and so is UNLOGGED.
+pub(crate) struct Contacts;
+
+impl Table for Contacts {
+    const NAME: &'static str = "contacts";
+    const VERSION: u32 = 1;
+    const FED_BY: &'static [&'static str] = &["identity.org_unit"];
+    const OPTIONS: Options = Options { unlogged: true, ..Options::DEFAULT };
+    type Row = ContactRow;
+
+    fn keys(fact: &Fact, out: &mut Vec<Uuid>) {
+        out.push(fact.id);
+    }
+    fn fold(key: &Uuid, row: Option<ContactRow>, fact: &Fact) -> Option<ContactRow> {
+        let AnyEvent::OrgUnit(event) = &fact.event else { return row };
+        match event {
+            E::OrgUnitCreated { contact_email, .. } => {
+                let contact = contact_email.as_ref().and_then(|contact| contact.get().cloned());
+                Some(ContactRow { org_id: *key, contact })
+            }
+            E::OrgUnitRevised { .. }
+            | E::OrgUnitDeactivated { .. }
+            | E::OrgUnitMoved { .. }
+            | E::OrgUnitReactivated {} => row,
+        }
+    }
+    fn visible(_: &Actor) -> Filter {
+        Filter::All
+    }
+}
+
+impl Contacts {
+    pub(crate) fn model() -> &'static dyn ReadModel {
+        &TableModel::<Contacts>::NEW
+    }
+}

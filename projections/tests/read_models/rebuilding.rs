@@ -5,7 +5,7 @@ use projections::{Config, Projections, Query, State};
 use serde_json::json;
 
 use crate::{
-    models::{History, Louder, Names, Panicking, Unlogged},
+    models::{Contacts, History, Louder, Names, Panicking, Unlogged},
     world::*,
 };
 
@@ -162,4 +162,45 @@ async fn an_unlogged_read_model_that_a_crash_empties_is_built_again_by_itself() 
     })
     .await;
     projections.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_erasure_no_table_holds_the_value_in_the_clear() {
+    let world = World::of(vec![Contacts::model(), Names::model()]).await;
+    world.projections.start();
+    world.append(unit(1), created("PSU")).await;
+    let last = world.append(unit(2), created("KU")).await;
+    world.visible("contacts", last).await;
+    let query = Query { sort: vec!["contact".into()], ..Query::default() };
+    let contacts = async || {
+        let rows = world.projections.list("contacts", &admin(), &query).await.unwrap().rows;
+        rows.iter().map(|row| row["contact"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(contacts().await, [json!("registrar@KU.example"), json!("registrar@PSU.example")]);
+    assert_eq!(world.projections.rebuild_after_shreds().await.unwrap(), []);
+    let (all, erasure) = (event_store::Classes::All, event_store::Basis::Erasure);
+    world.store.keyring().shred(contact_of("PSU"), all, erasure).await.unwrap();
+    let rebuilt = world.projections.rebuild_after_shreds().await.unwrap();
+    assert_eq!(rebuilt.iter().map(|rebuilt| rebuilt.name).collect::<Vec<_>>(), ["contacts"]);
+    assert_eq!(contacts().await, [json!("registrar@KU.example"), json!(null)]);
+    let generations = world.projections.status().await.unwrap();
+    assert_eq!(generations.iter().filter(|status| status.name == "contacts").count(), 1);
+    assert_eq!(world.projections.rebuild_after_shreds().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_follower_rebuilds_after_a_shred_by_itself() {
+    let models = vec![Contacts::model()];
+    let after = std::time::Duration::from_millis(10);
+    let world = World::with(|config| Config { models, rebuild_after_shred: after, ..config }).await;
+    world.projections.start();
+    let last = world.append(unit(1), created("PSU")).await;
+    world.visible("contacts", last).await;
+    let (all, erasure) = (event_store::Classes::All, event_store::Basis::Erasure);
+    world.store.keyring().shred(contact_of("PSU"), all, erasure).await.unwrap();
+    eventually("the value is gone", async || {
+        let rows = world.projections.list("contacts", &admin(), &Query::default()).await.unwrap().rows;
+        rows.iter().all(|row| row["contact"].is_null())
+    })
+    .await;
 }

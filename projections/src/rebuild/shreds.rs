@@ -1,0 +1,65 @@
+//! After keys were destroyed: what they had sealed is unreadable at once, wherever it is sealed. Read models that hold it
+//! in the clear are rebuilt, and their former rows dropped.
+
+use event_store::Basis;
+
+use super::Rebuilt;
+use crate::{
+    Inner, Projections,
+    catalog::{State, drop_generation},
+    error::ProjectionError,
+    storage::Connection,
+    table::Shape,
+};
+
+/// How many destructions are read at once.
+const CHUNK: usize = 1000;
+
+/// What was destroyed since read models were rebuilt for it last.
+struct News {
+    last: i64,
+    /// Some of it was for the sake of retention.
+    retention: bool,
+}
+
+impl Projections {
+    /// Rebuilds the read models that keys destroyed since the last call concern: UNLOGGED ones, which hold personal values
+    /// in the clear; after a retention also sealed rows, because a row is sealed for the epoch of its last change and may
+    /// hold values of an earlier one. The generations that they replace are dropped.
+    ///
+    /// The follower does this by itself, some time after a shred ([`crate::Config::rebuild_after_shred`]).
+    ///
+    /// # Errors
+    /// When the log, the keys or the database fail; then it is done with the next call.
+    pub async fn rebuild_after_shreds(&self) -> Result<Vec<Rebuilt>, ProjectionError> {
+        let Some(news) = news(&self.0).await? else { return Ok(Vec::new()) };
+        let concerned =
+            |shape: &Shape| shape.options.unlogged || (news.retention && !shape.personal.is_empty());
+        let shapes = self.0.config.models.iter().map(|model| model.shape());
+        let names: Vec<&str> = shapes.filter(|shape| concerned(shape)).map(|shape| shape.name).collect();
+        let rebuilt = if names.is_empty() { Vec::new() } else { self.rebuild(&names).await? };
+        let connection = Connection::open(&self.0.database, "shreds").await?;
+        let layout = crate::catalog::Layout::load(&connection.client).await?;
+        for entry in &layout.entries {
+            if entry.state == State::Retired && names.contains(&entry.name.as_str()) {
+                drop_generation(&connection.client, entry).await?;
+            }
+        }
+        let note = "UPDATE annals.projection_head SET shreds = greatest(shreds, $1)";
+        connection.client.execute(note, &[&news.last]).await?;
+        Ok(rebuilt)
+    }
+}
+
+async fn news(inner: &Inner) -> Result<Option<News>, ProjectionError> {
+    let noted: i64 =
+        sqlx::query_scalar("SELECT shreds FROM annals.projection_head").fetch_one(inner.store.pool()).await?;
+    let mut news = News { last: noted, retention: false };
+    loop {
+        let shreds = inner.store.keyring().shreds(news.last, CHUNK).await?;
+        let Some(last) = shreds.last() else { break };
+        news.last = last.id;
+        news.retention |= shreds.iter().any(|shred| matches!(shred.basis, Basis::Retention { .. }));
+    }
+    Ok((news.last > noted).then_some(news))
+}
