@@ -18,6 +18,7 @@ pub const LOG: &[Step] = &[
     (1, "log", include_str!("../../migrations/0001_log.sql")),
     (10, "projections", include_str!("../../migrations/0010_projections.sql")),
     (20, "policies", include_str!("../../migrations/0020_policies.sql")),
+    (30, "audit trail", include_str!("../../migrations/0030_audit_trail.sql")),
 ];
 
 /// The keys: `annals_keys`.

@@ -10,5 +10,6 @@ mod immutable;
 mod racing;
 mod reading;
 mod sealing;
+mod severing;
 mod stock;
 mod support;

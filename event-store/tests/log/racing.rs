@@ -10,6 +10,7 @@ use event_store::{
     Append, AppendError, Appended, Claim, Condition, EventStore, HeldClaim, StreamId, testing,
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use sqlx::Executor;
 use uuid::Uuid;
 
 use crate::support::*;
@@ -188,4 +189,47 @@ async fn verify(store: &EventStore, sent: Vec<Sent>) {
         }
     }
     assert!(accepted >= first_positions.len() / 2 && accepted > COMMANDS, "{accepted} were accepted");
+}
+
+#[tokio::test]
+async fn a_pipelined_batch_never_mistakes_anothers_events_for_those_of_its_lost_predecessor() {
+    let database = testing::database().await;
+    let store = database.store().await.unwrap();
+    let one = stream("one");
+    store.append(at(&one, 0)).await.unwrap();
+    // Another node has the head and will record exactly as many events as the first of two batches in flight.
+    let mut other = database.connect().await;
+    other.execute("BEGIN; SELECT FROM annals.head FOR UPDATE").await.unwrap();
+    let mut watcher = database.connect().await;
+    let mut waiting = Vec::new();
+    for version in 1..=2 {
+        let (store, append) = (store.clone(), at(&one, version));
+        waiting.push(tokio::spawn(async move { store.append(append).await }));
+        until(async || {
+            let blocked = "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database()
+                           AND application_name = 'annals writer' AND wait_event_type = 'Lock'";
+            sqlx::query_scalar(blocked).fetch_one(&mut watcher).await.unwrap()
+        })
+        .await;
+    }
+    other
+        .execute(
+            "INSERT INTO annals.events SELECT (e).* FROM (
+                 SELECT json_populate_record(e, json_build_object('position', 2, 'aggregate_id', 'other',
+                     'command_id', gen_random_uuid(), 'event_id', gen_random_uuid())) AS e
+                 FROM annals.events e
+             ) AS other;
+             UPDATE annals.head SET position = 2, batch = batch + 1;
+             COMMIT",
+        )
+        .await
+        .unwrap();
+    for (position, append) in (3..).zip(waiting) {
+        let appended = append.await.unwrap().unwrap();
+        assert_eq!(
+            (appended.position, &appended.versions[..]),
+            (position, &[(one.clone(), position - 1)][..])
+        );
+    }
+    assert_eq!(whole_log(&store).await.len(), 4);
 }

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, time::Duration};
+use std::borrow::Cow;
 
 use event_store::{
     AppendError, Basis, Classes, Epoch, EventStore, Keyring, KeyringConfig, MasterKey, PersonalGroup,
@@ -221,14 +221,4 @@ async fn keys_may_live_in_another_database_and_move_to_another_master_key() {
     let stranger = open(&first, vec![]).await.unwrap();
     let events = whole_log(&stranger).await;
     assert!(matches!(stranger.keyring().load_for(&events).await, Err(StoreError::Configuration(_))));
-}
-
-/// Until a condition holds, for twenty seconds at most.
-async fn until(mut holds: impl AsyncFnMut() -> bool) {
-    let waiting = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it happens");
 }

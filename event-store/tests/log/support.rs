@@ -1,5 +1,7 @@
 //! What the tests of the log have in common: short ways to say what is appended.
 
+use std::time::Duration;
+
 use event_store::{
     Append, AppendError, Claim, Condition, EventStore, NewEvent, PersonalGroup, Recorded, StreamId,
 };
@@ -91,4 +93,14 @@ pub(crate) async fn whole_log(store: &EventStore) -> Vec<Recorded> {
     }
     assert_eq!(store.head().await.unwrap().position, log.len() as u64);
     log
+}
+
+/// Until a condition holds, for twenty seconds at most.
+pub(crate) async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it happens");
 }
