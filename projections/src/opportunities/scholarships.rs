@@ -1,8 +1,8 @@
 //! R-16 `scholarships`: which scholarships there are, for everybody to search and filter; those that are being written or
 //! were archived are for those who manage scholarships.
 //!
-//! It is made for more than a million rows: every filter that narrows has an index, and it can be sorted only by what an
-//! index gives in order.
+//! It is made for more than a million rows: what narrows has an index, what hardly does (a year, a status) has none, lest it
+//! is read instead; and it can be sorted only by what an index gives in order.
 
 use domain::{
     Actor, Currency,
@@ -56,7 +56,7 @@ row! {
             /// The majors asked for; none: any.
             majors: Vec<String> => filter index open,
             /// The graduation years asked for; none: any.
-            grad_years: Vec<String> => filter index open,
+            grad_years: Vec<String> => filter open,
             /// The interests that it fosters; `rolling`: it may select before the deadline.
             tags: Vec<String> => filter index open,
             /// What applicants write about.

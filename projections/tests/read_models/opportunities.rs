@@ -1,0 +1,160 @@
+//! Scholarships and applications in their tables: searched, seen by whom they are for, and summed for analysts.
+
+use domain::{
+    Actor, Decider, Money, Personal,
+    opportunities::{
+        Scholarship, ScholarshipApplication, ScholarshipApplicationEvent as A, ScholarshipEvent as S,
+        ScholarshipTerms,
+    },
+};
+use event_store::{NewEvent, Position, StreamId};
+use projections::{Condition, Op, Query};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::world::*;
+
+fn usd(minor: i64) -> Money {
+    Money::new(minor, "USD".parse().unwrap())
+}
+
+fn of_scholarship(id: u128, event: S) -> NewEvent {
+    new_event::<Scholarship>(StreamId::new(Scholarship::TYPE, unit(id).to_string()), &event)
+}
+
+fn of_application(id: u128, event: A) -> NewEvent {
+    new_event::<ScholarshipApplication>(
+        StreamId::new(ScholarshipApplication::TYPE, unit(id).to_string()),
+        &event,
+    )
+}
+
+fn published(id: u128, title: &str, majors: &[&str]) -> [NewEvent; 2] {
+    let terms = ScholarshipTerms {
+        title: title.into(),
+        description: "For those who build things".into(),
+        sponsor: unit(5),
+        award: usd(50_000),
+        max_awards: 1,
+        opens_at: "2025-12-01T00:00:00Z".parse().unwrap(),
+        deadline: "2026-02-01T00:00:00Z".parse().unwrap(),
+        min_gpa: None,
+        majors: majors.iter().map(|major| (*major).to_owned()).collect(),
+        grad_years: Vec::new(),
+        tags: Vec::new(),
+        essay_prompts: Vec::new(),
+        recommendations_required: 0,
+        renewable: false,
+    };
+    [
+        of_scholarship(id, S::ScholarshipDrafted(terms)),
+        of_scholarship(id, S::ScholarshipPublished { fund: usd(50_000) }),
+    ]
+}
+
+fn person(number: u128) -> Uuid {
+    unit(0xA000 + number)
+}
+
+/// The application of one person for scholarship 1, submitted.
+fn submitted(number: u128, major: &str) -> [NewEvent; 2] {
+    let (scholarship, applicant) = (unit(1), person(number));
+    let submitted = A::ScholarshipApplicationSubmitted {
+        scholarship,
+        applicant,
+        gpa: Some(Personal::about(applicant, 3600)),
+        major: Some(Personal::about(applicant, major.into())),
+        grad_year: None,
+        interests: None,
+        submitted_at: "2026-01-02T00:00:00Z".parse().unwrap(),
+    };
+    let started = A::ApplicationStarted { scholarship, applicant };
+    [of_application(100 + number, started), of_application(100 + number, submitted)]
+}
+
+async fn rows(world: &World, model: &str, actor: &Actor, filters: Vec<Condition>) -> Vec<Value> {
+    let query = Query { filters, ..Query::default() };
+    world.projections.list(model, actor, &query).await.unwrap().rows
+}
+
+fn condition(column: &str, op: Op, value: &str) -> Condition {
+    Condition { column: column.into(), op, values: vec![value.to_owned()] }
+}
+
+async fn settled(world: &World, position: Position) {
+    for model in ["scholarships", "applications", "scholarship_funnel"] {
+        world.visible(model, position).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scholarships_are_found_by_their_words_and_majors_with_their_applications_counted() {
+    let world = World::new().await;
+    world.projections.start();
+    let mut events: Vec<NewEvent> = published(1, "Gorilla Makers", &["Physics"]).into();
+    events.extend(published(2, "Gorilla Writers", &["English"]));
+    events.extend(submitted(1, "Physics"));
+    settled(&world, append_events(&world.store, events).await).await;
+    let member = Actor::user(person(9), &[]);
+    let titles = async |filter| {
+        let rows = rows(&world, "scholarships", &member, vec![filter]).await;
+        rows.iter().map(|row| row["title"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(titles(condition("text", Op::Search, "BUILD makers")).await, ["Gorilla Makers"]);
+    assert_eq!(titles(condition("majors", Op::Contains, "English")).await, ["Gorilla Writers"]);
+    assert_eq!(titles(condition("deadline", Op::AtLeast, "2026-02-01T00:00:01Z")).await, [""; 0]);
+    let all = rows(&world, "scholarships", &member, Vec::new()).await;
+    let counts: Vec<_> = all.iter().map(|row| row["applications"].clone()).collect();
+    assert_eq!(counts, [json!(1), json!(0)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_applicant_sees_their_own_application_and_staff_all_that_were_submitted() {
+    let world = World::new().await;
+    world.projections.start();
+    let mut events: Vec<NewEvent> = published(1, "Gorilla Makers", &[]).into();
+    events.extend(submitted(1, "Physics"));
+    events.extend(submitted(2, "Physics"));
+    let draft = A::ApplicationStarted { scholarship: unit(1), applicant: person(3) };
+    events.push(of_application(103, draft));
+    settled(&world, append_events(&world.store, events).await).await;
+    let applicants = async |actor: Actor| {
+        let rows = rows(&world, "applications", &actor, Vec::new()).await;
+        rows.iter().map(|row| row["applicant"].as_str().unwrap().parse().unwrap()).collect::<Vec<Uuid>>()
+    };
+    assert_eq!(applicants(Actor::user(person(1), &["student"])).await, [person(1)]);
+    assert_eq!(applicants(Actor::user(person(3), &["student"])).await, [person(3)]);
+    assert_eq!(applicants(Actor::user(person(9), &["staff"])).await, [person(1), person(2)]);
+    assert_eq!(applicants(Actor::user(person(9), &["reviewer"])).await, [Uuid::nil(); 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn analysts_see_the_funnel_of_five_applicants_and_not_of_four() {
+    let world = World::new().await;
+    world.projections.start();
+    let mut events: Vec<NewEvent> = published(1, "Gorilla Makers", &[]).into();
+    events.extend((0..5).flat_map(|number| submitted(number, "Physics")));
+    events.extend((5..9).flat_map(|number| submitted(number, "English")));
+    let awarded = A::ScholarshipAwarded {
+        amount: usd(50_000),
+        scholarship: unit(1),
+        applicant: person(0),
+        awarded_at: "2026-02-02T00:00:00Z".parse().unwrap(),
+    };
+    events.push(of_application(100, awarded));
+    settled(&world, append_events(&world.store, events).await).await;
+    let sums = "SELECT major, sum_started::bigint, sum_submitted::bigint, sum_awarded::bigint, sum_amount_awarded::bigint
+        FROM read.scholarship_funnel";
+    eventually("analysts see it", async || {
+        let seen: Result<Vec<(String, i64, i64, i64, i64)>, _> =
+            sqlx::query_as(sums).fetch_all(world.store.pool()).await;
+        match seen {
+            Ok(rows) => {
+                assert_eq!(rows, [("physics".to_owned(), 5, 5, 1, 50_000)]);
+                true
+            }
+            Err(_) => false,
+        }
+    })
+    .await;
+}
