@@ -26,5 +26,10 @@ read_models! {
     table crate::opportunities::ScholarshipFunnel;
     table crate::credentials::Credentials;
     table crate::credentials::Recognitions;
+    table crate::budgeting::BudgetCalendar;
+    table crate::budgeting::Envelopes;
+    table crate::budgeting::Transactions;
+    table crate::budgeting::Redistributions;
+    table crate::budgeting::MerchantRules;
     table crate::intelligence::Decisions;
 }

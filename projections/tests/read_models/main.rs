@@ -4,6 +4,7 @@
 
 mod analysts;
 mod asking;
+mod budgeting;
 mod following;
 mod models;
 mod nats;
