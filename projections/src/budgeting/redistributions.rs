@@ -2,7 +2,8 @@
 //! owner, and for compliance.
 //!
 //! A reallocation overtakes what was redistributed before and makes it irrevocable; here it stays `applied`, for the money
-//! had moved.
+//! had moved. An overspend that nobody covers moves no money and has no row; which transaction made a proposal necessary,
+//! no event of the proposal says.
 
 use domain::{
     Actor, Money, Personal,
