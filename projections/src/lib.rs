@@ -28,6 +28,7 @@
 //! is sealed before it is written and opened when the row is read. A value taken out of its `Personal` may stand in
 //! `columns` only in a read model with `unlogged: true`, which is rebuilt after a shred.
 
+pub mod answers;
 pub mod budgeting;
 mod catalog;
 mod catch_up;

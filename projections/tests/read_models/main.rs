@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "these are tests, also outside of test functions")]
 
 mod analysts;
+mod answers;
 mod asking;
 mod budgeting;
 mod following;

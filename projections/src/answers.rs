@@ -1,0 +1,141 @@
+//! What decisions ask of the read models: what no single stream can tell. Each answer is an indexed look-up.
+//!
+//! An answer says what the read models have seen so far. Whoever must not miss a certain event waits for it first, with
+//! [`Projections::wait_for`], in each of the read models that [`asked`] names.
+
+use std::collections::BTreeSet;
+
+use domain::{Actor, Answer, Question};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    ProjectionError, Projections, Table,
+    budgeting::{MerchantRules, Transactions},
+    credentials::{Credentials, Recognitions},
+    identity::OrgDirectory,
+    query::{Condition, LIMIT_MAX, Op, Query, QueryError},
+};
+
+/// The read models that a question is answered from; none where no read model answers it.
+pub fn asked(question: &Question) -> &'static [&'static str] {
+    match question {
+        Question::LearnedCategory { .. } => &[MerchantRules::NAME],
+        Question::PossibleDuplicate { .. } => &[Transactions::NAME],
+        Question::RecognitionHistory { .. } => &[Recognitions::NAME, Credentials::NAME],
+        Question::PublishedCredentials { .. } => &[Credentials::NAME],
+        Question::HasActiveChildren { .. } => &[OrgDirectory::NAME],
+        Question::ApprovedRecognitions { .. } => &[Recognitions::NAME],
+        Question::HasConsent { .. } | Question::TokenHash { .. } => &[],
+    }
+}
+
+/// Answers a question.
+///
+/// # Errors
+/// When a read model is being built, the database fails, or no read model answers the question (see [`asked`]).
+pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, ProjectionError> {
+    match question {
+        Question::LearnedCategory { account, merchant } => {
+            read.learned_category(*account, merchant).await.map(Answer::Category).map_err(failed)
+        }
+        Question::PossibleDuplicate { account, merchant, amount, date } => {
+            let found = read.possible_duplicate(*account, merchant, *amount, *date).await;
+            found.map(Answer::Reference).map_err(failed)
+        }
+        Question::RecognitionHistory { institution, issuer } => history(read, *institution, *issuer).await,
+        Question::PublishedCredentials { institution } => {
+            let filters = [is("institution", institution), is("status", "published")];
+            let rows = all(read, Credentials::NAME, &filters, "credential_id").await?;
+            Ok(Answer::References(rows.iter().filter_map(|row| id(row, "credential_id")).collect()))
+        }
+        Question::HasActiveChildren { org } => {
+            let filters = vec![is("parent", org), is("active", true)];
+            let one = Query { filters, limit: Some(1), ..Query::default() };
+            let page = read.list(OrgDirectory::NAME, &reader(), &one).await.map_err(failed)?;
+            Ok(Answer::Flag(!page.rows.is_empty()))
+        }
+        Question::ApprovedRecognitions { credential } => {
+            let filters = [is("credential", credential), is("state", "approved")];
+            let rows = all(read, Recognitions::NAME, &filters, "recognition_id").await?;
+            Ok(Answer::References(rows.iter().filter_map(|row| id(row, "recognition_id")).collect()))
+        }
+        Question::HasConsent { .. } => Err(unanswered("consents")),
+        Question::TokenHash { .. } => Err(unanswered("tokens")),
+    }
+}
+
+/// CRD-R3 `history`. What was approved once counts as an approval, whatever became of it.
+async fn history(read: &Projections, institution: Uuid, issuer: Uuid) -> Result<Answer, ProjectionError> {
+    let filters = [is("institution", institution), one_of("verdict", ["approved", "rejected"])];
+    let rows = all(read, Recognitions::NAME, &filters, "credential,verdict").await?;
+    let decisions: Vec<(Uuid, bool)> =
+        rows.iter().filter_map(|row| Some((id(row, "credential")?, row["verdict"] == "approved"))).collect();
+    let credentials: Vec<Uuid> =
+        decisions.iter().map(|(credential, _)| *credential).collect::<BTreeSet<_>>().into_iter().collect();
+    let mut issued = BTreeSet::new();
+    for some in credentials.chunks(LIMIT_MAX) {
+        let filters = [is("institution", issuer), one_of("credential_id", some)];
+        let rows = all(read, Credentials::NAME, &filters, "credential_id").await?;
+        issued.extend(rows.iter().filter_map(|row| id(row, "credential_id")));
+    }
+    let (mut approved, mut decided) = (0, 0);
+    for (_, approves) in decisions.iter().filter(|(credential, _)| issued.contains(credential)) {
+        approved += u32::from(*approves);
+        decided += 1;
+    }
+    Ok(Answer::Approvals { approved, decided })
+}
+
+/// These columns of all rows that fit.
+async fn all(
+    read: &Projections,
+    model: &str,
+    filters: &[Condition],
+    fields: &str,
+) -> Result<Vec<Value>, ProjectionError> {
+    let mut query = Query {
+        filters: filters.to_vec(),
+        fields: fields.split(',').map(str::to_owned).collect(),
+        limit: Some(LIMIT_MAX),
+        ..Query::default()
+    };
+    let mut rows = Vec::new();
+    loop {
+        let page = read.list(model, &reader(), &query).await.map_err(failed)?;
+        rows.extend(page.rows);
+        match page.next {
+            Some(next) => query.after = Some(next),
+            None => return Ok(rows),
+        }
+    }
+}
+
+fn is(column: &str, value: impl ToString) -> Condition {
+    one_of(column, [value])
+}
+
+fn one_of(column: &str, values: impl IntoIterator<Item = impl ToString>) -> Condition {
+    let values = values.into_iter().map(|value| value.to_string()).collect();
+    Condition { column: column.to_owned(), op: Op::In, values }
+}
+
+fn id(row: &Value, column: &str) -> Option<Uuid> {
+    row[column].as_str()?.parse().ok()
+}
+
+/// Decisions that are about nobody's own rows rest on what everybody may know.
+fn reader() -> Actor {
+    Actor { scopes: BTreeSet::from(["read:public".to_owned()]), ..Actor::policy("answers") }
+}
+
+fn unanswered(what: &str) -> ProjectionError {
+    ProjectionError::WrongState(format!("no read model answers questions about {what}"))
+}
+
+fn failed(error: QueryError) -> ProjectionError {
+    match error {
+        QueryError::Failed(error) => error,
+        other => ProjectionError::WrongState(other.to_string()),
+    }
+}
