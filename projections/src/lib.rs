@@ -38,6 +38,7 @@ mod error;
 pub mod fact;
 mod filter;
 mod follower;
+pub mod governance;
 pub mod identity;
 pub mod intelligence;
 pub mod model;

@@ -32,4 +32,5 @@ read_models! {
     table crate::budgeting::Redistributions;
     table crate::budgeting::MerchantRules;
     table crate::intelligence::Decisions;
+    table crate::governance::LogIndex;
 }
