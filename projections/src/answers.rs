@@ -46,8 +46,8 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
         Question::RecognitionHistory { institution, issuer } => history(read, *institution, *issuer).await,
         Question::PublishedCredentials { institution } => {
             let filters = [is("institution", institution), is("status", "published")];
-            let rows = all(read, Credentials::NAME, &filters, "credential_id").await?;
-            Ok(Answer::References(rows.iter().filter_map(|row| id(row, "credential_id")).collect()))
+            let rows = all(read, Credentials::NAME, &filters, "id").await?;
+            Ok(Answer::References(rows.iter().filter_map(|row| id(row, "id")).collect()))
         }
         Question::HasActiveChildren { org } => {
             let filters = vec![is("parent", org), is("active", true)];
@@ -57,8 +57,8 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
         }
         Question::ApprovedRecognitions { credential } => {
             let filters = [is("credential", credential), is("state", "approved")];
-            let rows = all(read, Recognitions::NAME, &filters, "recognition_id").await?;
-            Ok(Answer::References(rows.iter().filter_map(|row| id(row, "recognition_id")).collect()))
+            let rows = all(read, Recognitions::NAME, &filters, "id").await?;
+            Ok(Answer::References(rows.iter().filter_map(|row| id(row, "id")).collect()))
         }
         Question::HasConsent { .. } => Err(unanswered("consents")),
         Question::TokenHash { .. } => Err(unanswered("tokens")),
@@ -75,9 +75,9 @@ async fn history(read: &Projections, institution: Uuid, issuer: Uuid) -> Result<
         decisions.iter().map(|(credential, _)| *credential).collect::<BTreeSet<_>>().into_iter().collect();
     let mut issued = BTreeSet::new();
     for some in credentials.chunks(LIMIT_MAX) {
-        let filters = [is("institution", issuer), one_of("credential_id", some)];
-        let rows = all(read, Credentials::NAME, &filters, "credential_id").await?;
-        issued.extend(rows.iter().filter_map(|row| id(row, "credential_id")));
+        let filters = [is("institution", issuer), one_of("id", some)];
+        let rows = all(read, Credentials::NAME, &filters, "id").await?;
+        issued.extend(rows.iter().filter_map(|row| id(row, "id")));
     }
     let (mut approved, mut decided) = (0, 0);
     for (_, approves) in decisions.iter().filter(|(credential, _)| issued.contains(credential)) {

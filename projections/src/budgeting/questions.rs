@@ -47,7 +47,7 @@ impl Projections {
         };
         let mut query = Query {
             filters: vec![is("local_date", date.to_string()), is("voided", false.to_string())],
-            fields: ["transaction_id", "merchant_normalized", "amount"].map(str::to_owned).to_vec(),
+            fields: ["id", "merchant_normalized", "amount"].map(str::to_owned).to_vec(),
             limit: Some(LIMIT_MAX),
             ..Query::default()
         };
@@ -59,7 +59,7 @@ impl Projections {
                     && row["amount"]["ccy"] == amount.ccy.code()
             });
             if let Some(same) = same {
-                return Ok(same["transaction_id"].as_str().and_then(|id| id.parse().ok()));
+                return Ok(same["id"].as_str().and_then(|id| id.parse().ok()));
             }
             match page.next {
                 Some(next) => query.after = Some(next),

@@ -27,7 +27,7 @@ row! {
             /// The owner.
             account: Uuid => filter,
             /// The transaction.
-            transaction_id: Uuid => filter,
+            id: Uuid => filter,
         }
         columns {
             /// The date in the owner's time zone.
@@ -108,7 +108,7 @@ impl Table for Transactions {
                 ..
             } => Some(TransactionRow {
                 account: *account,
-                transaction_id: key.1,
+                id: key.1,
                 local_date: *local_date,
                 spent_at: *spent_at,
                 kind: *kind,

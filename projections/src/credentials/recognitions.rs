@@ -60,7 +60,7 @@ row! {
     pub struct RecognitionRow {
         key {
             /// The recognition.
-            recognition_id: Uuid => open,
+            id: Uuid => open,
         }
         columns {
             /// The credential.
@@ -136,7 +136,7 @@ impl Table for Recognitions {
             return row.map(|row| changed(row, event, fact.occurred_at()));
         };
         Some(RecognitionRow {
-            recognition_id: *key,
+            id: *key,
             credential: *credential,
             institution: *institution,
             counterpart: *counterpart,

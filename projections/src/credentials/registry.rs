@@ -75,7 +75,7 @@ row! {
     pub struct CredentialRow {
         key {
             /// The credential.
-            credential_id: Uuid => open,
+            id: Uuid => open,
         }
         columns {
             /// The unique code.
@@ -163,7 +163,7 @@ impl Table for Credentials {
             return row.map(|row| changed(row, event));
         };
         let mut row = CredentialRow {
-            credential_id: *key,
+            id: *key,
             program_code: program_code.clone(),
             title: title.clone(),
             description: description.clone(),

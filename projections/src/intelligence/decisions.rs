@@ -29,7 +29,7 @@ row! {
     pub struct DecisionRow {
         key {
             /// The decision.
-            decision_id: Uuid,
+            id: Uuid,
         }
         columns {
             /// Whom it is about.
@@ -112,7 +112,7 @@ impl Table for Decisions {
             return row.map(|row| changed(row, event));
         };
         Some(DecisionRow {
-            decision_id: *key,
+            id: *key,
             subject: *subject,
             about: *about,
             family: family.clone(),

@@ -42,7 +42,7 @@ row! {
     pub struct ApplicationRow {
         key {
             /// The application.
-            application_id: Uuid,
+            id: Uuid,
         }
         columns {
             /// The scholarship.
@@ -108,8 +108,7 @@ impl Table for Applications {
     const NAME: &'static str = "applications";
     const VERSION: u32 = 1;
     const FED_BY: &'static [&'static str] = &["opportunities.scholarship_application"];
-    const OPTIONS: Options =
-        Options { time_travel: true, stream_column: Some("application_id"), ..Options::DEFAULT };
+    const OPTIONS: Options = Options { time_travel: true, stream_column: Some("id"), ..Options::DEFAULT };
     type Row = ApplicationRow;
 
     fn keys(fact: &Fact, out: &mut Vec<Uuid>) {
@@ -122,7 +121,7 @@ impl Table for Applications {
             return row.map(|row| changed(row, event));
         };
         Some(ApplicationRow {
-            application_id: *key,
+            id: *key,
             scholarship: *scholarship,
             applicant: *applicant,
             status: ApplicationStatus::Draft,

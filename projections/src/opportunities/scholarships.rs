@@ -30,7 +30,7 @@ row! {
     pub struct ScholarshipRow {
         key {
             /// The scholarship.
-            scholarship_id: Uuid => open,
+            id: Uuid => open,
         }
         columns {
             /// The title.
@@ -124,9 +124,9 @@ impl Table for Scholarships {
     }
 }
 
-fn drafted(scholarship_id: Uuid, terms: &ScholarshipTerms) -> ScholarshipRow {
+fn drafted(id: Uuid, terms: &ScholarshipTerms) -> ScholarshipRow {
     ScholarshipRow {
-        scholarship_id,
+        id,
         title: terms.title.clone(),
         description: terms.description.clone(),
         text: text(&terms.title, &terms.description),

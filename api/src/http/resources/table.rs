@@ -51,7 +51,7 @@ pub const TABLE: &[Resource] = &[
 
     // 5.3 opportunities
     list("/v1/scholarships", "scholarships"),
-    one("/v1/scholarships/{id}", "scholarships", &[("scholarship_id", Path("id"))]),
+    one("/v1/scholarships/{id}", "scholarships", &[("id", Path("id"))]),
     list("/v1/scholarships/{id}/funnel", "scholarship_funnel")
         .only(&[("scholarship", Path("id"))])
         .for_scopes(&["manage:scholarships"]),
@@ -65,7 +65,7 @@ pub const TABLE: &[Resource] = &[
     delete("/v1/scholarships/{id}/selections/{app}", SCHOLARSHIP, "ReverseSelection")
         .giving(&[("application", Path("app"))]),
     list("/v1/applications", "applications"),
-    one("/v1/applications/{id}", "applications", &[("application_id", Path("id"))]),
+    one("/v1/applications/{id}", "applications", &[("id", Path("id"))]),
     list("/v1/applications/{id}/reviews", "application_reviews").only(&[("application_id", Path("id"))]),
     post("/v1/applications", APPLICATION, "StartApplication").to(IdFrom::New).giving(&[("applicant", Caller)]),
     put("/v1/applications/{id}/draft", APPLICATION, "SaveApplicationDraft"),
@@ -85,7 +85,7 @@ pub const TABLE: &[Resource] = &[
 
     // 5.4 credentials
     list("/v1/credentials", "credentials").fresh(900),
-    one("/v1/credentials/{id}", "credentials", &[("credential_id", Path("id"))]).fresh(900),
+    one("/v1/credentials/{id}", "credentials", &[("id", Path("id"))]).fresh(900),
     list("/v1/credentials/{id}/recognitions", "recognitions").only(&[("credential", Path("id"))]),
     post("/v1/credentials", CREDENTIAL, "DraftCredential").to(IdFrom::New),
     put("/v1/credentials/{id}", CREDENTIAL, "ReviseCredential"),
@@ -104,7 +104,7 @@ pub const TABLE: &[Resource] = &[
     post("/v1/credentials/{id}/publish", CREDENTIAL, "PublishCredential"),
     post("/v1/credentials/{id}/archive", CREDENTIAL, "ArchiveCredential"),
     list("/v1/recognitions", "recognitions"),
-    one("/v1/recognitions/{id}", "recognitions", &[("recognition_id", Path("id"))]),
+    one("/v1/recognitions/{id}", "recognitions", &[("id", Path("id"))]),
     post("/v1/recognitions", RECOGNITION, "ProposeRecognition").to(IdFrom::New),
     put("/v1/recognitions/{id}", RECOGNITION, "ReviseRecognition"),
     post("/v1/recognitions/{id}/approve", RECOGNITION, "ApproveRecognition"),
