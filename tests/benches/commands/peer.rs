@@ -6,7 +6,10 @@ use cqrs_es::{Aggregate, CqrsFramework, DomainEvent, event_sink::EventSink, pers
 use futures_util::future::BoxFuture;
 use postgres_es::{PostgresEventRepository, postgres_cqrs};
 use serde::{Deserialize, Serialize};
-use sqlx::{PgPool, postgres::PgPoolOptions};
+use sqlx::{
+    PgPool,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use uuid::Uuid;
 
 use crate::{Contender, STREAMS, subject};
@@ -71,7 +74,10 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) async fn new(url: &str) -> Self {
-        let pool = PgPoolOptions::new().max_connections(64).connect(url).await.unwrap();
+        // Its tables have the names that its documentation gives them, in a schema of their own.
+        let options: PgConnectOptions = url.parse().unwrap();
+        let options = options.options([("search_path", "public")]);
+        let pool = PgPoolOptions::new().max_connections(64).connect_with(options).await.unwrap();
         sqlx::raw_sql(TABLES).execute(&pool).await.unwrap();
         let framework = postgres_cqrs(pool.clone(), Vec::new(), ());
         let peer =
