@@ -43,7 +43,7 @@ row! {
     pub struct PersonRow {
         key {
             /// The account.
-            account_id: Uuid,
+            account: Uuid,
         }
         columns {
             /// What the person is: `student`, `alumni`, `employer`, `advisor`.
@@ -135,7 +135,7 @@ impl Table for People {
         if is_official(actor) {
             return Filter::All;
         }
-        Filter::own(actor, "account_id").or(found_by(actor).and(Filter::Is("opted_out", false.into())))
+        Filter::own(actor, "account").or(found_by(actor).and(Filter::Is("opted_out", false.into())))
     }
 }
 
@@ -159,9 +159,9 @@ fn found_by(actor: &Actor) -> Filter {
 
 /// A profile that says nothing. People are listed for members until they say otherwise: directory information is opted
 /// out of, not into.
-fn nobody(account_id: Uuid) -> PersonRow {
+fn nobody(account: Uuid) -> PersonRow {
     PersonRow {
-        account_id,
+        account,
         facets: Vec::new(),
         orgs: Vec::new(),
         memberships: Json(Vec::new()),

@@ -56,7 +56,7 @@ row! {
     pub struct ProfileRow {
         key {
             /// The account.
-            account_id: Uuid,
+            account: Uuid,
         }
         columns {
             /// The document that is the picture.
@@ -136,13 +136,13 @@ impl Table for Profiles {
     }
 
     fn visible(actor: &Actor) -> Filter {
-        Filter::own(actor, "account_id")
+        Filter::own(actor, "account")
     }
 }
 
-fn empty(account_id: Uuid) -> ProfileRow {
+fn empty(account: Uuid) -> ProfileRow {
     ProfileRow {
-        account_id,
+        account,
         photo: None,
         student_source: None,
         mentor_offer: None,
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_profile_is_its_persons_alone() {
-        let own = Filter::Is("account_id", ADA.into());
+        let own = Filter::Is("account", ADA.into());
         assert_eq!(Profiles::visible(&Actor::user(ADA, &["admin"])), own);
         assert_eq!(Profiles::visible(&Actor::policy("x")), Filter::Nothing);
     }

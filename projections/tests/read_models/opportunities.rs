@@ -10,6 +10,7 @@ use domain::{
 use event_store::{NewEvent, Position, StreamId};
 use projections::{Condition, Op, Query};
 use serde_json::{Value, json};
+use sqlx::Row;
 use uuid::Uuid;
 
 use crate::world::*;
@@ -125,7 +126,7 @@ async fn an_applicant_sees_their_own_application_and_staff_all_that_were_submitt
     assert_eq!(applicants(Actor::user(person(1), &["student"])).await, [person(1)]);
     assert_eq!(applicants(Actor::user(person(3), &["student"])).await, [person(3)]);
     assert_eq!(applicants(Actor::user(person(9), &["staff"])).await, [person(1), person(2)]);
-    assert_eq!(applicants(Actor::user(person(9), &["reviewer"])).await, [Uuid::nil(); 0]);
+    assert!(applicants(Actor::user(person(9), &["reviewer"])).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,15 +147,11 @@ async fn analysts_see_the_funnel_of_five_applicants_and_not_of_four() {
     let sums = "SELECT major, sum_started::bigint, sum_submitted::bigint, sum_awarded::bigint, sum_amount_awarded::bigint
         FROM read.scholarship_funnel";
     eventually("analysts see it", async || {
-        let seen: Result<Vec<(String, i64, i64, i64, i64)>, _> =
-            sqlx::query_as(sums).fetch_all(world.store.pool()).await;
-        match seen {
-            Ok(rows) => {
-                assert_eq!(rows, [("physics".to_owned(), 5, 5, 1, 50_000)]);
-                true
-            }
-            Err(_) => false,
-        }
+        let Ok(rows) = sqlx::query(sums).fetch_all(world.store.pool()).await else { return false };
+        let rows: Vec<(String, [i64; 4])> =
+            rows.iter().map(|row| (row.get(0), [1, 2, 3, 4].map(|column| row.get(column)))).collect();
+        assert_eq!(rows, [("physics".to_owned(), [5, 5, 1, 50_000])]);
+        true
     })
     .await;
 }
