@@ -11,7 +11,7 @@ mod relay;
 use std::time::Duration;
 
 use async_nats::{
-    Client, ConnectOptions, Event,
+    Client, ConnectOptions, Event, ServerAddr,
     jetstream::{
         self, Context,
         stream::{Config, DiscardPolicy, Stream},
@@ -65,7 +65,18 @@ type NatsError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Connects, now or later: a server that is not there yet is waited for in the background.
 pub(crate) async fn connect(config: &NatsConfig) -> Result<Client, StoreError> {
-    let options = ConnectOptions::new()
+    let broken = |error: &dyn std::fmt::Display| StoreError::Configuration(format!("NATS: {error}"));
+    let servers = config.url.split(',').map(|server| server.trim().parse::<ServerAddr>());
+    let servers = servers.collect::<Result<Vec<_>, _>>().map_err(|error| broken(&error))?;
+    // The client does not take the name and the password from an address by itself.
+    let credentials = servers.iter().find_map(|server| Some((server.username()?, server.password()?)));
+    let options = match credentials {
+        Some((user, password)) => {
+            ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
+        }
+        None => ConnectOptions::new(),
+    };
+    let options = options
         .name("annals")
         .retry_on_initial_connect()
         .connection_timeout(Duration::from_secs(2))
@@ -79,9 +90,7 @@ pub(crate) async fn connect(config: &NatsConfig) -> Result<Client, StoreError> {
                 other => tracing::debug!(event = %other, "NATS"),
             }
         });
-    let servers: Vec<&str> = config.url.split(',').map(str::trim).collect();
-    let connected = options.connect(servers).await;
-    connected.map_err(|error| StoreError::Configuration(format!("NATS: {error}")))
+    options.connect(servers.as_slice()).await.map_err(|error| broken(&error))
 }
 
 fn context(client: &Client) -> Context {
