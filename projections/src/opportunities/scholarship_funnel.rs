@@ -7,14 +7,24 @@
 //! became of it.
 
 use domain::{Actor, opportunities::ScholarshipApplicationEvent as E, registry::AnyEvent};
+use schemars::JsonSchema;
+use serde::Serialize;
+use sqlx::{Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
+    Projections,
     fact::Fact,
     filter::Filter,
+    model::{ReadModel, TableModel},
+    query::QueryError,
     row,
+    storage::table_name,
     table::{Analysts, Options, Table},
 };
+
+/// Analysts see groups of at least so many people.
+const SMALLEST_GROUP: i64 = 5;
 
 row! {
     /// One application in the funnel of its scholarship. Each stage is 1 where the application came so far, else 0.
@@ -136,6 +146,87 @@ fn further(mut row: FunnelRow, event: &E) -> FunnelRow {
         | E::AwardRefused { .. } => {}
     }
     row
+}
+
+/// How far the applications of one scholarship, month and major came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FunnelGroup {
+    /// The scholarship.
+    pub scholarship: Uuid,
+    /// The month in which they were started, such as `2026-01` (UTC).
+    pub period: String,
+    /// The applicants' major at the submission, in lower case; none where it is not stated or was erased.
+    pub major: Option<String>,
+    /// How many people applied.
+    pub people: i64,
+    /// How many applications were started.
+    pub started: i64,
+    /// How many were submitted.
+    pub submitted: i64,
+    /// How many were put on the short list.
+    pub shortlisted: i64,
+    /// How many were awarded.
+    pub awarded: i64,
+    /// How many awards were accepted.
+    pub accepted: i64,
+    /// What was awarded, in minor units of the scholarship's currency.
+    pub amount_awarded: i64,
+    /// What of it was accepted.
+    pub amount_accepted: i64,
+}
+
+impl Projections {
+    /// The funnel of a scholarship, month by month and major by major. Who manages scholarships sees every group, an
+    /// analyst those of at least five people, anybody else none.
+    ///
+    /// # Errors
+    /// When the read model is being built, or the database fails.
+    pub async fn funnel(&self, actor: &Actor, scholarship: Uuid) -> Result<Vec<FunnelGroup>, QueryError> {
+        let smallest = if actor.has("manage:scholarships") {
+            1
+        } else if actor.has("read:analytics") {
+            SMALLEST_GROUP
+        } else {
+            return Ok(Vec::new());
+        };
+        let pool = self.0.store.pool();
+        let schema: Option<String> = sqlx::query_scalar(
+            "SELECT schema_name FROM annals.projections WHERE serving AND name = $1 AND version = $2",
+        )
+        .bind(ScholarshipFunnel::NAME)
+        .bind(ScholarshipFunnel::VERSION as i32)
+        .fetch_optional(pool)
+        .await?;
+        let schema = schema.ok_or(QueryError::NotBuilt(ScholarshipFunnel::NAME))?;
+        let sums =
+            "SELECT scholarship, period, major, count(DISTINCT applicant) AS people, sum(started) AS started,
+                sum(submitted) AS submitted, sum(shortlisted) AS shortlisted, sum(awarded) AS awarded,
+                sum(accepted) AS accepted, sum(amount_awarded)::bigint AS amount_awarded,
+                sum(amount_accepted)::bigint AS amount_accepted";
+        let table = table_name(TableModel::<ScholarshipFunnel>::NEW.shape(), &schema);
+        let sql = format!(
+            "{sums} FROM {table} WHERE scholarship = $1 GROUP BY scholarship, period, major
+             HAVING count(DISTINCT applicant) >= $2 ORDER BY period, major"
+        );
+        let rows = sqlx::query(&sql).bind(scholarship).bind(smallest).fetch_all(pool).await?;
+        Ok(rows.iter().map(group).collect::<Result<_, _>>()?)
+    }
+}
+
+fn group(row: &PgRow) -> Result<FunnelGroup, sqlx::Error> {
+    Ok(FunnelGroup {
+        scholarship: row.try_get("scholarship")?,
+        period: row.try_get("period")?,
+        major: row.try_get("major")?,
+        people: row.try_get("people")?,
+        started: row.try_get("started")?,
+        submitted: row.try_get("submitted")?,
+        shortlisted: row.try_get("shortlisted")?,
+        awarded: row.try_get("awarded")?,
+        accepted: row.try_get("accepted")?,
+        amount_awarded: row.try_get("amount_awarded")?,
+        amount_accepted: row.try_get("amount_accepted")?,
+    })
 }
 
 #[cfg(test)]

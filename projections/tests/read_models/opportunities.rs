@@ -144,6 +144,17 @@ async fn analysts_see_the_funnel_of_five_applicants_and_not_of_four() {
     };
     events.push(of_application(100, awarded));
     settled(&world, append_events(&world.store, events).await).await;
+    let funnel = async |roles: &[&str]| {
+        let groups = world.projections.funnel(&Actor::user(person(90), roles), unit(1)).await.unwrap();
+        groups
+            .into_iter()
+            .map(|group| (group.major.unwrap(), group.people, group.awarded))
+            .collect::<Vec<_>>()
+    };
+    let (english, physics) = (("english".to_owned(), 4, 0), ("physics".to_owned(), 5, 1));
+    assert_eq!(funnel(&["staff"]).await, [english, physics.clone()]);
+    assert_eq!(funnel(&["analyst"]).await, [physics]);
+    assert_eq!(funnel(&["student"]).await, []);
     let sums = "SELECT major, sum_started::bigint, sum_submitted::bigint, sum_awarded::bigint, sum_amount_awarded::bigint
         FROM read.scholarship_funnel";
     eventually("analysts see it", async || {
