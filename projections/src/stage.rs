@@ -277,3 +277,112 @@ impl<L: Ledger> Stage for LedgerStage<L> {
         sampled * self.entries.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use domain::{identity::OrgUnitEvent as E, registry::AnyEvent};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{identity::OrgDirectory, model::ReadModel, model::TableModel, testing::facts};
+
+    /// What is in the table after everything was folded, in batches that end at these places, in so many parts, each
+    /// batch with an empty memory or each with that of the one before.
+    fn table(events: &[(u8, E)], ends: &[usize], parts: u64, remembers: bool) -> BTreeMap<String, String> {
+        let facts = facts(
+            events
+                .iter()
+                .map(|(id, event)| (Uuid::from_u128((*id).into()), AnyEvent::OrgUnit(event.clone()))),
+        );
+        let facts: Vec<&Fact> = facts.iter().collect();
+        let mut table: BTreeMap<String, Changed> = BTreeMap::new();
+        for index in 0..parts {
+            let begin = || {
+                let mut stage = TableModel::<OrgDirectory>::NEW.stage();
+                stage.restrict(Part { index, of: parts });
+                stage
+            };
+            let mut stage = begin();
+            let mut from = 0;
+            for end in ends.iter().copied().chain([facts.len()]).filter(|end| *end <= facts.len()) {
+                let batch = &facts[from.min(end)..end];
+                from = from.max(end);
+                if !remembers {
+                    stage = begin();
+                }
+                for key in stage.touch(batch).unwrap() {
+                    if let Some(row) = table.get(&key[0].to_text().unwrap()) {
+                        stage.take(stored(row)).unwrap();
+                    }
+                }
+                stage.fold(batch).unwrap();
+                let changes = stage.changes().unwrap();
+                for key in changes.deletes {
+                    table.remove(&key[0].to_text().unwrap());
+                }
+                for row in changes.upserts {
+                    table.insert(row.values[0].to_text().unwrap(), row);
+                }
+            }
+        }
+        let text = |row: &Changed| {
+            let values: Vec<_> = row.values.iter().map(Value::to_json).collect();
+            format!("{values:?} {} {:?} {} {:?}", row.as_of, row.subjects, row.places, row.groups)
+        };
+        table.iter().map(|(key, row)| (key.clone(), text(row))).collect()
+    }
+
+    fn stored(row: &Changed) -> Stored {
+        let opened = row.groups.iter().map(|group| Some((group.subject, group.values.clone())));
+        Stored {
+            values: row.values.clone(),
+            as_of: row.as_of,
+            subjects: row.subjects.clone(),
+            places: row.places.clone(),
+            opened: opened.collect(),
+        }
+    }
+
+    fn event() -> impl Strategy<Value = E> {
+        use domain::identity::{OrgKind, OrgType};
+        let contact =
+            |id: u8| Some(domain::Personal::about(Uuid::from_u128(id.into()), format!("{id}@example.edu")));
+        prop_oneof![
+            (0..9_u8).prop_map(move |id| E::OrgUnitCreated {
+                kind: OrgKind::Faculty,
+                code: format!("F{id}"),
+                name: "Faculty".into(),
+                r#type: OrgType::College,
+                parent: None,
+                country: "US".into(),
+                city: None,
+                website: None,
+                contact_email: contact(id),
+            }),
+            (0..9_u8).prop_map(move |id| E::OrgUnitRevised {
+                name: Some(format!("Name {id}")),
+                r#type: None,
+                city: None,
+                website: None,
+                contact_email: if id % 2 == 0 { contact(id) } else { None },
+            }),
+            Just(E::OrgUnitDeactivated { reason: String::new() }),
+            Just(E::OrgUnitReactivated {}),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn however_a_log_is_cut_into_batches_and_parts_the_rows_are_the_same(
+            events in prop::collection::vec((0..5_u8, event()), 0..40),
+            mut ends in prop::collection::vec(0..40_usize, 0..6),
+            parts in 1..4_u64,
+            remembers: bool,
+        ) {
+            ends.sort_unstable();
+            prop_assert_eq!(table(&events, &ends, parts, remembers), table(&events, &[], 1, true));
+        }
+    }
+}
