@@ -77,6 +77,10 @@ impl Call<'_> {
                     .map_err(|_| Problem::parameter(name, "expected a date, YYYY-MM-DD"))?;
                 date.strftime("%Y-%m").to_string()
             }
+            From::Derived(parts) => {
+                let parts = parts.iter().map(|part| self.known(*part)).collect::<Result<Vec<_>, _>>()?;
+                domain::derived_id(&parts.iter().map(String::as_str).collect::<Vec<_>>()).to_string()
+            }
             From::Text(text) => text.to_owned(),
         })
     }

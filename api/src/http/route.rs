@@ -74,6 +74,8 @@ pub enum From {
     Piece(&'static str, usize),
     /// The month of a parameter of the path that is a date.
     MonthOf(&'static str),
+    /// The UUIDv5 of these parts, as catalogue 0.3 spells it.
+    Derived(&'static [From]),
     /// This text.
     Text(&'static str),
 }
@@ -83,6 +85,7 @@ impl From {
     pub fn parameter(self) -> Option<&'static str> {
         match self {
             From::Path(name) | From::Piece(name, _) | From::MonthOf(name) => Some(name),
+            From::Derived(parts) => parts.iter().find_map(|part| part.parameter()),
             From::Caller | From::Text(_) => None,
         }
     }

@@ -86,7 +86,9 @@ fn part_schema(parts: &[From], name: &str) -> Value {
     match parts.iter().find(|part| part.parameter() == Some(name)) {
         Some(From::MonthOf(_)) => json!({ "type": "string", "format": "date" }),
         Some(From::Path("month")) => json!({ "$ref": "#/components/schemas/YearMonth" }),
-        Some(From::Path(_) | From::Piece(..) | From::Caller | From::Text(_)) | None => uuid(),
+        Some(From::Path(_) | From::Piece(..) | From::Derived(_) | From::Caller | From::Text(_)) | None => {
+            uuid()
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     Resource, delete, list, one, post, put,
 };
 
-use From::{Caller, MonthOf, Path, Piece, Text};
+use From::{Caller, Derived, MonthOf, Path, Piece, Text};
 
 const ORG: &str = "identity.org_unit";
 const PROFILE: &str = "identity.profile";
@@ -35,6 +35,9 @@ pub const TABLE: &[Resource] = &[
     post("/v1/orgs/{id}/move", ORG, "MoveOrgUnit"),
     post("/v1/orgs/{id}/deactivate", ORG, "DeactivateOrgUnit"),
     post("/v1/orgs/{id}/reactivate", ORG, "ReactivateOrgUnit"),
+    one("/v1/users/me/profile", "profiles", &[("account", Caller)]),
+    list("/v1/people", "people").fresh(300),
+    one("/v1/people/{id}", "people", &[("account", Path("id"))]).fresh(300),
     put("/v1/users/me/profile", PROFILE, "ReviseProfile").to(OWN),
     put("/v1/users/me/profile/student", PROFILE, "SetStudentFacet").to(OWN),
     put("/v1/users/me/profile/alumni", PROFILE, "SetAlumniFacet").to(OWN),
@@ -115,6 +118,15 @@ pub const TABLE: &[Resource] = &[
 
     // 5.5 budgets
     post("/v1/budget/setup", BUDGET, "SetUpBudget").to(OWN),
+    list("/v1/budget/calendar/{month}", "budget_calendar")
+        .only(&[("month", Path("month")), ("budget_month", Derived(&[Text("budget"), Caller, Path("month")]))]),
+    list("/v1/budget/daily/{date}", "budget_calendar")
+        .only(&[("month", MonthOf("date")), ("budget_month", Derived(&[Text("budget"), Caller, MonthOf("date")]))]),
+    list("/v1/budget/envelopes/{month}", "envelopes")
+        .only(&[("month", Path("month")), ("budget_month", Derived(&[Text("budget"), Caller, Path("month")]))]),
+    list("/v1/budget/redistributions", "redistributions"),
+    list("/v1/transactions", "transactions"),
+    one("/v1/transactions/{id}", "transactions", &[("account", Caller), ("id", Path("id"))]),
     put("/v1/budget/income", BUDGET, "ChangeIncome").to(OWN),
     put("/v1/budget/split", BUDGET, "ChangeSplit").to(OWN),
     post("/v1/budget/categories", BUDGET, "DefineCategory").to(OWN),
@@ -146,6 +158,8 @@ pub const TABLE: &[Resource] = &[
     post("/v1/transactions/{id}/category", TRANSACTION, "RecategorizeTransaction"),
 
     // 5.7 intelligence
+    list("/v1/decisions/mine", "decisions").only(&[("subject", Caller)]),
+    one("/v1/decisions/{id}", "decisions", &[("id", Path("id"))]),
     post("/v1/decisions/{id}/contest", DECISION, "ContestDecision"),
     post("/v1/decisions/{id}/review", DECISION, "ReviewDecision").giving(&[("reviewer", Caller)]),
 ];
