@@ -57,7 +57,7 @@ pub(super) enum Source {
 /// The most events beyond the index that are looked at one by one.
 const UNINDEXED: u64 = 20_000;
 /// How many blocks of the log are asked for at once, at first and at most.
-const BLOCKS: (usize, usize) = (32, 4096);
+const BLOCKS: (usize, usize) = (8, 4096);
 /// How many events are read at once at most.
 const READ: usize = 1000;
 
@@ -187,17 +187,21 @@ impl LogView<'_> {
     ) -> Result<(Vec<Position>, Option<i64>), GovernanceError> {
         let Some(first) = groups.first() else { return Ok((Vec::new(), None)) };
         let (word, table) = (if order == Order::NewestFirst { "DESC" } else { "ASC" }, &self.table);
-        // Of each term the next blocks, a range of the primary key; of all of them together the nearest.
+        // Of each term the next blocks, a range of the primary key; of all of them together the nearest. LIMIT keeps the
+        // planner, which cannot know how many blocks a term is in, from anything but looking up rows by their keys.
         let sql = format!(
-            "WITH nearest AS (
+            "WITH nearest AS MATERIALIZED (
                 SELECT DISTINCT one.block FROM unnest($1::bigint[]) AS wanted(term)
                 CROSS JOIN LATERAL (
                     SELECT block FROM {table} WHERE term = wanted.term AND block BETWEEN $2 AND $3
                     ORDER BY block {word} LIMIT $4
                 ) one ORDER BY one.block {word} LIMIT $4
             )
-            SELECT i.block, i.term, i.positions FROM nearest CROSS JOIN unnest($5::bigint[]) AS wanted(term)
-            JOIN {table} i ON i.term = wanted.term AND i.block = nearest.block ORDER BY i.block {word}"
+            SELECT nearest.block, wanted.term, one.positions
+            FROM nearest CROSS JOIN (SELECT DISTINCT unnest($5::bigint[])) AS wanted(term)
+            CROSS JOIN LATERAL (
+                SELECT positions FROM {table} WHERE term = wanted.term AND block = nearest.block LIMIT 1
+            ) one ORDER BY nearest.block {word}"
         );
         let all: Vec<i64> = groups.concat();
         let rows = sqlx::query(&sql)

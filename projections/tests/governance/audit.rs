@@ -127,10 +127,10 @@ fn stated(filters: &AuditFilters) -> usize {
     .count()
 }
 
-async fn answers_as_the_log_does(world: &World) {
+async fn answers_as_the_log_does(world: &World, most_stated: usize) {
     let log = whole(world).await;
     let mut found = 0;
-    for filters in combinations(&log).into_iter().filter(|filters| stated(filters) <= 3) {
+    for filters in combinations(&log).into_iter().filter(|filters| stated(filters) <= most_stated) {
         let mut expected: Vec<u64> =
             log.iter().filter(|entry| fits(&filters, entry)).map(|entry| entry.position).collect();
         found += usize::from(!expected.is_empty());
@@ -140,14 +140,14 @@ async fn answers_as_the_log_does(world: &World) {
         let newest = pages(world, &auditor(), by(filters.clone(), Order::NewestFirst, 200)).await;
         assert_eq!(positions(&newest), expected, "{filters:?}");
     }
-    assert!(found > 50, "only {found} of the combinations find something");
+    assert!(found > 40, "only {found} of the combinations find something");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn any_combination_of_filters_finds_what_the_log_has_in_either_order_without_gaps_or_repeats() {
     let world = World::campus().await;
     world.follow().await;
-    answers_as_the_log_does(&world).await;
+    answers_as_the_log_does(&world, 3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,7 +163,7 @@ async fn events_that_the_index_has_not_reached_are_found_as_well() {
         world.describe(5, "Later words").await;
         world.rename_unit(1, "Later").await;
     }
-    answers_as_the_log_does(&world).await;
+    answers_as_the_log_does(&world, 2).await;
     let after = pages(&world, &auditor(), by(filters, Order::NewestFirst, 2)).await;
     assert_eq!((after.len(), &after[3..]), (10, &before[..]));
 }
@@ -182,6 +182,71 @@ async fn events_that_an_operator_told_the_index_to_skip_are_still_in_the_trail()
     for (order, expected) in [(Order::OldestFirst, [1, 2, 3, 4, 5]), (Order::NewestFirst, [5, 4, 3, 2, 1])] {
         assert_eq!(positions(&pages(&world, &auditor(), by(filters.clone(), order, 2)).await), expected);
     }
+}
+
+fn number(number: u32) -> Uuid {
+    // As `lpad` writes it: the decimal digits.
+    format!("{number:032}").parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_log_is_paged_through_block_by_block() {
+    const EVENTS: u64 = 12_500;
+    let world = World::long(EVENTS as i64).await;
+    world.follow().await;
+    let actor = |id: u32| Some(format!("user:{}", number(id)));
+    let subject = |id: u32| Some(number(id));
+    let reactivated = vec!["OrgUnitReactivated".to_owned()];
+    let d = AuditFilters::default;
+    type Fits = fn(u64) -> bool;
+    let asked: [(AuditFilters, Fits); 6] = [
+        (AuditFilters { subject: subject(12), ..d() }, |n| n % 100 == 0),
+        (AuditFilters { subject: subject(12), actions: reactivated.clone(), ..d() }, |n| n % 300 == 0),
+        (AuditFilters { subject: subject(12), actor: actor(3), ..d() }, |n| n % 100 == 0 && n % 7 == 3),
+        (AuditFilters { actor: actor(3), subject: subject(4), ..d() }, |n| n % 7 == 3 && n % 11 == 4),
+        (AuditFilters { actor: actor(3), subject: subject(4), actions: reactivated, ..d() }, |n| {
+            n % 7 == 3 && n % 11 == 4 && n % 3 == 0
+        }),
+        (AuditFilters { resource_id: Some(number(7).to_string()), ..d() }, |n| n % 50 == 7),
+    ];
+    for (filters, fits) in asked {
+        let mut expected: Vec<u64> = (1..=EVENTS).filter(|n| fits(*n)).collect();
+        let oldest = pages(&world, &auditor(), by(filters.clone(), Order::OldestFirst, 13)).await;
+        assert_eq!(positions(&oldest), expected, "{filters:?}");
+        expected.reverse();
+        let newest = pages(&world, &auditor(), by(filters.clone(), Order::NewestFirst, 13)).await;
+        assert_eq!(positions(&newest), expected, "{filters:?}");
+        let as_of =
+            AuditQuery { as_of: Some(AsOf::Position(5000)), ..by(filters.clone(), Order::NewestFirst, 50) };
+        expected.retain(|position| *position <= 5000);
+        assert_eq!(positions(&pages(&world, &auditor(), as_of).await), expected, "{filters:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_is_far_behind_says_so_and_hinders_nobody_who_does_not_need_it() {
+    let world = World::long(20_100).await;
+    let about = AuditFilters { subject: Some(number(12)), ..AuditFilters::default() };
+    let refused = world.projections.audit(&auditor(), &by(about.clone(), Order::NewestFirst, 50)).await;
+    assert!(matches!(refused, Err(GovernanceError::Behind { position: 0 })), "{refused:?}");
+    // Early in the log there are not too many to look at.
+    let early = AuditQuery { as_of: Some(AsOf::Position(1000)), ..by(about, Order::NewestFirst, 50) };
+    assert_eq!(pages(&world, &auditor(), early).await.len(), 10);
+    let stream = AuditFilters { resource_id: Some(number(7).to_string()), ..AuditFilters::default() };
+    for filters in [AuditFilters::default(), stream] {
+        let page = world.projections.audit(&auditor(), &by(filters, Order::NewestFirst, 50)).await.unwrap();
+        assert_eq!(page.entries.len(), 50);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rebuilt_index_is_the_same_and_answers_the_same() {
+    let world = World::campus().await;
+    world.follow().await;
+    let before = world.projections.checksum("log_index").await.unwrap();
+    world.projections.rebuild(&["log_index"]).await.unwrap();
+    assert_eq!(world.projections.checksum("log_index").await.unwrap(), before);
+    answers_as_the_log_does(&world, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

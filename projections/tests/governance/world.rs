@@ -56,6 +56,29 @@ impl World {
         World { store, commands, projections, database }
     }
 
+    /// A log of so many events, too many to issue commands for, and the index alone beside it. Event `n` is of stream
+    /// `n % 50`, was done by one of seven and is about one of eleven people, and every hundredth about a twelfth.
+    pub(crate) async fn long(events: i64) -> World {
+        let world = World::empty().await;
+        let index = |model: &&&dyn projections::ReadModel| model.shape().name == "log_index";
+        let models = projections::read_models().iter().filter(index).copied().collect();
+        let config = Config { models, ..Config::new(&world.database.url) };
+        let projections = Projections::new(world.store.clone(), config).unwrap();
+        let sql = "WITH moved AS (UPDATE annals.head SET position = $1, recorded_at = now())
+            INSERT INTO annals.events (position, recorded_at, sequence, event_id, aggregate_type, aggregate_id, event_type,
+                event_version, payload, metadata)
+            SELECT n, now(), (n + 49) / 50, gen_random_uuid(), 'identity.org_unit',
+                lpad((n % 50)::text, 32, '0')::uuid, name, '1', json_build_object(name, payload),
+                json_build_object('actor', 'user:' || lpad((n % 7)::text, 32, '0')::uuid, 'subjects',
+                    lpad((n % 11)::text, 32, '0')::uuid
+                        || CASE WHEN n % 100 = 0 THEN ' ' || lpad('12', 32, '0')::uuid ELSE '' END)
+            FROM generate_series(1, $1) n, LATERAL (VALUES
+                (CASE WHEN n % 3 = 0 THEN 'OrgUnitReactivated' ELSE 'OrgUnitDeactivated' END,
+                CASE WHEN n % 3 = 0 THEN '{}'::json ELSE '{\"reason\":\"r\"}' END)) e(name, payload)";
+        sqlx::query(sql).bind(events).execute(world.store.pool()).await.unwrap();
+        World { projections, ..world }
+    }
+
     /// The campus, with nothing folded yet.
     pub(crate) async fn campus() -> World {
         let world = World::empty().await;
@@ -73,7 +96,7 @@ impl World {
         }
         for number in 0..STUDENTS {
             world.describe(number, "Second words").await;
-            if number % 5 == 0 {
+            if number.is_multiple_of(5) {
                 world.contest(number).await;
                 world.review(number).await;
             }
@@ -139,7 +162,7 @@ impl World {
         };
         // Every third change is made by somebody for the administrator, and all of a round belong together.
         let mut actor = Actor::user(ADMIN, &["admin"]);
-        if number % 3 == 0 {
+        if number.is_multiple_of(3) {
             actor = Actor { on_behalf_of: Some(ADMIN), ..Actor::user(Uuid::from_u128(0xA55), &["admin"]) };
         }
         let round = Uuid::new_v5(&Uuid::NAMESPACE_DNS, name.as_bytes());
