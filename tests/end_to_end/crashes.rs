@@ -1,0 +1,141 @@
+//! kill -9 of anything at any time: nothing acknowledged is lost, nothing is applied twice.
+
+use std::{
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use annals_tests::{Annals, Caller};
+use reqwest::Method;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::flows::{budget, expense};
+
+/// Records expenses until told to stop, each under its own key until it is acknowledged; answers their ids.
+async fn record(annals: &Annals, owner: &Caller, stop: &AtomicBool) -> Vec<Uuid> {
+    let mut acknowledged = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        let id = Uuid::now_v7();
+        let day = 1 + acknowledged.len() % 28;
+        let fields = expense(owner, "groceries", 100, &format!("1993-05-{day:02}"));
+        let path = format!("/v1/budgeting/transaction/{id}/record-transaction");
+        loop {
+            let request = annals
+                .request(owner, Method::POST, &path)
+                .header("Idempotency-Key", id.to_string())
+                .json(&fields);
+            match annals.send(request).await {
+                Ok(answer) if answer.status.is_success() => break,
+                Ok(answer) => assert!(answer.status.is_server_error(), "{} {}", answer.status, answer.body),
+                Err(_) => {}
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        acknowledged.push(id);
+    }
+    acknowledged
+}
+
+/// The processes of this instance's server.
+fn kill(annals: &Annals, program: &str) {
+    let pattern = format!("{program}.*{}", annals.folder.file_name().unwrap().to_str().unwrap());
+    let killed = Command::new("pkill").args(["-9", "-f", &pattern]).status().unwrap();
+    assert!(killed.success(), "no {program} was running");
+}
+
+async fn everything_is_there_once(annals: &Annals, owner: &Caller, acknowledged: &[Uuid]) {
+    let pool = annals.database().await;
+    let stored: Vec<String> =
+        sqlx::query_scalar("SELECT aggregate_id FROM annals.events WHERE event_type = 'TransactionRecorded'")
+            .fetch_all(&pool)
+            .await
+            .unwrap();
+    for id in acknowledged {
+        assert_eq!(stored.iter().filter(|stored| **stored == id.to_string()).count(), 1, "{id}");
+    }
+    let gaps: i64 = sqlx::query_scalar("SELECT max(position) - count(*) FROM annals.events")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(gaps, 0, "positions have gaps");
+    // Every recorded expense is booked once by the policy, and shown by the read model.
+    let booked = 100 * stored.len() as i64;
+    let spent = |body: &Value| {
+        let rows = body["items"].as_array()?;
+        let row = rows.iter().find(|row| row["category"] == "groceries")?;
+        (row["spent"]["minor"].as_i64().or(row["spent"].as_i64()) == Some(booked)).then_some(())
+    };
+    annals.until(owner, "/v1/budget/envelopes/1993-05", spent).await;
+}
+
+async fn survives(strike: impl AsyncFn(&Annals)) {
+    let annals = Arc::new(Annals::start().await);
+    let owner = annals.caller(&["budget_user"]);
+    budget(&annals, &owner, "auto").await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = {
+        let (annals, owner, stop) = (annals.clone(), owner.clone(), stop.clone());
+        tokio::spawn(async move { record(&annals, &owner, &stop).await })
+    };
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        strike(&annals).await;
+        annals.until(&owner, "/health/ready", |body| (body["status"] != "down").then_some(())).await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    stop.store(true, Ordering::Relaxed);
+    let acknowledged = writer.await.unwrap();
+    assert!(acknowledged.len() > 10);
+    everything_is_there_once(&annals, &owner, &acknowledged).await;
+}
+
+#[tokio::test]
+async fn killing_postgres_under_load_loses_nothing() {
+    survives(async |annals| kill(annals, "postgres")).await;
+}
+
+#[tokio::test]
+async fn killing_nats_under_load_loses_nothing() {
+    survives(async |annals| kill(annals, "nats-server")).await;
+}
+
+#[tokio::test]
+async fn wiping_the_nats_store_changes_nothing_that_people_see() {
+    survives(async |annals| {
+        kill(annals, "nats-server");
+        let store = annals.folder.join("data/nats/store");
+        assert!(store.exists());
+        // The server may be back already, and put new files where the old ones go.
+        while store.exists() && std::fs::remove_dir_all(&store).is_err() {}
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn killing_annals_under_load_loses_nothing_that_it_acknowledged() {
+    let mut annals = Annals::start().await;
+    let owner = annals.caller(&["budget_user"]);
+    budget(&annals, &owner, "auto").await;
+    let mut acknowledged = Vec::new();
+    for round in 0..2 {
+        for n in 0..40 {
+            let (id, day) = (Uuid::now_v7(), 1 + (round * 40 + n) % 28);
+            let fields = expense(&owner, "groceries", 100, &format!("1993-05-{day:02}"));
+            let answer =
+                annals.command(&owner, "budgeting/transaction", id, "record-transaction", fields).await;
+            answer.ok();
+            acknowledged.push(id);
+        }
+        // Policies and projections are behind at this moment; their servers are left behind as orphans.
+        let folder = annals.folder.clone();
+        annals.kill();
+        let again = Annals::start_in(folder).await;
+        std::mem::forget(std::mem::replace(&mut annals, again));
+    }
+    everything_is_there_once(&annals, &owner, &acknowledged).await;
+}

@@ -1,0 +1,8 @@
+//! Everything end to end: the real binary, PostgreSQL, NATS and HTTP.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod crashes;
+mod flows;
+mod nodes;
+mod privacy;
