@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{CategoryClass, Pacing};
-use crate::kernel::{Personal, Stated, class::Financial};
+use crate::kernel::{Personal, Stated, class::Financial, schemas};
 
 /// Where spending waits until it has a category; no profile can define it.
 pub const UNCATEGORISED: &str = "uncategorised";
@@ -37,21 +37,25 @@ pub struct CategoryChanges {
     pub class: Option<CategoryClass>,
     /// The priority level, 0 to 3.
     #[serde(default)]
+    #[schemars(transform = schemas::number::<0, 3>)]
     pub level: Option<i32>,
     /// Whether it never gives money away.
     #[serde(default)]
     pub essential: Option<bool>,
     /// The weight within its class, 0 to 10000.
     #[serde(default)]
+    #[schemars(transform = schemas::number::<0, 10_000>)]
     pub weight: Option<i64>,
     /// How its envelope is paced.
     #[serde(default)]
     pub pacing: Option<Pacing>,
     /// The day of a `fixed_day` category, 1 to 31.
     #[serde(default)]
+    #[schemars(transform = schemas::number::<1, 31>)]
     pub fixed_day: Option<u8>,
     /// The owner's keywords, instead of the earlier ones; at most 100 of 1 to 60 characters.
     #[serde(default)]
+    #[schemars(transform = schemas::texts::<100, 60>)]
     pub keywords: Option<Stated<Vec<String>>>,
 }
 

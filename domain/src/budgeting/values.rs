@@ -140,7 +140,7 @@ impl JsonSchema for YearMonth {
         schemars::json_schema!({
             "type": "string",
             "description": "A calendar month, YYYY-MM",
-            "pattern": "^[0-9]{4}-(0[1-9]|1[0-2])$",
+            "pattern": "^(19[0-9]{2}|2[01][0-9]{2}|2200)-(0[1-9]|1[0-2])$",
             "examples": ["2026-01"],
         })
     }

@@ -7,11 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
+use crate::kernel::{bounds, schemas};
+
 /// Milli-credits: 3.0 academic credits are 3000.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(transparent)]
+#[schemars(transform = schemas::number::<0, 60_000>)]
 pub struct MilliCredits(pub i32);
 
 impl MilliCredits {
@@ -182,10 +185,12 @@ pub enum Recommendation {
 /// The longest text that a client may state, in characters.
 pub(super) const LONGEST_TEXT: usize = 20_000;
 
-/// Whether a text, without the blanks around it, has so many characters.
+/// Whether a text, without the blanks around it, has so many characters, and no control characters.
 pub(super) fn has_characters(text: &str, allowed: RangeInclusive<usize>) -> bool {
     // Bytes bound characters from above: a hostile text is not counted through. Blanks count towards that bound.
-    text.len() <= allowed.end().saturating_mul(4) && allowed.contains(&text.trim().chars().count())
+    text.len() <= allowed.end().saturating_mul(4)
+        && allowed.contains(&text.trim().chars().count())
+        && text.chars().all(bounds::is_printable)
 }
 
 /// Whether a date lies where date arithmetic cannot overflow.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::kernel::{
     Actor, Answer, Claim, Context, Decided, Decider, Event, Known, NotYet, Personal, Question, RecordClass,
-    Refusal, RefusalKind, Refused, RefusedBy, Stated, bounds, class::Identity,
+    Refusal, RefusalKind, Refused, RefusedBy, Stated, bounds, class::Identity, schemas,
 };
 
 /// What kind of unit it is.
@@ -67,8 +67,10 @@ pub enum OrgUnitCommand {
         /// What kind of unit it is.
         kind: OrgKind,
         /// The unique code, `[A-Z0-9-]{2,32}` (IDN-O1).
+        #[schemars(transform = schemas::org_code)]
         code: String,
         /// The name, 1 to 200 characters.
+        #[schemars(transform = schemas::text::<1, 200>)]
         name: String,
         /// What type of organisation it is.
         r#type: OrgType,
@@ -76,33 +78,41 @@ pub enum OrgUnitCommand {
         #[serde(default)]
         parent: Option<Uuid>,
         /// ISO 3166-1 alpha-2.
+        #[schemars(transform = schemas::country)]
         country: String,
         /// The city.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 200>)]
         city: Option<String>,
         /// The web site.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 2048>)]
         website: Option<String>,
         /// An address of a person to write to.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 254>)]
         contact_email: Option<Stated<String>>,
     },
     /// Revises what the unit says of itself; a field that is left out stays.
     ReviseOrgUnit {
         /// The name.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<1, 200>)]
         name: Option<String>,
         /// The type of organisation.
         #[serde(default)]
         r#type: Option<OrgType>,
         /// The city.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 200>)]
         city: Option<String>,
         /// The web site.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 2048>)]
         website: Option<String>,
         /// An address of a person to write to.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 254>)]
         contact_email: Option<Stated<String>>,
     },
     /// Moves the unit below another one, or to the top.
@@ -113,6 +123,7 @@ pub enum OrgUnitCommand {
     /// Deactivates the unit.
     DeactivateOrgUnit {
         /// Why.
+        #[schemars(transform = schemas::text::<1, 2000>)]
         reason: String,
     },
     /// Reactivates the unit.

@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::kernel::{
     Actor, ActorKind, BasisPoints, Context, Decided, Decider, Event, Known, NotYet, Personal, RecordClass,
-    Refusal, Refused, RefusedBy, Stated, bounds, class::AiContent,
+    Refusal, Refused, RefusedBy, Stated, bounds, class::AiContent, schemas,
 };
 
 /// Within which time a contest is reviewed (AI-D2).
@@ -136,6 +136,7 @@ pub enum DecisionCommand {
     /// The person contests the decision.
     ContestDecision {
         /// Why, 1 to 20 000 characters.
+        #[schemars(transform = schemas::text::<1, 20000>)]
         reason: Stated<String>,
     },
     /// A human reviews the contested decision (AI-D2).
@@ -145,6 +146,7 @@ pub enum DecisionCommand {
         /// What they found.
         verdict: Verdict,
         /// Why, 1 to 20 000 characters.
+        #[schemars(transform = schemas::text::<1, 20000>)]
         reason: String,
     },
 }

@@ -17,13 +17,17 @@ fn held<R, E>(fits: bool, field: &'static str, reason: impl FnOnce() -> String) 
     if fits { Ok(()) } else { Err(Refused::invalid(field, reason())) }
 }
 
+/// Whether a text may have this character: no control character but tabs and line ends.
+pub fn is_printable(letter: char) -> bool {
+    !letter.is_control() || matches!(letter, '\n' | '\r' | '\t')
+}
+
 /// A text of so many characters, blanks at its ends not counted towards the least, without control characters other
 /// than tabs and line ends (a NUL could not be stored in a column).
 pub fn text<R, E>(field: &'static str, value: &str, chars: RangeInclusive<usize>) -> Check<R, E> {
-    let allowed = |letter: char| !letter.is_control() || matches!(letter, '\n' | '\r' | '\t');
     let fits = value.chars().count() <= *chars.end()
         && value.trim().chars().count() >= *chars.start()
-        && value.chars().all(allowed);
+        && value.chars().all(is_printable);
     held(fits, field, || format!("{} to {} characters, no control characters", chars.start(), chars.end()))
 }
 

@@ -14,6 +14,7 @@ mod identifiers;
 mod money;
 mod personal;
 mod refusal;
+pub mod schemas;
 pub mod testing;
 mod upcast;
 

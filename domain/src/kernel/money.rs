@@ -123,6 +123,7 @@ pub enum MoneyError {
 #[serde(deny_unknown_fields)]
 pub struct Money {
     /// The amount in the currency's own minor unit (cents for USD).
+    #[schemars(transform = super::schemas::number::<-9_000_000_000_000_000, 9_000_000_000_000_000>)]
     pub minor: i64,
     /// The currency.
     pub ccy: Currency,

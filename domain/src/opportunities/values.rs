@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use strum::IntoStaticStr;
 use uuid::Uuid;
 
-use crate::kernel::{Money, Refused, RefusedBy, bounds};
+use crate::kernel::{Money, Refused, RefusedBy, bounds, schemas};
 
 use super::{Scholarship, ScholarshipRefusal};
 
@@ -86,14 +86,18 @@ impl ApplicationStatus {
 #[schemars(inline)]
 pub struct ScholarshipTerms {
     /// The title, 1 to 200 characters.
+    #[schemars(transform = schemas::text::<1, 200>)]
     pub title: String,
     /// What it is about, up to 20 000 characters.
+    #[schemars(transform = schemas::text::<0, 20000>)]
     pub description: String,
     /// The org unit that gives it.
     pub sponsor: Uuid,
     /// One award.
+    #[schemars(transform = schemas::money_from::<1>)]
     pub award: Money,
     /// How many awards there are, 1 to 10 000.
+    #[schemars(transform = schemas::number::<1, 10_000>)]
     pub max_awards: u32,
     /// When applications open.
     pub opens_at: Timestamp,
@@ -101,16 +105,22 @@ pub struct ScholarshipTerms {
     pub deadline: Timestamp,
     /// The grade point average asked for, in milli-points, 0 to 4000.
     #[serde(default)]
+    #[schemars(transform = schemas::number::<0, 4000>)]
     pub min_gpa: Option<i32>,
     /// The majors asked for; none: any.
+    #[schemars(transform = schemas::texts::<100, 200>)]
     pub majors: Vec<String>,
     /// The graduation years asked for; none: any.
+    #[schemars(transform = schemas::numbers::<100, 1900, 2200>)]
     pub grad_years: Vec<i32>,
     /// Interests that it fosters; `rolling` lets it select before the deadline (OPP-S4).
+    #[schemars(transform = schemas::texts::<100, 100>)]
     pub tags: Vec<String>,
     /// What applicants write about. An essay answers a prompt by its text.
+    #[schemars(transform = schemas::texts::<20, 500>)]
     pub essay_prompts: Vec<String>,
     /// How many recommendations an application must have requested, 0 to 10.
+    #[schemars(transform = schemas::number::<0, 10>)]
     pub recommendations_required: u32,
     /// Whether it can be given again in another year.
     pub renewable: bool,
@@ -122,30 +132,40 @@ pub struct ScholarshipTerms {
 #[allow(missing_docs, reason = "the fields are those of the terms")]
 pub struct ScholarshipChanges {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::text::<1, 200>)]
     pub title: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::text::<0, 20000>)]
     pub description: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sponsor: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::money_from::<1>)]
     pub award: Option<Money>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::number::<1, 10_000>)]
     pub max_awards: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opens_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "stated")]
+    #[schemars(transform = schemas::number::<0, 4000>)]
     pub min_gpa: Option<Option<i32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::texts::<100, 200>)]
     pub majors: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::numbers::<100, 1900, 2200>)]
     pub grad_years: Option<Vec<i32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::texts::<100, 100>)]
     pub tags: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::texts::<20, 500>)]
     pub essay_prompts: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::number::<0, 10>)]
     pub recommendations_required: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renewable: Option<bool>,

@@ -13,7 +13,10 @@ use uuid::Uuid;
 
 use crate::{
     budgeting::{CategoryClass, Pacing, RedistributionMode, Split, YearMonth},
-    kernel::{BasisPoints, Currency, Event, Money, Personal, Refusal, RefusalKind, Stated, class::Financial},
+    kernel::{
+        BasisPoints, Currency, Event, Money, Personal, Refusal, RefusalKind, Stated, class::Financial,
+        schemas,
+    },
 };
 
 /// The days whose plan changes: per category and day (from 1), the new plan in minor units of the month's currency.
@@ -229,6 +232,7 @@ pub enum BudgetMonthCommand {
         /// A new id for it.
         redistribution: Uuid,
         /// The overspent category.
+        #[schemars(transform = schemas::category_key)]
         category: String,
         /// The day of the overspend.
         date: Date,
@@ -260,24 +264,30 @@ pub enum BudgetMonthCommand {
         /// The redistribution.
         redistribution: Uuid,
         /// Why; 1 to 500 characters.
+        #[schemars(transform = schemas::text::<1, 500>)]
         reason: Stated<String>,
     },
     /// Moves money from one envelope to another. Sacred and savings envelopes never give.
     MoveBetweenEnvelopes {
         /// The envelope that gives.
+        #[schemars(transform = schemas::category_key)]
         from: String,
         /// The envelope that gets.
+        #[schemars(transform = schemas::category_key)]
         to: String,
         /// How much, above zero.
+        #[schemars(transform = schemas::money_from::<1>)]
         amount: Stated<Money>,
     },
     /// Sets the plan of today or a later day; what is left is spread over the days after it.
     AdjustDailyPlan {
         /// The category.
+        #[schemars(transform = schemas::category_key)]
         category: String,
         /// The day.
         date: Date,
         /// Its new plan, not below zero.
+        #[schemars(transform = schemas::money_from::<0>)]
         planned: Stated<Money>,
     },
     /// Closes the month, from the fourth day of the next one on; one that was opened after its end, at any time

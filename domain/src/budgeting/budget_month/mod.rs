@@ -32,7 +32,7 @@ use uuid::Uuid;
 use super::{BudgetProfile, CategoryClass, RedistributionMode, YearMonth, local_date, owns, zone};
 use crate::kernel::{
     Actor, Claim, Context, Currency, Decided, Decider, Known, Money, NotYet, Personal, RecordClass, Refused,
-    RefusedBy, class::Financial, derived_id, ratio_bp,
+    RefusedBy, bounds, class::Financial, derived_id, ratio_bp,
 };
 
 mod books;
@@ -207,9 +207,7 @@ impl Decider for BudgetMonth {
                 BudgetMonthEvent::RedistributionDismissed { redistribution, cause }
             }
             C::RevertRedistribution { redistribution, reason } => {
-                if !(1..=500).contains(&reason.0.chars().count()) {
-                    return Err(Refused::invalid("reason", "1 to 500 characters"));
-                }
+                bounds::text("reason", &reason.0, 1..=500)?;
                 match books.redistributions.get(&redistribution) {
                     None => return Err(BudgetMonthRefusal::UnknownRedistribution {}.into()),
                     Some(done) => match done.status {

@@ -10,7 +10,10 @@ use crate::{
         Category, CategoryChanges, CategoryClass, CategoryRevision, Cohort, CohortFeatures, Pacing,
         RedistributionMode, SpendingPattern, YearMonth,
     },
-    kernel::{BasisPoints, Currency, Event, Money, Personal, Refusal, RefusalKind, Stated, class::Financial},
+    kernel::{
+        BasisPoints, Currency, Event, Money, Personal, Refusal, RefusalKind, Stated, class::Financial,
+        schemas,
+    },
 };
 
 /// What can be asked of a budget profile.
@@ -22,16 +25,22 @@ pub enum BudgetProfileCommand {
         /// The currency of every amount of the budget.
         currency: Currency,
         /// The IANA time zone in which days and months are counted.
+        #[schemars(transform = schemas::time_zone)]
         tz: String,
         /// ISO 3166-1 alpha-2.
+        #[schemars(transform = schemas::country)]
         country: String,
         /// The monthly income, above zero.
+        #[schemars(transform = schemas::money_from::<1>)]
         income: Stated<Money>,
         /// The share of needs; the three shares are the whole (ARI-6).
+        #[schemars(transform = schemas::share)]
         needs: BasisPoints,
         /// The share of wants.
+        #[schemars(transform = schemas::share)]
         wants: BasisPoints,
         /// The share of savings.
+        #[schemars(transform = schemas::share)]
         savings: BasisPoints,
         /// What to do about an overspend.
         mode: RedistributionMode,
@@ -39,6 +48,7 @@ pub enum BudgetProfileCommand {
     /// Changes the income from a month on (BUD-P4).
     ChangeIncome {
         /// The monthly income, above zero.
+        #[schemars(transform = schemas::money_from::<1>)]
         income: Stated<Money>,
         /// The first month with it.
         from: YearMonth,
@@ -46,10 +56,13 @@ pub enum BudgetProfileCommand {
     /// Changes the split from a month on (BUD-P4).
     ChangeSplit {
         /// The share of needs; the three shares are the whole (ARI-6).
+        #[schemars(transform = schemas::share)]
         needs: BasisPoints,
         /// The share of wants.
+        #[schemars(transform = schemas::share)]
         wants: BasisPoints,
         /// The share of savings.
+        #[schemars(transform = schemas::share)]
         savings: BasisPoints,
         /// The first month with it.
         from: YearMonth,
@@ -57,26 +70,32 @@ pub enum BudgetProfileCommand {
     /// Defines a category; a profile has at most 100.
     DefineCategory {
         /// Its key, `[a-z0-9_]{1,40}`.
+        #[schemars(transform = schemas::category_key)]
         key: String,
         /// Its class.
         class: CategoryClass,
         /// Its priority level: 3 discretionary, 2 flexible, 1 protected, 0 sacred.
+        #[schemars(transform = schemas::number::<0, 3>)]
         level: i32,
         /// Whether it never gives money away; savings categories never do (BUD-P3).
         essential: bool,
         /// Its weight within its class, 0 to 10000.
+        #[schemars(transform = schemas::number::<0, 10_000>)]
         weight: i64,
         /// How its envelope is paced.
         pacing: Pacing,
         /// The day of a `fixed_day` category, 1 to 31; of no other.
         #[serde(default)]
+        #[schemars(transform = schemas::number::<1, 31>)]
         fixed_day: Option<u8>,
         /// Words by which transactions are recognised; at most 100 of 1 to 60 characters.
+        #[schemars(transform = schemas::texts::<100, 60>)]
         keywords: Stated<Vec<String>>,
     },
     /// Revises a category.
     ReviseCategory {
         /// Its key.
+        #[schemars(transform = schemas::category_key)]
         key: String,
         /// What changes.
         changes: CategoryChanges,
@@ -85,8 +104,10 @@ pub enum BudgetProfileCommand {
     /// over, and its weight if both are of one class.
     RetireCategory {
         /// Its key.
+        #[schemars(transform = schemas::category_key)]
         key: String,
         /// The live category that takes it over.
+        #[schemars(transform = schemas::category_key)]
         merge_into: String,
     },
     /// Sets what to do about an overspend, in months opened or reallocated from now on (BUD-M10).
@@ -97,8 +118,10 @@ pub enum BudgetProfileCommand {
     /// Has the owner told when so much of a category's envelope is spent.
     SetCategoryAlert {
         /// The category's key.
+        #[schemars(transform = schemas::category_key)]
         key: String,
         /// From which part of the envelope on, up to 20000; 0 never.
+        #[schemars(transform = schemas::alert)]
         at: BasisPoints,
     },
     /// Assigns the behaviour cluster that a model found (BUD-P6).

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::kernel::{
     Actor, BasisPoints, Context, Currency, Decided, Decider, Known, Money, NotYet, Personal, RecordClass,
-    Refused, RefusedBy, Stated, class::Financial,
+    Refused, RefusedBy, Stated, bounds, class::Financial,
 };
 
 mod messages;
@@ -404,7 +404,11 @@ fn check_key(key: &str) -> Check {
 }
 
 fn check_keywords(field: &'static str, keywords: &[String]) -> Check {
-    let fits = |word: &String| (1..=60).contains(&word.trim().chars().count()) && word.len() <= 400;
+    let fits = |word: &String| {
+        (1..=60).contains(&word.trim().chars().count())
+            && word.len() <= 400
+            && word.chars().all(bounds::is_printable)
+    };
     if keywords.len() <= 100 && keywords.iter().all(fits) {
         Ok(())
     } else {

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
-use crate::kernel::{BasisPoints, Event, Money, Personal, Refusal, RefusalKind, Stated, class::Financial};
+use crate::kernel::{
+    BasisPoints, Event, Money, Personal, Refusal, RefusalKind, Stated, class::Financial, schemas,
+};
 
 /// What kind of transaction it is; the kind gives the sign (BUD-T1).
 #[derive(
@@ -84,22 +86,27 @@ pub enum TransactionCommand {
         /// The kind, which gives the sign (BUD-T1).
         kind: TransactionKind,
         /// How much, above zero.
+        #[schemars(transform = schemas::money_from::<1>)]
         amount: Stated<Money>,
         /// When, at most 24 hours ahead (BUD-T6).
         spent_at: Timestamp,
         /// Where; 1 to 200 characters.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<1, 200>)]
         merchant: Option<Stated<String>>,
         /// What for; 1 to 2000 characters.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<1, 2000>)]
         note: Option<Stated<String>>,
         /// The category's key; found out where it is left out (BUD-T3).
         #[serde(default)]
+        #[schemars(transform = schemas::category_key)]
         category: Option<String>,
         /// Where it comes from.
         source: TransactionSource,
         /// Its reference there; the same is never recorded twice. 1 to 200 visible ASCII characters.
         #[serde(default)]
+        #[schemars(transform = schemas::token::<200>)]
         external_ref: Option<String>,
         /// The receipt's scan.
         #[serde(default)]
@@ -113,35 +120,42 @@ pub enum TransactionCommand {
         /// Minor units of the budget's currency, times 10^9, for a minor unit of the amount's (ARI-5). With the date and
         /// source it is needed where the currencies differ (BUD-T2).
         #[serde(default)]
+        #[schemars(transform = schemas::number::<1, { i64::MAX }>)]
         rate_e9: Option<i64>,
         /// The date of the rate.
         #[serde(default)]
         rate_date: Option<Date>,
         /// The source of the rate, such as `ecb`; 1 to 60 visible ASCII characters.
         #[serde(default)]
+        #[schemars(transform = schemas::token::<60>)]
         rate_source: Option<String>,
     },
     /// Amends what is stated; what is left out stays. The rate of the recording holds for its currency.
     AmendTransaction {
         /// How much, above zero.
         #[serde(default)]
+        #[schemars(transform = schemas::money_from::<1>)]
         amount: Option<Stated<Money>>,
         /// When, at most 24 hours ahead.
         #[serde(default)]
         spent_at: Option<Timestamp>,
         /// Where; 1 to 200 characters.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<1, 200>)]
         merchant: Option<Stated<String>>,
         /// What for; 1 to 2000 characters.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<1, 2000>)]
         note: Option<Stated<String>>,
         /// The category's key.
         #[serde(default)]
+        #[schemars(transform = schemas::category_key)]
         category: Option<String>,
     },
     /// Puts it into another category.
     RecategorizeTransaction {
         /// The category's key.
+        #[schemars(transform = schemas::category_key)]
         category: String,
         /// Whether later transactions of this merchant go there too (BUD-T7).
         learn: bool,
@@ -149,6 +163,7 @@ pub enum TransactionCommand {
     /// Voids it: it was a mistake, and counts nowhere any more.
     VoidTransaction {
         /// Why; 1 to 500 characters.
+        #[schemars(transform = schemas::text::<1, 500>)]
         reason: Stated<String>,
     },
 }

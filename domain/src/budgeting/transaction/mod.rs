@@ -20,7 +20,7 @@ use super::{
 };
 use crate::kernel::{
     Actor, Answer, Claim, Context, Currency, Decided, Decider, Known, Money, NotYet, Personal, Question,
-    RecordClass, Refused, RefusedBy, Stated, class::Financial, half_even_rate,
+    RecordClass, Refused, RefusedBy, Stated, bounds, class::Financial, half_even_rate,
 };
 
 mod messages;
@@ -452,9 +452,7 @@ fn date_of(profile: &BudgetProfile, spent_at: Timestamp) -> Result<Date, Refused
 }
 
 fn check_text(field: &'static str, text: Option<&Stated<String>>, most: usize) -> Check {
-    let fits = text
-        .is_none_or(|text| text.0.len() <= most * 4 && (1..=most).contains(&text.0.trim().chars().count()));
-    if fits { Ok(()) } else { Err(Refused::invalid(field, format!("1 to {most} characters"))) }
+    text.map_or(Ok(()), |text| bounds::text(field, &text.0, 1..=most))
 }
 
 /// References and sources are tokens, not texts: they are kept in the clear.

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     credentials::values::*,
-    kernel::{BasisPoints, Event, Money, Refusal, RefusalKind},
+    kernel::{BasisPoints, Event, Money, Refusal, RefusalKind, schemas},
 };
 
 /// The `engine` of a classification that a person made (CRD-M7).
@@ -26,12 +26,15 @@ pub const MOST_PREREQUISITES: usize = 40;
 pub struct CredentialChanges {
     /// The unique code (CRD-M1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::program_code)]
     pub program_code: Option<String>,
     /// The title, 1 to 200 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::text::<1, 200>)]
     pub title: Option<String>,
     /// What it is about, at most 20 000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::text::<0, 20000>)]
     pub description: Option<String>,
     /// What kind of credential it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +44,7 @@ pub struct CredentialChanges {
     pub delivery: Option<Delivery>,
     /// The learner's hours, at most 100 000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::number::<0, 100_000>)]
     pub hours: Option<u32>,
     /// The credits (CRD-M5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,12 +54,15 @@ pub struct CredentialChanges {
     pub level: Option<CredentialLevel>,
     /// What it costs, not below zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::money_from::<0>)]
     pub cost: Option<Money>,
     /// The language that it is taught in, a BCP 47 tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::language)]
     pub language: Option<String>,
     /// How learners are assessed, at most 2000 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = schemas::text::<0, 2000>)]
     pub assessment: Option<String>,
     /// The credential of the same institution, once published, that this one takes the place of (CRD-M4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -84,10 +91,13 @@ pub enum MicroCredentialCommand {
     /// Drafts the credential.
     DraftCredential {
         /// The unique code, 2 to 64 of A-Z, a-z, 0-9 and `.` `_` `/` `-` (CRD-M1).
+        #[schemars(transform = schemas::program_code)]
         program_code: String,
         /// The title, 1 to 200 characters.
+        #[schemars(transform = schemas::text::<1, 200>)]
         title: String,
         /// What it is about, at most 20 000 characters; a review needs 50 (CRD-M2).
+        #[schemars(transform = schemas::text::<0, 20000>)]
         description: String,
         /// The institution that issues it; it must be active (IDN-O3).
         institution: Uuid,
@@ -96,6 +106,7 @@ pub enum MicroCredentialCommand {
         /// How it is taught.
         delivery: Delivery,
         /// The learner's hours, at most 100 000; a review needs 1 (CRD-M2).
+        #[schemars(transform = schemas::number::<0, 100_000>)]
         hours: u32,
         /// The credits in milli-credits, 0 to 60 000 (CRD-M5).
         #[serde(default)]
@@ -104,11 +115,14 @@ pub enum MicroCredentialCommand {
         level: CredentialLevel,
         /// What it costs, not below zero.
         #[serde(default)]
+        #[schemars(transform = schemas::money_from::<0>)]
         cost: Option<Money>,
         /// The language that it is taught in, a BCP 47 tag.
+        #[schemars(transform = schemas::language)]
         language: String,
         /// How learners are assessed, at most 2000 characters.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 2000>)]
         assessment: Option<String>,
     },
     /// Revises what the draft stated; after publication only what CRD-M4 does not freeze.
@@ -121,10 +135,12 @@ pub enum MicroCredentialCommand {
         /// The new outcome's id.
         outcome: Uuid,
         /// The statement, 1 to 2000 characters.
+        #[schemars(transform = schemas::text::<1, 2000>)]
         text: String,
         /// Whether the credential stands on it.
         core: bool,
         /// Its place among the others, at most 10 000.
+        #[schemars(transform = schemas::number::<0, 10_000>)]
         order: u32,
     },
     /// States an outcome of the draft anew.
@@ -132,10 +148,12 @@ pub enum MicroCredentialCommand {
         /// The outcome.
         outcome: Uuid,
         /// The statement, 1 to 2000 characters.
+        #[schemars(transform = schemas::text::<1, 2000>)]
         text: String,
         /// Whether the credential stands on it.
         core: bool,
         /// Its place among the others, at most 10 000.
+        #[schemars(transform = schemas::number::<0, 10_000>)]
         order: u32,
     },
     /// Removes an outcome from the draft.
@@ -152,10 +170,13 @@ pub enum MicroCredentialCommand {
         /// What it adds to the learner.
         category: OutcomeCategory,
         /// At most 50 words, each 1 to 100 characters.
+        #[schemars(transform = schemas::texts::<50, 100>)]
         keywords: Vec<String>,
         /// Who classified: `human` for a person, the name and version of the engine otherwise.
+        #[schemars(transform = schemas::text::<1, 100>)]
         engine: String,
         /// How sure the engine is, 0 to 10000 bp; a person is sure.
+        #[schemars(transform = schemas::share)]
         confidence: BasisPoints,
     },
     /// Adds something that is required beforehand.
@@ -165,6 +186,7 @@ pub enum MicroCredentialCommand {
         /// What kind of thing is required.
         kind: PrerequisiteKind,
         /// What is required, in words, 1 to 2000 characters.
+        #[schemars(transform = schemas::text::<1, 2000>)]
         text: String,
         /// The credential that is required, where it is one of ours.
         #[serde(default)]
@@ -182,6 +204,7 @@ pub enum MicroCredentialCommand {
     /// Gives it back to its authors.
     ReturnCredentialToDraft {
         /// Why, 1 to 2000 characters.
+        #[schemars(transform = schemas::text::<1, 2000>)]
         reason: String,
     },
     /// Publishes what was reviewed (CRD-M3).
@@ -198,6 +221,7 @@ pub enum MicroCredentialCommand {
     /// Takes it out of the registry; its recognitions are suspended (CRD-R5).
     ArchiveCredential {
         /// Why, 1 to 2000 characters.
+        #[schemars(transform = schemas::text::<1, 2000>)]
         reason: String,
     },
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     credentials::values::*,
-    kernel::{BasisPoints, Event, Refusal, RefusalKind},
+    kernel::{BasisPoints, Event, Refusal, RefusalKind, schemas},
 };
 
 /// What can be asked of a recognition.
@@ -36,6 +36,7 @@ pub enum RecognitionCommand {
         transcript: TranscriptMode,
         /// What else a learner must meet, at most 20 000 characters.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 20000>)]
         conditions: Option<String>,
         /// From which day it holds.
         effective: Date,
@@ -68,17 +69,21 @@ pub enum RecognitionCommand {
     /// Approves it (CRD-R2).
     ApproveRecognition {
         /// Where the decision is on file, 1 to 200 characters.
+        #[schemars(transform = schemas::text::<1, 200>)]
         approval_reference: String,
         /// What else a learner must meet.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 20000>)]
         conditions: Option<String>,
         /// Why it is approved although the assessment advises to reject it or there is none (CRD-R3).
         #[serde(default)]
+        #[schemars(transform = schemas::text::<1, 2000>)]
         override_reason: Option<String>,
     },
     /// Rejects it.
     RejectRecognition {
         /// Why, 1 to 2000 characters.
+        #[schemars(transform = schemas::text::<1, 2000>)]
         reason: String,
     },
     /// States its terms anew: what is left out or null is then none.
@@ -88,6 +93,7 @@ pub enum RecognitionCommand {
         credit_value: Option<MilliCredits>,
         /// What else a learner must meet.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 20000>)]
         conditions: Option<String>,
         /// The first day on which it no longer holds.
         #[serde(default)]
@@ -96,6 +102,7 @@ pub enum RecognitionCommand {
     /// Suspends it; a policy does so when the credential is archived (CRD-R5).
     SuspendRecognition {
         /// Why, 1 to 2000 characters.
+        #[schemars(transform = schemas::text::<1, 2000>)]
         reason: String,
     },
     /// Lets it give credit again.
@@ -103,6 +110,7 @@ pub enum RecognitionCommand {
     /// Takes it back for good.
     RevokeRecognition {
         /// Why, 1 to 2000 characters.
+        #[schemars(transform = schemas::text::<1, 2000>)]
         reason: String,
     },
     /// Ends it when its time is over (CRD-R5). Nothing follows before that.

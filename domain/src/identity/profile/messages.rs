@@ -13,6 +13,7 @@ use crate::{
     kernel::{
         Currency, Event, Personal, Refusal, RefusalKind, Stated,
         class::{Education, Profile as Told, Sensitive},
+        schemas,
     },
 };
 
@@ -30,42 +31,54 @@ pub enum ProfileCommand {
     ReviseProfile {
         /// The given name, up to 100 characters.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 100>)]
         given_name: Option<Stated<String>>,
         /// The family name, up to 100 characters.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 100>)]
         family_name: Option<Stated<String>>,
         /// One line, up to 160 characters.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 160>)]
         headline: Option<Stated<String>>,
         /// The biography, up to 4000 characters.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 4000>)]
         bio: Option<Stated<String>>,
         /// The phone number, E.164.
         #[serde(default)]
+        #[schemars(transform = schemas::phone)]
         phone: Option<Stated<String>>,
         /// The document that is the picture.
         #[serde(default)]
         photo: Option<Uuid>,
         /// Up to 50 skills.
         #[serde(default)]
+        #[schemars(transform = schemas::texts::<50, 100>)]
         skills: Option<Stated<Vec<String>>>,
         /// Up to 50 interests.
         #[serde(default)]
+        #[schemars(transform = schemas::texts::<50, 100>)]
         interests: Option<Stated<Vec<String>>>,
     },
     /// States the person's facts as a student, all anew.
     SetStudentFacet {
         /// The student number.
+        #[schemars(transform = schemas::text::<1, 64>)]
         student_no: Stated<String>,
         /// The major.
+        #[schemars(transform = schemas::text::<1, 200>)]
         major: Stated<String>,
         /// The graduation year.
+        #[schemars(transform = schemas::number::<1900, 2200>)]
         grad_year: Stated<i32>,
         /// The grade point average in milli-points, 0 to 4000.
         #[serde(default)]
+        #[schemars(transform = schemas::number::<0, 4000>)]
         gpa: Option<Stated<i32>>,
         /// The class room.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 64>)]
         classroom: Option<Stated<String>>,
         /// Who reports it (IDN-R1).
         source: FacetSource,
@@ -73,20 +86,26 @@ pub enum ProfileCommand {
     /// States the person's facts as an alumnus or alumna, all anew.
     SetAlumniFacet {
         /// The graduation year.
+        #[schemars(transform = schemas::number::<1900, 2200>)]
         grad_year: Stated<i32>,
         /// The degree.
+        #[schemars(transform = schemas::text::<1, 200>)]
         degree: Stated<String>,
         /// The company.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 200>)]
         company: Option<Stated<String>>,
         /// The position there.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 200>)]
         position: Option<Stated<String>>,
         /// The industry.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 200>)]
         industry: Option<Stated<String>>,
         /// The address of the LinkedIn page.
         #[serde(default)]
+        #[schemars(transform = schemas::web_address)]
         linkedin: Option<Stated<String>>,
     },
     /// States whom the person recruits for.
@@ -94,18 +113,22 @@ pub enum ProfileCommand {
         /// An active org unit of kind `employer`.
         org: Uuid,
         /// The title there.
+        #[schemars(transform = schemas::text::<1, 200>)]
         title: Stated<String>,
     },
     /// States the person's facts as an advisor, all anew.
     SetAdvisorFacet {
         /// The title.
+        #[schemars(transform = schemas::text::<1, 200>)]
         title: Stated<String>,
         /// The department.
         department: Uuid,
         /// Up to 50 fields of work.
+        #[schemars(transform = schemas::texts::<50, 100>)]
         specialisations: Vec<String>,
         /// The research, up to 4000 characters.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 4000>)]
         research: Option<Stated<String>>,
     },
     /// Offers to be a mentor, or no longer (IDN-R5).
@@ -113,16 +136,20 @@ pub enum ProfileCommand {
         /// Whether it is offered.
         offered: bool,
         /// Up to 50 topics.
+        #[schemars(transform = schemas::texts::<50, 100>)]
         topics: Vec<String>,
         /// For how many people at once, 1 to 20.
         #[serde(default = "default_capacity")]
+        #[schemars(transform = schemas::number::<1, 20>)]
         capacity: u32,
         /// When, in the person's own words by weekday or date.
+        #[schemars(transform = schemas::text_map::<50, 500>)]
         availability: BTreeMap<String, String>,
     },
     /// Declares demographics, which is voluntary and needs a consent (IDN-R2).
     DeclareDemographics {
         /// What is declared, such as `gender` or `ethnicity`.
+        #[schemars(transform = schemas::text_map::<50, 200>)]
         attributes: Stated<BTreeMap<String, String>>,
         /// The consent ledger in which the consent stands.
         consent: Uuid,
@@ -132,16 +159,20 @@ pub enum ProfileCommand {
     /// Sets language, money, time zone and looks.
     SetPreferences {
         /// A BCP 47 language tag.
+        #[schemars(transform = schemas::locale)]
         locale: String,
         /// ISO 4217.
         currency: Currency,
         /// An IANA time zone.
+        #[schemars(transform = schemas::time_zone)]
         tz: String,
         /// The theme of the user interface.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<1, 50>)]
         theme: Option<String>,
         /// Aids to perception.
         #[serde(default)]
+        #[schemars(transform = schemas::text_map::<50, 200>)]
         accessibility: Option<BTreeMap<String, String>>,
     },
     /// Sets who finds the profile (IDN-R4).

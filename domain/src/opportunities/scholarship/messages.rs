@@ -7,7 +7,7 @@ use strum::{IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
 use crate::{
-    kernel::{Event, Money, Refusal, RefusalKind},
+    kernel::{Event, Money, Refusal, RefusalKind, schemas},
     opportunities::{
         ApplicationStatus, CloseReason, ScholarshipChanges, ScholarshipStatus, ScholarshipTerms,
     },
@@ -31,6 +31,7 @@ pub enum ScholarshipCommand {
         /// The new deadline.
         deadline: Timestamp,
         /// Why, 1 to 2000 characters.
+        #[schemars(transform = schemas::text::<1, 2000>)]
         reason: String,
     },
     /// Adds a payment to the fund.
@@ -49,6 +50,7 @@ pub enum ScholarshipCommand {
         /// The application.
         application: Uuid,
         /// What it is awarded.
+        #[schemars(transform = schemas::money_from::<1>)]
         amount: Money,
     },
     /// Takes a selection back.
@@ -56,6 +58,7 @@ pub enum ScholarshipCommand {
         /// The application.
         application: Uuid,
         /// Why, 1 to 2000 characters.
+        #[schemars(transform = schemas::text::<1, 2000>)]
         reason: String,
     },
     /// Closes it to applications.

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use crate::kernel::{
     BasisPoints, Event, Money, Personal, Refusal, RefusalKind, Stated,
     class::{Communication, Education, Identity, SecurityLog},
+    schemas,
 };
 
 /// What a reviewer recommends.
@@ -37,11 +38,14 @@ pub enum ScholarshipApplicationCommand {
     /// Saves the draft, all anew.
     SaveApplicationDraft {
         /// The essays, by the text of the prompt that they answer; each up to 20 000 characters.
+        #[schemars(transform = schemas::text_map::<100, 20000>)]
         essays: Stated<BTreeMap<String, String>>,
         /// Up to 100 documents.
+        #[schemars(transform = schemas::count::<100>)]
         documents: Vec<Uuid>,
         /// Further answers, by question.
         #[serde(default)]
+        #[schemars(transform = schemas::text_map::<100, 20000>)]
         answers: Option<Stated<BTreeMap<String, String>>>,
     },
     /// Asks somebody for a recommendation, up to 10 times. The recommender is mailed a link that lives until the
@@ -50,9 +54,11 @@ pub enum ScholarshipApplicationCommand {
         /// A new id for the request.
         request: Uuid,
         /// The recommender's e-mail address.
+        #[schemars(transform = schemas::email)]
         recommender_email: Stated<String>,
         /// A message to the recommender, up to 2000 characters.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 2000>)]
         message: Option<Stated<String>>,
     },
     /// Attaches a recommendation. The token, not the account, is what allows it; it is good for one time.
@@ -67,6 +73,7 @@ pub enum ScholarshipApplicationCommand {
     /// Submits the application (OPP-A2).
     SubmitApplication {
         /// That all of it is true; nothing else can be submitted.
+        #[schemars(transform = schemas::yes)]
         declaration: bool,
     },
     /// Records how well the applicant fits (OPP-A4).
@@ -88,6 +95,7 @@ pub enum ScholarshipApplicationCommand {
     WithdrawApplication {
         /// Why.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 2000>)]
         reason: Option<String>,
     },
     /// Assigns a reviewer; assigning one again changes nothing.
@@ -100,9 +108,11 @@ pub enum ScholarshipApplicationCommand {
         /// The reviewer, who must be the one that acts.
         reviewer: Uuid,
         /// Marks by criterion, in hundredths of a point, 0 to 10000 each.
+        #[schemars(transform = schemas::number_map::<20, 0, 10_000>)]
         scores: BTreeMap<String, i32>,
         /// Up to 20 000 characters.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 20000>)]
         comment: Option<Stated<String>>,
         /// What the reviewer recommends.
         recommendation: ReviewRecommendation,
@@ -118,6 +128,7 @@ pub enum ScholarshipApplicationCommand {
     /// Declines the application.
     DeclineApplication {
         /// Why, 1 to 2000 characters.
+        #[schemars(transform = schemas::text::<1, 2000>)]
         reason: String,
     },
     /// Accepts the award, within 14 days (OPP-A6).
@@ -126,6 +137,7 @@ pub enum ScholarshipApplicationCommand {
     RefuseAward {
         /// Why.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<0, 2000>)]
         reason: Option<Stated<String>>,
     },
 }
