@@ -32,6 +32,10 @@ pub struct Metrics {
     pub model_lag: IntGaugeVec,
     /// Whether a read model is parked at an event that it cannot fold.
     pub model_parked: IntGaugeVec,
+    /// Events that this node's follower took, by where they came from.
+    pub followed: IntGaugeVec,
+    /// What was wrong with NATS's deliveries.
+    pub nats_faults: IntGaugeVec,
     /// The position of each policy.
     pub policy_position: IntGaugeVec,
     /// How many positions each policy is behind the log.
@@ -96,6 +100,8 @@ impl Metrics {
                 "1 where a read model is parked at an event that it cannot fold.",
                 &["model"],
             ),
+            followed: gauges("annals_projection_events", "Events followed, by source.", &["source"]),
+            nats_faults: gauges("annals_nats_faults", "What was wrong with deliveries by NATS.", &["fault"]),
             policy_position: gauges("annals_policy_position", "How far a policy is.", &["policy"]),
             policy_lag: gauges("annals_policy_lag_positions", "How far a policy is behind.", &["policy"]),
             pool: gauges("annals_database_connections", "Connections for reading.", &["state"]),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use commands::policies::PolicyStatus;
 use event_store::{EventStore, Position};
-use projections::{FollowerState, Projections};
+use projections::{FollowerState, Projections, State};
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -46,19 +46,13 @@ impl Part {
     }
 }
 
-/// How far a read model is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Model {
-    name: &'static str,
-    /// None: no generation serves.
-    position: Option<Position>,
-}
-
 /// What was last seen.
 #[derive(Debug, Clone, Default)]
 struct Sample {
     head: Position,
-    models: Vec<Model>,
+    models: Vec<projections::Status>,
+    /// How often NATS had been late by then.
+    late: u64,
 }
 
 /// Asks the parts of this node how they are.
@@ -67,6 +61,7 @@ pub struct Vitals {
     projections: Projections,
     policies: watch::Receiver<Vec<PolicyStatus>>,
     sample: watch::Receiver<Sample>,
+    with_nats: bool,
 }
 
 impl Vitals {
@@ -75,6 +70,7 @@ impl Vitals {
         store: EventStore,
         projections: Projections,
         policies: watch::Receiver<Vec<PolicyStatus>>,
+        with_nats: bool,
     ) -> Self {
         let (sampled, sample) = watch::channel(Sample::default());
         let (log, models) = (store.clone(), projections.clone());
@@ -86,7 +82,7 @@ impl Vitals {
                 tokio::time::sleep(EVERY).await;
             }
         });
-        Vitals { store, projections, policies, sample }
+        Vitals { store, projections, policies, sample, with_nats }
     }
 
     /// All parts.
@@ -99,7 +95,7 @@ impl Vitals {
             }
             Err(_elapsed) => Part::new("log", Status::Down, "the database does not answer"),
         };
-        vec![log, self.follower(), self.models(), self.reacting()]
+        [log, self.follower(), self.models(), self.reacting()].into_iter().chain(self.nats()).collect()
     }
 
     fn follower(&self) -> Part {
@@ -115,13 +111,26 @@ impl Vitals {
 
     fn models(&self) -> Part {
         let sample = self.sample.borrow();
-        let behind =
-            |model: &&Model| model.position.is_none_or(|position| sample.head.saturating_sub(position) > LAG);
-        let behind: Vec<&str> = sample.models.iter().filter(behind).map(|model| model.name).collect();
-        match behind.is_empty() {
-            true => Part::new("read_models", Status::Up, format!("{} keep up", sample.models.len())),
-            false => Part::new("read_models", Status::Degraded, format!("behind: {}", behind.join(", "))),
+        let names = |unwell: fn(&&projections::Status) -> bool| {
+            let names = sample.models.iter().filter(|model| model.serving).filter(unwell);
+            names.map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        let parked = names(|model| model.state == State::Parked);
+        let behind = names(|model| model.lag > LAG);
+        match (parked.is_empty(), behind.is_empty()) {
+            (false, _) => Part::new("read_models", Status::Degraded, format!("parked at an event: {parked}")),
+            (true, false) => Part::new("read_models", Status::Degraded, format!("far behind: {behind}")),
+            (true, true) => Part::new("read_models", Status::Up, format!("{} keep up", sample.models.len())),
         }
+    }
+
+    /// NATS is a shortcut to the log: without it everything works, later.
+    fn nats(&self) -> Option<Part> {
+        let feed = self.projections.feed();
+        let detail = format!("{} events came through it, {} from the log", feed.from_nats, feed.from_log);
+        let since = self.sample.borrow().late;
+        let status = if feed.late > since { Status::Degraded } else { Status::Up };
+        self.with_nats.then(|| Part::new("nats", status, detail))
     }
 
     fn reacting(&self) -> Part {
@@ -138,10 +147,23 @@ impl Vitals {
         let sample = self.sample.borrow();
         let head = sample.head.max(*self.store.subscribe_head().borrow());
         metrics.head.set(gauge(head));
-        for Model { name, position } in &sample.models {
-            let position = position.unwrap_or_default();
-            metrics.model_position.with_label_values(&[name]).set(gauge(position));
-            metrics.model_lag.with_label_values(&[name]).set(gauge(sample.head.saturating_sub(position)));
+        for model in sample.models.iter().filter(|model| model.serving) {
+            let name = [model.name.as_str()];
+            metrics.model_position.with_label_values(&name).set(gauge(model.position));
+            metrics.model_lag.with_label_values(&name).set(gauge(model.lag));
+            metrics.model_parked.with_label_values(&name).set(i64::from(model.state == State::Parked));
+        }
+        let feed = self.projections.feed();
+        for (source, events) in [("nats", feed.from_nats), ("log", feed.from_log)] {
+            metrics.followed.with_label_values(&[source]).set(gauge(events));
+        }
+        for (fault, times) in [
+            ("hole", feed.holes),
+            ("repeated", feed.repeated),
+            ("foreign", feed.foreign),
+            ("late", feed.late),
+        ] {
+            metrics.nats_faults.with_label_values(&[fault]).set(gauge(times));
         }
         for PolicyStatus { name, position } in self.policies.borrow().iter() {
             metrics.policy_position.with_label_values(&[name]).set(gauge(*position));
@@ -155,12 +177,9 @@ impl Vitals {
 
 /// None where the database does not answer: the last sample stands.
 async fn look(store: &EventStore, projections: &Projections) -> Option<Sample> {
-    let mut models = Vec::new();
-    for model in projections.models() {
-        let name = model.shape().name;
-        models.push(Model { name, position: projections.position_of(name).await.ok()? });
-    }
-    Some(Sample { head: store.head().await.ok()?.position, models })
+    let late = projections.feed().late;
+    let models = projections.status().await.ok()?;
+    Some(Sample { head: store.head().await.ok()?.position, models, late })
 }
 
 fn gauge(number: u64) -> i64 {

@@ -5,7 +5,7 @@ use actix_web::{
     http::header::{ETAG, HeaderMap, LOCATION},
     web,
 };
-use commands::{Accepted, Request};
+use commands::{Accepted, CommandEntry, Request};
 use domain::{annals_namespace, derived_id};
 use hmac::Mac;
 use serde_json::{json, value::RawValue};
@@ -15,9 +15,13 @@ use super::{
     Api, Call,
     body::{canonical, fields, single, with_given},
     route::{CommandRoute, IdFrom},
+    shape::list_for_object,
     uuid,
 };
-use crate::{auth, problem::Problem};
+use crate::{
+    auth,
+    problem::{MALFORMED, Problem},
+};
 
 /// The header that makes a command repeatable.
 pub const IDEMPOTENCY_KEY: &str = "Idempotency-Key";
@@ -61,10 +65,23 @@ pub async fn handle(
 
     let aggregate = &api.catalog.aggregates[command.aggregate];
     let entry = &aggregate.commands[command.command];
+    refuse_lists_for_objects(api, entry, &body)?;
     let timer = api.metrics.command(aggregate.aggregate_type, entry.name);
     let outcome = aggregate.execute(&api.commands, id, entry, &body, &request).await.map_err(Problem::from);
     timer.done(outcome.as_ref().map_or_else(Problem::code, |_| "accepted"));
     Ok(answer(&outcome?, api.location(aggregate.aggregate_type, id)))
+}
+
+fn refuse_lists_for_objects(api: &Api, entry: &CommandEntry, body: &RawValue) -> Result<(), Problem> {
+    if !body.get().contains('[') {
+        return Ok(());
+    }
+    // What is not even JSON the command's own reader tells better.
+    let Ok(value) = serde_json::from_str(body.get()) else { return Ok(()) };
+    match list_for_object(&entry.schema, &api.catalog.definitions, &value) {
+        Some(path) => Err(Problem::new(MALFORMED, "expected an object, not a list").at(path)),
+        None => Ok(()),
+    }
 }
 
 /// 201 for a new stream, 200 for one more version of it. A repeat is answered as the first one was.

@@ -19,7 +19,7 @@ use futures_util::FutureExt;
 use super::{
     Api, Call, Missed, Operation, Route, Trace,
     call::{authenticate, forbidden, unauthenticated},
-    command, documents, query,
+    command, documents, governance, query,
 };
 use crate::problem::{INTERNAL, METHOD_NOT_ALLOWED, NO_SUCH_ROUTE, Problem, TIMED_OUT};
 
@@ -93,6 +93,7 @@ async fn operate(
     match &call.route.operation {
         Operation::Command(route) => command::handle(api, &call, route, payload).await,
         Operation::Query(route) => query::handle(api, &call, route).await,
+        Operation::Governance(route) => governance::handle(api, &call, *route).await,
         Operation::Page(page) => documents::handle(api, &call, *page).await,
     }
 }

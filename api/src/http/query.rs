@@ -4,15 +4,19 @@ use std::time::Duration;
 
 use actix_web::{
     HttpResponse,
-    http::header::{CACHE_CONTROL, ETAG, HeaderMap, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY},
+    http::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY},
     web,
 };
-use event_store::AsOf;
 use projections::{Condition, Op, Query, QueryError};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::{Api, Call, filters::Parameter, route::QueryRoute};
+use super::{
+    Api, Call,
+    filters::Parameter,
+    pairs::{as_of, number},
+    route::QueryRoute,
+};
 use crate::problem::{
     AS_OF_UNSUPPORTED, INTERNAL, INVALID_PARAMETER, INVALID_VALUE, NOT_FOUND, Problem, UNAVAILABLE,
 };
@@ -58,10 +62,11 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: &QueryRoute) -> Re
     let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((ETAG, tag)).insert_header((CACHE_CONTROL, freshness(route.max_age)));
     response.insert_header((VARY, "Authorization"));
+    let mut response = if unchanged { response.finish() } else { response.json(body) };
     if let Some(next) = page.next.filter(|_| !route.one) {
-        response.insert_header((LINK, next_link(call, &next)));
+        link_next(call, &next, &mut response);
     }
-    Ok(if unchanged { response.finish() } else { response.json(body) })
+    Ok(response)
 }
 
 /// What the client asks, held against what can be asked. Anything else in the query string is refused.
@@ -114,20 +119,6 @@ fn read(filters: &[Parameter], one: bool, pairs: Vec<(String, String)>) -> Resul
     Ok(query)
 }
 
-/// A number in plain digits, of the size that a position can have.
-fn number(text: &str) -> Option<u64> {
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|number| digits && i64::try_from(*number).is_ok())
-}
-
-/// A position of the log, or an instant.
-fn as_of(text: &str) -> Option<AsOf> {
-    match number(text) {
-        Some(position) => Some(AsOf::Position(position)),
-        None => text.parse().ok().map(AsOf::Instant),
-    }
-}
-
 /// Waits for the read model, but not for what is not even in the log.
 async fn reached(api: &Api, model: &str, position: u64) -> Result<bool, Problem> {
     let known = *api.commands.store().subscribe_head().borrow() >= position;
@@ -158,13 +149,16 @@ fn freshness(max_age: u32) -> String {
     if max_age == 0 { "private, no-cache".to_owned() } else { format!("private, max-age={max_age}") }
 }
 
-/// The same query, after this page.
-fn next_link(call: &Call<'_>, cursor: &str) -> String {
+/// Links to the same query, after this page (RFC 8288).
+pub(super) fn link_next(call: &Call<'_>, cursor: &str, response: &mut HttpResponse) {
     let others = call.request.query_string().split('&').filter(|pair| !pair.is_empty());
     let others: Vec<&str> = others.filter(|pair| !pair.starts_with("after=")).collect();
     let after = format!("after={cursor}");
     let query: Vec<&str> = others.into_iter().chain([&*after]).collect();
-    format!("<{}?{}>; rel=\"next\"", call.request.uri().path(), query.join("&"))
+    let link = format!("<{}?{}>; rel=\"next\"", call.request.uri().path(), query.join("&"));
+    if let Ok(link) = HeaderValue::from_str(&link) {
+        response.headers_mut().insert(LINK, link);
+    }
 }
 
 fn problem(error: QueryError) -> Problem {
@@ -190,7 +184,7 @@ fn problem(error: QueryError) -> Problem {
 }
 
 /// The database or a defect; which one, the log says.
-fn failed(error: &(dyn std::error::Error + 'static)) -> Problem {
+pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Problem {
     tracing::error!(%error, "a query failed");
     if transient(error) {
         return Problem::new(UNAVAILABLE, "the read models cannot be reached").retry_after(1);
@@ -259,13 +253,6 @@ mod tests {
             let problem = format!("{:?}", asked(one, text).unwrap_err());
             assert!(problem.contains(&format!("Some({name:?})")), "{text}: {problem}");
         }
-    }
-
-    #[test]
-    fn a_moment_is_a_position_or_an_instant() {
-        assert_eq!(as_of("17"), Some(AsOf::Position(17)));
-        assert!(matches!(as_of("2026-01-01T00:00:00Z"), Some(AsOf::Instant(_))));
-        assert_eq!(as_of(""), None);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum Operation {
     Command(CommandRoute),
     /// Lists rows of a read model, or shows one.
     Query(QueryRoute),
+    /// Reads the log itself.
+    Governance(Governance),
     /// Answers from this process itself.
     Page(Page),
 }
@@ -102,6 +104,21 @@ pub struct QueryRoute {
     pub only: &'static [(&'static str, From)],
     /// For how many seconds a client may use the answer again without asking (catalogue 4.3).
     pub max_age: u32,
+}
+
+/// What is read off the log itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Governance {
+    /// The audit trail.
+    Trail,
+    /// The caller's own part of the audit trail.
+    Mine,
+    /// What caused an event, and what it caused.
+    Chain,
+    /// What something came from, and what came of it.
+    Lineage,
+    /// The same in the words of OpenLineage.
+    OpenLineage,
 }
 
 /// What this process answers from itself.

@@ -4,12 +4,17 @@
 use actix_web::http::Method;
 use commands::Catalog;
 
-use super::{CommandRoute, IdFrom, Operation, Page, Route, resources};
+use super::{CommandRoute, Governance, IdFrom, Operation, Page, Route, resources};
 use crate::auth::Access;
 
 /// All routes.
 pub fn routes(catalog: &Catalog) -> Vec<Route> {
-    pages().into_iter().chain(resources::routes(catalog)).chain(canonical(catalog)).collect()
+    pages()
+        .into_iter()
+        .chain(governance())
+        .chain(resources::routes(catalog))
+        .chain(canonical(catalog))
+        .collect()
 }
 
 fn pages() -> Vec<Route> {
@@ -29,6 +34,26 @@ fn pages() -> Vec<Route> {
         operation: Operation::Page(page),
     };
     pages.into_iter().map(route).collect()
+}
+
+/// Catalogue 5.9: lineage and audit.
+fn governance() -> Vec<Route> {
+    const AUDIT: Access = Access::AnyScope(&["read:audit"]);
+    const LINEAGE: Access = Access::AnyScope(&["read:audit", "read:analytics"]);
+    let routes = [
+        ("/v1/audit/trail", Governance::Trail, AUDIT),
+        ("/v1/audit/me", Governance::Mine, Access::Authenticated),
+        ("/v1/audit/events/{id}/chain", Governance::Chain, Access::Authenticated),
+        ("/v1/governance/lineage/{type}/{id}", Governance::Lineage, LINEAGE),
+        ("/v1/governance/lineage/export/openlineage", Governance::OpenLineage, LINEAGE),
+    ];
+    let route = |(path, governance, access): (&str, Governance, Access)| Route {
+        method: Method::GET,
+        template: path.to_owned(),
+        access,
+        operation: Operation::Governance(governance),
+    };
+    routes.into_iter().map(route).collect()
 }
 
 /// `POST /v1/{context}/{aggregate}/{id}/{command}` for every command that is not the system's own. Who may issue it the

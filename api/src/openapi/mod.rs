@@ -3,6 +3,7 @@
 
 mod commands;
 mod components;
+mod governance;
 mod pages;
 mod queries;
 
@@ -67,6 +68,7 @@ fn operation(
             let shape = models.iter().map(|model| model.shape()).find(|shape| shape.name == query.model)?;
             Some(queries::operation(shape, route, query, schemas))
         }
+        Operation::Governance(route) => Some(governance::operation(*route, schemas)),
         Operation::Page(Page::Stream) => None,
         Operation::Page(page) => Some(pages::operation(*page)),
     }

@@ -1,14 +1,14 @@
-//! What decisions ask of the whole log and no single stream can tell, answered from read models.
+//! What decisions ask of the whole log and no single stream can tell: the read models answer, and the keeper of the
+//! secret that one-time tokens are computed from.
 
 use std::time::Duration;
 
 use commands::{Answers, CommandError};
-use domain::{Actor, ActorKind, Answer, Question, RoleGrant, sha256_hex};
+use domain::{Answer, Question, sha256_hex};
 use event_store::Position;
 use futures_util::future::BoxFuture;
 use hmac::Mac;
-use projections::{Condition, Op, Projections, Query};
-use serde_json::Value;
+use projections::{ProjectionError, Projections, answers};
 
 use crate::auth::{SigningKeys, keyed};
 
@@ -18,54 +18,31 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Answers from the read models of this node.
 pub(super) struct FromReadModels {
     projections: Projections,
-    /// Decisions must see what is so, not what their actor may see.
-    everything: Actor,
     /// From which one-time tokens are computed.
     token_key: [u8; 32],
 }
 
 impl FromReadModels {
     pub(super) fn new(projections: Projections, keys: &SigningKeys) -> Self {
-        let everything = Actor {
-            kind: ActorKind::Policy,
-            id: "answers".to_owned(),
-            roles: vec![RoleGrant { role: "admin".to_owned(), within: None }],
-            scopes: Default::default(),
-            on_behalf_of: None,
-        };
-        FromReadModels { projections, everything, token_key: keys.derive("one-time tokens") }
+        FromReadModels { projections, token_key: keys.derive("one-time tokens") }
     }
 
-    /// The first rows of a read model for which columns have these values.
-    async fn rows(
-        &self,
-        model: &str,
-        conditions: &[(&str, String)],
-        limit: usize,
-        at_least: Option<Position>,
-    ) -> Result<Vec<Value>, CommandError> {
-        let unavailable = |_| CommandError::Unavailable(format!("the read model {model}"));
-        if let Some(position) = at_least {
-            let reached = self.projections.wait_for(model, position, PATIENCE).await;
-            if !reached.map_err(|error| unavailable(error.to_string()))? {
-                return Err(unavailable(String::new()));
+    /// The one-time token of a label, in lower-case hexadecimal.
+    fn token(&self, label: &str) -> String {
+        let mut mac = keyed(&self.token_key);
+        mac.update(label.as_bytes());
+        format!("{:x}", mac.finalize().into_bytes())
+    }
+
+    async fn read(&self, question: &Question, at_least: Option<Position>) -> Result<Answer, CommandError> {
+        for model in answers::asked(question) {
+            if let Some(position) = at_least
+                && !self.projections.wait_for(model, position, PATIENCE).await.map_err(unanswered)?
+            {
+                return Err(CommandError::Unavailable(format!("the read model {model} is behind")));
             }
         }
-        let condition = |(column, value): &(&str, String)| Condition {
-            column: (*column).to_owned(),
-            op: Op::In,
-            values: vec![value.clone()],
-        };
-        let query = Query {
-            filters: conditions.iter().map(condition).collect(),
-            limit: Some(limit),
-            ..Query::default()
-        };
-        let page = self.projections.list(model, &self.everything, &query).await;
-        page.map(|page| page.rows).map_err(|error| {
-            tracing::warn!(%error, model, "a read model could not be asked");
-            unavailable(String::new())
-        })
+        answers::answer(&self.projections, question).await.map_err(unanswered)
     }
 }
 
@@ -76,27 +53,16 @@ impl Answers for FromReadModels {
         at_least: Option<Position>,
     ) -> BoxFuture<'_, Result<Answer, CommandError>> {
         Box::pin(async move {
-            match question {
-                Question::HasActiveChildren { org } => {
-                    let conditions = [("parent", org.to_string()), ("active", "true".to_owned())];
-                    let rows = self.rows("org_directory", &conditions, 1, at_least).await?;
-                    Ok(Answer::Flag(!rows.is_empty()))
-                }
-                Question::TokenHash { label } => {
-                    let mut mac = keyed(&self.token_key);
-                    mac.update(label.as_bytes());
-                    let token = format!("{:x}", mac.finalize().into_bytes());
-                    Ok(Answer::Hash(sha256_hex(&token)))
-                }
-                Question::LearnedCategory { .. }
-                | Question::PossibleDuplicate { .. }
-                | Question::RecognitionHistory { .. }
-                | Question::PublishedCredentials { .. }
-                | Question::HasConsent { .. }
-                | Question::ApprovedRecognitions { .. } => {
-                    Err(CommandError::Unavailable("a read model that is not there yet".into()))
-                }
+            match &question {
+                Question::TokenHash { label } => Ok(Answer::Hash(sha256_hex(&self.token(label)))),
+                // Consents are not recorded yet, so none stands.
+                Question::HasConsent { .. } => Ok(Answer::Flag(false)),
+                _ => self.read(&question, at_least).await,
             }
         })
     }
+}
+
+fn unanswered(error: ProjectionError) -> CommandError {
+    CommandError::Unavailable(format!("the read models ({error})"))
 }

@@ -13,7 +13,7 @@ use commands::{
 };
 use event_store::{EventStore, KeyringConfig, MasterKey, StoreConfig, StoreError};
 use integrations::embedding::HashedTfIdf;
-use projections::{FollowerState, ProjectionError, Projections};
+use projections::{FollowerState, NatsConfig, ProjectionError, Projections};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
@@ -81,11 +81,17 @@ impl Node {
         let sealing = KeyringConfig::new(MasterKey::from_bytes(keys.master));
         let mut store = StoreConfig::new(&servers.database_url, sealing);
         store.pool_size = config.database_pool;
+        let mut reading = projections::Config::new(&servers.database_url);
+        reading.nats = servers.nats_url.as_ref().map(NatsConfig::new);
+        reading.rebuild_memory = config.rebuild_memory_mb * 1024 * 1024;
+        if config.rebuild_workers > 0 {
+            reading.threads = config.rebuild_workers;
+        }
         let limits = Limits {
             states: (config.cache_memory_mb * 1024 * 1024 / STATE_SIZE).max(1),
             body: config.request_body_kb * 1024,
         };
-        Self::assemble(store, signing, limits).await
+        Self::assemble(store, reading, signing, limits).await
     }
 
     /// Starts everything on a database that is there.
@@ -94,11 +100,12 @@ impl Node {
     /// Whatever cannot be opened.
     pub async fn assemble(
         config: StoreConfig,
+        reading: projections::Config,
         signing: SigningKeys,
         limits: Limits,
     ) -> Result<Self, StartError> {
-        let reading = projections::Config::new(&config.database_url);
         let store = EventStore::open(config).await?;
+        let with_nats = reading.nats.is_some();
         let projections = Projections::new(store.clone(), reading)?;
         projections.start();
         begun(&projections).await;
@@ -112,7 +119,7 @@ impl Node {
         let world = World::new(commands.clone(), ports);
         let policies = tokio::spawn(policies::run(policies::every_policy(), world, told, stopped));
 
-        let vitals = Vitals::watch(store.clone(), projections.clone(), status);
+        let vitals = Vitals::watch(store.clone(), projections.clone(), status, with_nats);
         let api = Api::new(commands, projections.clone(), signing, vitals, limits.body);
         Ok(Node { api: web::Data::from(api), store, projections, stop, policies })
     }

@@ -4,6 +4,7 @@
 
 mod auth;
 mod commands;
+mod governance;
 mod node;
 mod queries;
 mod routes;

@@ -30,8 +30,9 @@ pub(crate) const BODY_LIMIT: usize = 64 * 1024;
 pub(crate) async fn node() -> TestNode {
     let database = database().await;
     let keys = SigningKeys::single(&[7; 32]).unwrap();
-    let node =
-        Node::assemble(database.config(), keys, Limits { states: 1000, body: BODY_LIMIT }).await.unwrap();
+    let reading = projections::Config::new(&database.url);
+    let limits = Limits { states: 1000, body: BODY_LIMIT };
+    let node = Node::assemble(database.config(), reading, keys, limits).await.unwrap();
     TestNode { node, _database: database }
 }
 

@@ -1,0 +1,130 @@
+//! What is read off the log itself: the audit trail, what caused what, lineage.
+
+use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
+use domain::Actor;
+use projections::{
+    governance::{AuditFilters, AuditQuery, Direction, GovernanceError, LineageQuery, Order, openlineage},
+    query::LIMIT_MAX,
+};
+use serde::Serialize;
+
+use super::{Api, Call, pairs::Pairs, query, route::Governance};
+use crate::problem::{FORBIDDEN, INVALID_PARAMETER, NOT_FOUND, Problem, UNAVAILABLE};
+
+/// The most nodes of a graph.
+pub const NODES_MAX: usize = 5000;
+/// The most edges between the root of a graph and its other nodes.
+pub const DEPTH_MAX: usize = 1000;
+
+/// Answers a question about the log.
+///
+/// # Errors
+/// Whatever is wrong with the query string, and what the caller may not see.
+pub(super) async fn handle(api: &Api, call: &Call<'_>, route: Governance) -> Result<HttpResponse, Problem> {
+    let pairs = Pairs::of(call.request)?;
+    match route {
+        Governance::Trail => trail(api, call, call.actor()?, pairs).await,
+        // What is about them or was done by them, even for those who may see more.
+        Governance::Mine => trail(api, call, &Actor::user(call.account()?, &[]), pairs).await,
+        Governance::Chain => chain(api, call, pairs).await,
+        Governance::Lineage => {
+            // A key of several parts comes with `%2F` between them.
+            let id = call.parameter("id").replace("%2F", "/").replace("%2f", "/");
+            let node = format!("{}:{id}", call.parameter("type"));
+            Ok(answer(&graph(api, call, pairs, node).await?))
+        }
+        Governance::OpenLineage => {
+            let mut pairs = pairs;
+            let node = pairs.text("node")?;
+            let node = node.ok_or_else(|| Problem::parameter("node", "it is needed: `type:id`"))?;
+            Ok(answer(&openlineage(&graph(api, call, pairs, node).await?)))
+        }
+    }
+}
+
+async fn trail(api: &Api, call: &Call<'_>, actor: &Actor, mut pairs: Pairs) -> Result<HttpResponse, Problem> {
+    let asked = AuditQuery {
+        filters: AuditFilters {
+            actor: pairs.text("actor")?,
+            on_behalf_of: pairs.uuid("on_behalf_of")?,
+            subject: pairs.uuid("subject")?,
+            resource_type: pairs.text("resource_type")?,
+            resource_id: pairs.text("resource_id")?,
+            actions: pairs.texts("action")?,
+            from: pairs.instant("from")?,
+            until: pairs.instant("until")?,
+            correlation_id: pairs.uuid("correlation_id")?,
+        },
+        order: pairs
+            .read("order", "expected `newest_first` or `oldest_first`", |text| match text {
+                "newest_first" => Some(Order::NewestFirst),
+                "oldest_first" => Some(Order::OldestFirst),
+                _ => None,
+            })?
+            .unwrap_or_default(),
+        after: pairs.number("after")?,
+        limit: pairs.count("limit", LIMIT_MAX)?,
+        as_of: pairs.as_of("as_of")?,
+    };
+    pairs.done()?;
+    let page = api.projections.audit(actor, &asked).await.map_err(problem)?;
+    let mut response = answer(&page);
+    if let Some(next) = page.next {
+        query::link_next(call, &next.to_string(), &mut response);
+    }
+    Ok(response)
+}
+
+async fn chain(api: &Api, call: &Call<'_>, mut pairs: Pairs) -> Result<HttpResponse, Problem> {
+    let as_of = pairs.as_of("as_of")?;
+    pairs.done()?;
+    let event = call.id("id")?;
+    let chain = api.projections.causation_chain(call.actor()?, event, as_of).await.map_err(problem)?;
+    let chain = chain
+        .ok_or_else(|| Problem::new(NOT_FOUND, "there is no such event, or it is not the caller's to see"))?;
+    Ok(answer(&chain))
+}
+
+async fn graph(
+    api: &Api,
+    call: &Call<'_>,
+    mut pairs: Pairs,
+    node: String,
+) -> Result<projections::governance::Graph, Problem> {
+    let asked = LineageQuery {
+        node,
+        direction: pairs
+            .read("direction", "expected `upstream`, `downstream` or `both`", |text| match text {
+                "upstream" => Some(Direction::Upstream),
+                "downstream" => Some(Direction::Downstream),
+                "both" => Some(Direction::Both),
+                _ => None,
+            })?
+            .unwrap_or_default(),
+        depth: pairs.count("depth", DEPTH_MAX)?,
+        nodes: pairs.count("nodes", NODES_MAX)?,
+        as_of: pairs.as_of("as_of")?,
+    };
+    pairs.done()?;
+    if asked.node.contains('\0') {
+        return Err(Problem::new(NOT_FOUND, "there is no such node"));
+    }
+    api.projections.lineage(call.actor()?, &asked).await.map_err(problem)
+}
+
+fn answer(body: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(body)
+}
+
+fn problem(error: GovernanceError) -> Problem {
+    let detail = error.to_string();
+    match error {
+        GovernanceError::Forbidden => Problem::new(FORBIDDEN, detail),
+        GovernanceError::BadLimit { name, .. } => Problem::new(INVALID_PARAMETER, detail).at(name),
+        GovernanceError::BadNode(_) => Problem::new(NOT_FOUND, "there is no such node"),
+        GovernanceError::AsOfAhead { .. } => Problem::new(NOT_FOUND, detail).at("as_of"),
+        GovernanceError::Behind { .. } => Problem::new(UNAVAILABLE, detail).retry_after(1),
+        GovernanceError::Failed(error) => query::failed(&error),
+        other => query::failed(&other),
+    }
+}

@@ -1,0 +1,114 @@
+//! The operations that read the log itself.
+
+use projections::{
+    governance::{AuditPage, CausationChain, Graph},
+    query::{LIMIT, LIMIT_MAX},
+};
+use schemars::SchemaGenerator;
+use serde_json::{Value, json};
+
+use super::components::{header_references, problems, uuid};
+use crate::http::{
+    Governance,
+    governance::{DEPTH_MAX, NODES_MAX},
+};
+
+/// The operation of a route.
+pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Value {
+    let as_of = parameter("as_of", "As the log was at this position or instant.", moment());
+    match route {
+        Governance::Trail => {
+            let page = schemas.subschema_for::<AuditPage>().to_value();
+            get("The audit trail", page, trail())
+        }
+        Governance::Mine => {
+            let page = schemas.subschema_for::<AuditPage>().to_value();
+            get("What is about the caller or was done by them", page, trail())
+        }
+        Governance::Chain => {
+            let chain = schemas.subschema_for::<CausationChain>().to_value();
+            get("What caused an event, and what it caused", chain, vec![in_path("id", uuid()), as_of])
+        }
+        Governance::Lineage => {
+            let graph = schemas.subschema_for::<Graph>().to_value();
+            let name = json!({ "type": "string", "minLength": 1 });
+            let node = vec![in_path("type", name.clone()), in_path("id", name)];
+            get("What something came from, and what came of it", graph, [node, around(as_of)].concat())
+        }
+        Governance::OpenLineage => {
+            let mut node =
+                parameter("node", "Where to begin, `type:id`.", json!({ "type": "string", "minLength": 1 }));
+            node["required"] = true.into();
+            let events = json!({ "type": "array", "items": { "type": "object" } });
+            get("Lineage as OpenLineage run events", events, [vec![node], around(as_of)].concat())
+        }
+    }
+}
+
+fn trail() -> Vec<Value> {
+    let text = || json!({ "type": "string", "minLength": 1 });
+    let instant = || json!({ "type": "string", "format": "date-time" });
+    let order =
+        json!({ "type": "string", "enum": ["newest_first", "oldest_first"], "default": "newest_first" });
+    vec![
+        parameter("actor", "Who acted, such as `user:<id>` or `policy:<name>`.", text()),
+        parameter("on_behalf_of", "For whom.", uuid()),
+        parameter("subject", "Whose data.", uuid()),
+        parameter("resource_type", "The aggregate type.", text()),
+        parameter("resource_id", "The aggregate's id.", text()),
+        parameter("action", "The event type.", json!({ "type": "array", "items": text(), "minItems": 1 })),
+        parameter("from", "Recorded at or after.", instant()),
+        parameter("until", "Recorded at or before.", instant()),
+        parameter("correlation_id", "What it belongs to.", uuid()),
+        parameter("order", "In which order of the log.", order),
+        parameter("after", "The `next` of the page before.", position()),
+        parameter("limit", "How many entries.", count(LIMIT_MAX, Some(LIMIT))),
+        parameter("as_of", "As the log was at this position or instant.", moment()),
+    ]
+}
+
+fn around(as_of: Value) -> Vec<Value> {
+    let directions =
+        json!({ "type": "string", "enum": ["upstream", "downstream", "both"], "default": "both" });
+    vec![
+        parameter("direction", "Which way to go.", directions),
+        parameter("depth", "How many edges away at most.", count(DEPTH_MAX, None)),
+        parameter("nodes", "How many nodes at most.", count(NODES_MAX, Some(500))),
+        as_of,
+    ]
+}
+
+fn get(summary: &str, schema: Value, parameters: Vec<Value>) -> Value {
+    let mut responses = problems(&[400, 401, 403, 404, 500, 503]);
+    let ok = json!({
+        "description": "Here it is.",
+        "headers": header_references(&["Cache-Control", "Link"]),
+        "content": { "application/json": { "schema": schema } },
+    });
+    responses.insert("200".into(), ok);
+    json!({ "tags": ["governance"], "summary": summary, "parameters": parameters, "responses": responses })
+}
+
+fn parameter(name: &str, description: &str, schema: Value) -> Value {
+    json!({ "name": name, "in": "query", "description": description, "schema": schema })
+}
+
+fn in_path(name: &str, schema: Value) -> Value {
+    json!({ "name": name, "in": "path", "required": true, "schema": schema })
+}
+
+fn position() -> Value {
+    json!({ "type": "integer", "minimum": 0, "maximum": i64::MAX })
+}
+
+fn moment() -> Value {
+    json!({ "anyOf": [position(), { "type": "string", "format": "date-time" }] })
+}
+
+fn count(most: usize, default: Option<usize>) -> Value {
+    let mut schema = json!({ "type": "integer", "minimum": 1, "maximum": most });
+    if let Some(default) = default {
+        schema["default"] = default.into();
+    }
+    schema
+}
