@@ -136,6 +136,12 @@ impl<'a> Sql<'a> {
         self
     }
 
+    /// Binds the next `$n`, which already stands in the text.
+    pub(crate) fn bind_now(&mut self, kind: Kind, value: &Value) -> &mut Self {
+        self.params.push(Param::new(kind, value));
+        self
+    }
+
     pub(crate) fn filter(&mut self, filter: &Filter) -> &mut Self {
         match filter {
             Filter::All => self.push("true"),

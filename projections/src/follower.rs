@@ -13,6 +13,7 @@ use crate::{
     enrolment::enrol,
     error::ProjectionError,
     fact::Batch,
+    model::ReadModel,
     pack::{Checkpoint, Committed, Fault, Member, commit_up_to_poison},
     progress::{FollowerState, Progress},
     source::Source,
@@ -187,7 +188,12 @@ impl Follower<'_> {
             .query_one("SELECT layout FROM annals.projection_head", &[])
             .await?
             .try_get(0)?;
-        if number != self.layout.number { self.reload().await } else { Ok(()) }
+        if number != self.layout.number {
+            return self.reload().await;
+        }
+        // What came up while the last work was ending was left to the next look.
+        self.set_to_work();
+        Ok(())
     }
 
     async fn reload(&mut self) -> Result<(), ProjectionError> {
@@ -198,24 +204,31 @@ impl Follower<'_> {
 
     /// Takes up the members of the pack, and sets to work on those that are behind it.
     fn arrange(&mut self) {
-        let models = &self.inner.config.models;
-        let known = |entry: &Entry| models.iter().copied().find(|model| entry.is_of(model.shape()));
-        let entries = self.layout.entries.iter();
-        let live = entries.clone().filter(|entry| entry.state == State::Live);
+        let live = self.layout.entries.iter().filter(|entry| entry.state == State::Live);
         self.members = live
             .filter_map(|entry| {
-                Some(Member::new(known(entry)?, entry.clone(), self.layout.skips_of(&entry.name)))
+                Some(Member::new(self.known(entry)?, entry.clone(), self.layout.skips_of(&entry.name)))
             })
             .collect();
-        let mut behind = entries.clone().filter(|entry| entry.state == State::Behind);
-        let behind = behind.any(|entry| known(entry).is_some());
-        let missing = models.iter().any(|model| !self.layout.has_usable(model.shape()));
-        let idle = self.catching_up.as_ref().is_none_or(|task| task.0.is_finished());
-        if (behind || missing || views::outdated(&self.layout, models)) && idle {
-            let task = tokio::spawn(catch_up::run(Arc::clone(self.inner)));
-            self.catching_up = Some(Task(task));
+        self.introduce();
+        self.set_to_work();
+    }
+
+    /// The read model of a generation, if this program knows this version.
+    fn known(&self, entry: &Entry) -> Option<&'static dyn ReadModel> {
+        self.inner.config.models.iter().copied().find(|model| entry.is_of(model.shape()))
+    }
+
+    /// Builds what is missing, brings up what is behind and shows analysts what serves, beside the follower.
+    fn set_to_work(&mut self) {
+        let models = &self.inner.config.models;
+        let mut behind = self.layout.entries.iter().filter(|entry| entry.state == State::Behind);
+        let work = behind.any(|entry| self.known(entry).is_some())
+            || models.iter().any(|model| !self.layout.has_usable(model.shape()))
+            || views::outdated(&self.layout, models);
+        if work && self.catching_up.as_ref().is_none_or(|task| task.0.is_finished()) {
+            self.catching_up = Some(Task(tokio::spawn(catch_up::run(Arc::clone(self.inner)))));
         }
-        self.tell();
     }
 
     /// Sees to it that what destroyed keys had sealed is nowhere in the clear.
@@ -231,16 +244,16 @@ impl Follower<'_> {
         }
     }
 
-    /// Tells those who wait.
+    /// Tells those who wait how far the pack is.
     fn tell(&self) {
+        self.inner.progress.send_modify(|progress| progress.position = self.layout.position);
+    }
+
+    /// Tells those who wait which read models are in the pack.
+    fn introduce(&self) {
+        let serving = self.members.iter().filter(|member| member.entry.serving);
+        let members: BTreeSet<_> = serving.map(Member::name).collect();
         let position = self.layout.position;
-        self.inner.progress.send_modify(|progress| {
-            progress.position = position;
-            if !progress.following || progress.members.len() != self.members.len() {
-                let members: BTreeSet<_> =
-                    self.members.iter().filter(|member| member.entry.serving).map(Member::name).collect();
-                *progress = Progress { following: true, position, members: Arc::new(members) };
-            }
-        });
+        self.inner.progress.send_replace(Progress { following: true, position, members: Arc::new(members) });
     }
 }

@@ -20,8 +20,9 @@ use crate::{
     error::ProjectionError,
     filter::{Filter, Sql},
     model::ReadModel,
-    row::Raw,
+    row::{Kind, Raw, Value},
     storage::{open_rows, quoted, read_row, table_name, technical},
+    table::Shape,
 };
 use plan::Plan;
 use show::Shown;
@@ -159,6 +160,16 @@ impl From<event_store::StoreError> for QueryError {
     }
 }
 
+/// The generation that this program reads: the one that serves, if it is of the version that this program knows; else
+/// one that served. So the nodes of an earlier version go on answering while a later one is rolled out.
+const READABLE: &str = "SELECT * FROM annals.projections
+    WHERE name = $1 AND version = $2 AND (serving OR state IN ('retired', 'frozen'))
+    ORDER BY serving DESC, generation DESC LIMIT 1";
+
+fn version_of(shape: &Shape) -> Value {
+    Value::from(i64::from(shape.version))
+}
+
 impl Projections {
     /// The rows of a read model that an actor may see and asks for.
     ///
@@ -257,19 +268,16 @@ impl Projections {
             shape.columns,
             format!(
                 "SELECT p.generation, coalesce(p.position, h.position), r.*
-                 FROM annals.projections p CROSS JOIN annals.projection_head h
+                 FROM ({READABLE}) p CROSS JOIN annals.projection_head h
                  LEFT JOIN LATERAL (SELECT {columns} FROM {} WHERE ",
                 table_name(shape, schema)
             ),
         );
+        sql.bind_now(Kind::Text, &shape.name.into()).bind_now(Kind::Int, &version_of(shape));
         sql.filter(&plan.filter);
         plan.keyset(shape, &mut sql);
         let order = plan.order_by();
-        sql.push(&format!(
-            " ORDER BY {order} LIMIT {}) r ON true WHERE p.serving AND p.name = ",
-            plan.limit + 1
-        ));
-        sql.bind(crate::row::Kind::Text, &shape.name.into()).push(&format!(" ORDER BY {order}"));
+        sql.push(&format!(" ORDER BY {order} LIMIT {}) r ON true ORDER BY {order}", plan.limit + 1));
         let Sql { text, params, .. } = sql;
         let mut statement = sqlx::query(&text);
         for param in params {
@@ -307,13 +315,12 @@ impl Projections {
                 return Ok(known.clone());
             }
         }
-        let serving: Option<(i32, String)> = sqlx::query_as(
-            "SELECT generation, schema_name FROM annals.projections WHERE serving AND name = $1 AND version = $2",
-        )
-        .bind(name)
-        .bind(model.shape().version as i32)
-        .fetch_optional(self.0.store.pool())
-        .await?;
+        let serving: Option<(i32, String)> =
+            sqlx::query_as(&format!("SELECT p.generation, p.schema_name FROM ({READABLE}) p"))
+                .bind(name)
+                .bind(model.shape().version as i32)
+                .fetch_optional(self.0.store.pool())
+                .await?;
         let serving = serving.ok_or(QueryError::NotBuilt(name))?;
         let mut known = self.0.serving.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         known.insert(name, serving.clone());
