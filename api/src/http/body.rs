@@ -51,6 +51,7 @@ fn read(text: String) -> Result<Box<RawValue>, Problem> {
     if depth(&text) > DEPTH {
         return Err(Problem::new(MALFORMED, "the body is nested too deeply"));
     }
+    let text = with_plain_integers(text);
     // The reader's own words hold no values: only what it expected and where.
     let value = serde_json::from_str::<Box<RawValue>>(&text)
         .map_err(|error| Problem::new(MALFORMED, format!("the body is not JSON: {error}")))?;
@@ -58,6 +59,41 @@ fn read(text: String) -> Result<Box<RawValue>, Problem> {
         return Err(Problem::new(MALFORMED, "the body is not a JSON object"));
     }
     Ok(value)
+}
+
+/// `7.0` is the integer 7 to JSON and to its schemas, and a fraction to our readers: it becomes `7`. No command takes a
+/// fraction.
+fn with_plain_integers(text: String) -> String {
+    if !text.contains(".0") {
+        return text;
+    }
+    let mut plain = String::with_capacity(text.len());
+    let (mut quoted, mut escaped, mut rest) = (false, false, text.as_str());
+    while let Some(letter) = rest.chars().next() {
+        let zeros = rest.strip_prefix('.').filter(|_| !quoted).map(|rest| rest.trim_start_matches('0'));
+        match zeros {
+            Some(after)
+                if after.len() + 1 < rest.len() && !after.starts_with(['.', 'e', 'E']) && !digit(after) =>
+            {
+                rest = after;
+                continue;
+            }
+            Some(_) | None => {}
+        }
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        plain.push(letter);
+        rest = &rest[letter.len_utf8()..];
+    }
+    plain
+}
+
+fn digit(text: &str) -> bool {
+    text.starts_with(|letter: char| letter.is_ascii_digit())
 }
 
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
@@ -168,6 +204,17 @@ mod tests {
     fn brackets_in_texts_do_not_nest() {
         assert_eq!(depth(r#"{"a":"[[[[","b\"[[":[{}]}"#), 3);
         assert!(read("[".repeat(40)).is_err());
+    }
+
+    #[test]
+    fn a_number_without_a_fraction_is_an_integer() {
+        for (given, plain) in [
+            (r#"{"a":7.0,"b":[-1.00,2.50,3.05]}"#, r#"{"a":7,"b":[-1,2.50,3.05]}"#),
+            (r#"{"a":"7.0","b\"7.0":1.0e3}"#, r#"{"a":"7.0","b\"7.0":1.0e3}"#),
+            (r#"{"a":7.}"#, r#"{"a":7.}"#),
+        ] {
+            assert_eq!(with_plain_integers(given.into()), plain);
+        }
     }
 
     #[test]

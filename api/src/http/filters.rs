@@ -102,11 +102,7 @@ fn of(column: &'static Column, schemas: &mut SchemaGenerator) -> Vec<Parameter> 
             name: format!("{}{suffix}", column.name),
             column,
             op,
-            schema: if whole {
-                schema.clone()
-            } else {
-                serde_json::json!({ "type": "string", "minLength": 1 })
-            },
+            schema: if whole { storable(schema.clone()) } else { part() },
             words: words.clone().filter(|_| whole),
         }
     };
@@ -161,6 +157,21 @@ fn bounded(mut schema: Value, kind: Kind) -> Value {
         schema.entry("maximum").or_insert(most.into());
     }
     schema
+}
+
+/// No stored text has a NUL in it.
+fn storable(mut schema: Value) -> Value {
+    let free =
+        schema["type"] == "string" && ["enum", "format", "pattern"].iter().all(|name| schema[name].is_null());
+    if let Some(schema) = schema.as_object_mut().filter(|_| free) {
+        schema.insert("pattern".into(), r"^[^\u0000]*$".into());
+    }
+    schema
+}
+
+/// A part of a text, or words to search for.
+fn part() -> Value {
+    serde_json::json!({ "type": "string", "minLength": 1, "pattern": r"^[^\u0000]+$" })
 }
 
 fn words_of(choice: &Value) -> Vec<Value> {

@@ -37,8 +37,13 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: &QueryRoute) -> Re
     let filters = api.filters.get(route.model).map(Vec::as_slice).unwrap_or_default();
     let mut query = read(filters, route.one, pairs)?;
     for (column, from) in route.only {
-        let condition = Condition { column: (*column).into(), op: Op::In, values: vec![call.known(*from)?] };
-        query.filters.push(condition);
+        let value = call.known(*from)?;
+        let known = filters.iter().find(|filter| filter.name == *column);
+        if known.is_some_and(|filter| !filter.admits(&value) || filter.column.kind.parse(&value).is_none()) {
+            let name = from.parameter().unwrap_or(column);
+            return Err(Problem::parameter(name, "the value is not one that it takes"));
+        }
+        query.filters.push(Condition { column: (*column).into(), op: Op::In, values: vec![value] });
     }
     if let Some(position) = query.min_position
         && !reached(api, route.model, position).await?
@@ -73,7 +78,6 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: &QueryRoute) -> Re
 fn read(filters: &[Parameter], one: bool, pairs: Vec<(String, String)>) -> Result<Query, Problem> {
     let mut query = Query::default();
     let mut seen: Vec<String> = Vec::new();
-    let list = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<String>>();
     for (name, value) in pairs {
         let wrong = |detail: &'static str| Problem::parameter(&name, detail);
         let twice = seen.contains(&name);
@@ -81,14 +85,14 @@ fn read(filters: &[Parameter], one: bool, pairs: Vec<(String, String)>) -> Resul
             "fields" | "as_of" | "min_position" | "sort" | "limit" | "after" if twice => {
                 return Err(wrong("it is there more than once"));
             }
-            "fields" => query.fields = list(&value),
+            "fields" => query.fields = columns(&value).ok_or_else(|| wrong("a column is there twice"))?,
             "as_of" => {
                 query.as_of = Some(as_of(&value).ok_or_else(|| wrong("expected a position or RFC 3339"))?)
             }
             "min_position" => {
                 query.min_position = Some(number(&value).ok_or_else(|| wrong("expected a position"))?)
             }
-            "sort" if !one => query.sort = list(&value),
+            "sort" if !one => query.sort = columns(&value).ok_or_else(|| wrong("a column is there twice"))?,
             "limit" if !one => {
                 let limit = number(&value).and_then(|limit| usize::try_from(limit).ok());
                 query.limit = Some(limit.ok_or_else(|| wrong("expected a number from 1 to 200"))?);
@@ -117,6 +121,18 @@ fn read(filters: &[Parameter], one: bool, pairs: Vec<(String, String)>) -> Resul
         seen.push(name);
     }
     Ok(query)
+}
+
+/// Columns separated by commas, each of them once.
+fn columns(text: &str) -> Option<Vec<String>> {
+    let mut columns: Vec<String> = Vec::new();
+    for column in text.split(',') {
+        if columns.iter().any(|known| known == column) {
+            return None;
+        }
+        columns.push(column.to_owned());
+    }
+    Some(columns)
 }
 
 /// Waits for the read model, but not for what is not even in the log.
@@ -244,6 +260,7 @@ mod tests {
             (false, "kind.from=institution", "kind.from"),
             (false, "limit=1&limit=2", "limit"),
             (false, "limit=-1", "limit"),
+            (false, "sort=code,name,code", "sort"),
             (false, "min_position=soon", "min_position"),
             (false, "as_of=yesterday", "as_of"),
             (false, "name.search=a&name.search=b", "name.search"),

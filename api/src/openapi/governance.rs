@@ -46,7 +46,7 @@ pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Val
 }
 
 fn trail() -> Vec<Value> {
-    let text = || json!({ "type": "string", "minLength": 1 });
+    let text = || json!({ "type": "string", "minLength": 1, "pattern": r"^[^\u0000]+$" });
     let instant = || json!({ "type": "string", "format": "date-time" });
     let order =
         json!({ "type": "string", "enum": ["newest_first", "oldest_first"], "default": "newest_first" });

@@ -210,12 +210,15 @@ pub enum MicroCredentialCommand {
     /// Publishes what was reviewed (CRD-M3).
     PublishCredential {
         /// From which day it is offered.
+        #[schemars(transform = schemas::date)]
         effective: Date,
         /// The first day on which it is no longer offered.
         #[serde(default)]
+        #[schemars(transform = schemas::date)]
         expires: Option<Date>,
         /// When it is to be looked at again.
         #[serde(default)]
+        #[schemars(transform = schemas::date)]
         next_review: Option<Date>,
     },
     /// Takes it out of the registry; its recognitions are suspended (CRD-R5).

@@ -39,9 +39,11 @@ pub enum RecognitionCommand {
         #[schemars(transform = schemas::text::<0, 20000>)]
         conditions: Option<String>,
         /// From which day it holds.
+        #[schemars(transform = schemas::date)]
         effective: Date,
         /// The first day on which it no longer holds.
         #[serde(default)]
+        #[schemars(transform = schemas::date)]
         expires: Option<Date>,
     },
     /// Records what an engine found (CRD-R3, CRD-R4). Nothing follows once somebody decided, or from the same job twice.
@@ -97,6 +99,7 @@ pub enum RecognitionCommand {
         conditions: Option<String>,
         /// The first day on which it no longer holds.
         #[serde(default)]
+        #[schemars(transform = schemas::date)]
         expires: Option<Date>,
     },
     /// Suspends it; a policy does so when the credential is archived (CRD-R5).

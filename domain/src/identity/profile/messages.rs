@@ -189,6 +189,7 @@ pub enum ProfileCommand {
         /// As what.
         relation: Relation,
         /// Since when.
+        #[schemars(transform = schemas::date)]
         from: Date,
     },
     /// Leaves an org unit.
@@ -198,6 +199,7 @@ pub enum ProfileCommand {
         /// As what.
         relation: Relation,
         /// Until when.
+        #[schemars(transform = schemas::date)]
         until: Date,
     },
     /// Records what another platform says of the person.
