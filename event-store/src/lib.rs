@@ -1,7 +1,7 @@
 //! The log of Annals: append, read, follow, and seal personal data.
 //!
 //! One log, in commit order, without gaps. [`EventStore::append`] hands a command's events to one writer task, which
-//! commits what has gathered in one statement ([`writer`]); each command in a batch succeeds or is refused on its own.
+//! commits what has gathered in one statement (`writer`); each command in a batch succeeds or is refused on its own.
 //! Personal data is sealed before it leaves the process ([`Keyring`]).
 //!
 //! What must never be here: any knowledge of the business. Events are names and JSON text.
