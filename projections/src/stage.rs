@@ -133,9 +133,9 @@ impl<T: Table> Stage for TableStage<T> {
                     slot.subjects.clear();
                 }
                 if T::OPTIONS.about_people && slot.row.is_some() {
-                    for subject in &fact.envelope().subjects {
-                        if !slot.subjects.contains(subject) {
-                            slot.subjects.push(*subject);
+                    for subject in fact.subjects() {
+                        if !slot.subjects.contains(&subject) {
+                            slot.subjects.push(subject);
                         }
                     }
                 }
@@ -240,7 +240,7 @@ impl<L: Ledger> Stage for LedgerStage<L> {
             guarded(fact.position, || L::entries(fact, &mut rows))?;
             for row in rows.drain(..) {
                 let subjects = match L::OPTIONS.about_people {
-                    true => fact.envelope().subjects.clone(),
+                    true => fact.subjects(),
                     false => Vec::new(),
                 };
                 self.entries.push((row, fact.position, fact.recorded_at, subjects));
