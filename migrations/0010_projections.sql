@@ -57,7 +57,7 @@ CREATE UNLOGGED TABLE annals.projection_witnesses (
 CREATE TABLE annals.projection_interventions (
     id         bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     name       text        NOT NULL,
-    action     text        NOT NULL CHECK (action IN ('retry', 'skip', 'rebuild', 'drop')),
+    action     text        NOT NULL CHECK (action IN ('retry', 'skip', 'drop')),
     position   bigint      CHECK ((position IS NOT NULL) = (action = 'skip')),
     actor      text        NOT NULL,
     reason     text        NOT NULL,

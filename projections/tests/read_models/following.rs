@@ -1,10 +1,14 @@
 //! The follower against a real PostgreSQL.
 
 use domain::{Actor, identity::OrgUnitEvent};
-use projections::{FollowerState, Query, QueryError};
+use event_store::testing::Cluster;
+use projections::{Config, FollowerState, Projections, Query, QueryError};
 use serde_json::json;
 
-use crate::world::*;
+use crate::{
+    models::{History, Names},
+    world::*,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_recorded_is_soon_listed() {
@@ -144,4 +148,45 @@ async fn only_those_who_may_see_it_get_a_column() {
     let nobody = Actor { scopes: Default::default(), ..Actor::policy("x") };
     let page = world.projections.list("org_directory", &nobody, &Query::default()).await.unwrap();
     assert!(page.rows.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_of_postgresql_costs_no_event_and_doubles_none() {
+    let mut cluster = Cluster::start();
+    let database = cluster.database().await;
+    let store = database.store().await.unwrap();
+    let models = vec![Names::model(), History::model()];
+    let config = Config { models, ..Config::new(&database.url) };
+    let projections = Projections::new(store.clone(), config).unwrap();
+    projections.start();
+    for number in 0..8 {
+        append(&store, unit(number), vec![created(&format!("U{number}"))]).await;
+    }
+    for round in 0..3 {
+        let mut last = 0;
+        for number in 0..40 {
+            last = append(&store, unit(number % 8), vec![renamed(&format!("Name {round} {number}"))]).await;
+        }
+        // The follower is in the middle of it; what it committed last may be lost, and with it its checkpoint.
+        folded(&projections, last - 20).await;
+        cluster.kill();
+        cluster.restart();
+    }
+    let last = append(&store, unit(1), vec![renamed("the last")]).await;
+    folded(&projections, last).await;
+    let followed =
+        [projections.checksum("names").await.unwrap(), projections.checksum("history").await.unwrap()];
+    assert_eq!((followed[0].rows, followed[1].rows), (8, last));
+    projections.rebuild_all().await.unwrap();
+    let rebuilt =
+        [projections.checksum("names").await.unwrap(), projections.checksum("history").await.unwrap()];
+    assert_eq!(rebuilt, followed);
+    projections.shutdown().await;
+}
+
+/// Waits through an outage: whoever has lost all connections gets errors for a moment.
+async fn folded(projections: &Projections, position: u64) {
+    let brief = std::time::Duration::from_millis(100);
+    let is = async || projections.wait_for("names", position, brief).await.unwrap_or(false);
+    eventually("it is folded", is).await;
 }
