@@ -8,6 +8,7 @@ use event_store::{
     PersonalGroup, Position,
 };
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::{
@@ -18,6 +19,9 @@ use crate::{
 
 /// How often a decision is made again when others write to the same streams, before the client is told.
 const ATTEMPTS: u32 = 32;
+
+/// Streams that share a queue do each other no harm but a wait.
+const TURNS: usize = 1024;
 
 /// An accepted command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,8 @@ struct Inner {
     store: EventStore,
     states: States,
     answers: Arc<dyn Answers>,
+    /// Where those who lost a race for a stream wait for their turn, so that a crowd does not run in vain again and again.
+    turns: Vec<Mutex<()>>,
 }
 
 /// How one attempt to decide ended.
@@ -56,7 +62,8 @@ enum Attempt {
 impl Commands {
     /// Commands on this log. `cache` is how many aggregates are kept in memory.
     pub fn new(store: EventStore, answers: Arc<dyn Answers>, cache: usize) -> Self {
-        Commands(Arc::new(Inner { store, states: States::new(cache), answers }))
+        let turns = (0..TURNS).map(|_| Mutex::default()).collect();
+        Commands(Arc::new(Inner { store, states: States::new(cache), answers, turns }))
     }
 
     /// The log.
@@ -81,8 +88,14 @@ impl Commands {
         request: &Request,
     ) -> Result<Accepted, CommandError> {
         let mut current = 0;
+        let queue = &self.0.turns[id.as_u128() as usize % TURNS];
+        // Nobody waits who is alone; where somebody waits already, newcomers queue behind.
+        let mut turn = if queue.try_lock().is_ok() { None } else { Some(queue.lock().await) };
         for attempt in 0..ATTEMPTS {
             let fresh = attempt > 0;
+            if fresh && turn.is_none() {
+                turn = Some(queue.lock().await);
+            }
             match self.attempt::<D>(id, command.clone(), request, fresh).await {
                 Ok(Attempt::Done(accepted)) => return Ok(accepted),
                 Ok(Attempt::Moved(version)) => current = version,
