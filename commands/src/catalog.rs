@@ -44,6 +44,15 @@ pub struct EventEntry {
     pub schema: Value,
 }
 
+/// One reason of an aggregate's own to refuse a command.
+#[derive(Clone, Debug)]
+pub struct RefusalEntry {
+    /// The stable code.
+    pub code: String,
+    /// The JSON schema of its details.
+    pub schema: Value,
+}
+
 /// One aggregate with its commands and events.
 pub struct AggregateEntry {
     /// The storage name, `context.aggregate`.
@@ -56,6 +65,8 @@ pub struct AggregateEntry {
     pub commands: Vec<CommandEntry>,
     /// Its events, in the order of the enum.
     pub events: Vec<EventEntry>,
+    /// Its own reasons to refuse a command, by code.
+    pub refusals: Vec<RefusalEntry>,
     executor: Box<dyn Execute>,
 }
 
@@ -133,12 +144,15 @@ impl Visitor for Listing {
             let (schema, description, _) = events.remove(*name).unwrap_or_default();
             EventEntry { name, version: D::Event::version(name), description, schema }
         });
+        let refusals = variants::<D::Refusal>(&mut self.schemas).into_iter();
+        let refusals = refusals.map(|(code, (schema, ..))| RefusalEntry { code, schema });
         self.aggregates.push(AggregateEntry {
             aggregate_type: D::TYPE,
             context: context.replace('_', "-"),
             aggregate: aggregate.replace('_', "-"),
             commands: commands.collect(),
             events: events.collect(),
+            refusals: refusals.collect(),
             executor: Box::new(Executor::<D>(PhantomData)),
         });
     }

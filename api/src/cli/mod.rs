@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use commands::Catalog;
 
-use crate::{config::Config, http::routes, openapi, problem, telemetry};
+use crate::{config::Config, http::routes, openapi, problem::pages, telemetry};
 
 pub use events::document as events_document;
 
@@ -70,7 +70,7 @@ async fn execute(command: Command) -> Result<(), String> {
             serde_json::to_string_pretty(&document).map_err(|error| error.to_string())? + "\n"
         }
         Command::Events => events::document(&Catalog::new()),
-        Command::Errors => problem::document(),
+        Command::Errors => pages::document(&Catalog::new()),
     };
     print(&text)
 }

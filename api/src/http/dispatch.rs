@@ -39,17 +39,21 @@ pub async fn dispatch(request: HttpRequest, payload: web::Payload, api: web::Dat
         let call = call(&api, &request, found.route, found.values, &trace)?;
         operate(&api, call, payload).await
     };
-    let outcome = match tokio::time::timeout(LIMIT, AssertUnwindSafe(answer).catch_unwind()).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_panic)) => Err(Problem::new(INTERNAL, "the request failed")),
-        Err(_elapsed) => Err(Problem::new(TIMED_OUT, "the request was given up").retry_after(1)),
-    };
-    let mut response = outcome.unwrap_or_else(|problem| problem.respond(&trace));
+    let mut response = guarded(answer).await.unwrap_or_else(|problem| problem.respond(&trace));
     let status = response.status().as_u16();
     api.metrics.request(method_name(request.method()), &template, status, begun);
     note(&request, &template, status, begun, &trace);
     mark(&mut response, &trace);
     response
+}
+
+/// Gives up on what takes too long, and turns a panic into a problem that tells nothing of it: the logs do.
+async fn guarded<T>(answer: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+    match tokio::time::timeout(LIMIT, AssertUnwindSafe(answer).catch_unwind()).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_panic)) => Err(Problem::new(INTERNAL, "the request failed")),
+        Err(_elapsed) => Err(Problem::new(TIMED_OUT, "the request was given up").retry_after(1)),
+    }
 }
 
 /// Counts a request for as long as it is being answered, also when its client goes away.
@@ -151,5 +155,25 @@ fn mark(response: &mut HttpResponse, trace: &Trace) {
     headers.insert(HeaderName::from_static("traceparent"), parent);
     if !headers.contains_key("cache-control") {
         headers.insert(HeaderName::from_static("cache-control"), HeaderValue::from_static("no-store"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_web::test]
+    async fn a_panic_is_answered_by_a_problem_that_tells_nothing_of_it() {
+        let problem = guarded::<()>(async { panic!("anna@example.org") }).await.unwrap_err();
+        assert_eq!((problem.code(), problem.status().as_u16()), ("Internal", 500));
+        let answer = problem.respond(&Trace::of(&actix_web::http::header::HeaderMap::new()));
+        let body = actix_web::body::to_bytes(answer.into_body()).await.unwrap();
+        assert!(!String::from_utf8_lossy(&body).contains("anna"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_too_long_is_given_up() {
+        let problem = guarded::<()>(std::future::pending()).await.unwrap_err();
+        assert_eq!((problem.code(), problem.status().as_u16()), ("TimedOut", 503));
     }
 }

@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL, web};
 
 use super::{Api, Call, Page, health, stream};
-use crate::problem::{CODES, NOT_FOUND, Problem, kebab};
+use crate::problem::{NOT_FOUND, Problem, pages};
 
 /// Answers a page.
 pub(super) async fn handle(
@@ -21,7 +21,7 @@ pub(super) async fn handle(
             .content_type("application/json")
             .body(api.document.clone())),
         Page::ProblemDoc => {
-            let text = problem_page(call.parameter("code"));
+            let text = pages::page(&api.catalog, call.parameter("code"));
             let text = text.ok_or_else(|| Problem::new(NOT_FOUND, "there is no such kind of problem"))?;
             Ok(HttpResponse::Ok()
                 .insert_header((CACHE_CONTROL, "public, max-age=3600"))
@@ -30,10 +30,4 @@ pub(super) async fn handle(
         }
         Page::Stream => stream::handle(api, call),
     }
-}
-
-/// What a kind of problem means, for people.
-pub fn problem_page(code: &str) -> Option<String> {
-    let known = CODES.iter().find(|known| kebab(known.name) == code)?;
-    Some(format!("{} ({})\n\n{}.\n\n{}\n", known.name, known.status, known.title, known.meaning))
 }

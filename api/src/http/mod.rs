@@ -26,7 +26,6 @@ mod trace;
 pub use api::Api;
 pub use call::{Call, uuid};
 pub use dispatch::dispatch;
-pub use documents::problem_page;
 pub use route::{CommandRoute, From, Governance, IdFrom, Operation, Page, QueryRoute, Route};
 pub use router::{Found, Missed, Router};
 pub use routes::routes;

@@ -50,6 +50,8 @@ async fn every_kind_of_problem_has_its_page() {
         let page = node.send(TestRequest::get().uri(&path)).await;
         assert!(page.status == 200 && page.text.contains(code.meaning), "{path}: {}", page.text);
     }
+    let own = node.send(TestRequest::get().uri("/problems/code-taken")).await;
+    assert!(own.status == 200 && own.text.contains("identity.org_unit"), "{}", own.text);
     node.send(TestRequest::get().uri("/problems/none")).await.problem(404, "NotFound");
 }
 

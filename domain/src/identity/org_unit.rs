@@ -169,7 +169,7 @@ impl Event for OrgUnitEvent {
 }
 
 /// Why a command was refused.
-#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error, IntoStaticStr)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, thiserror::Error, IntoStaticStr)]
 pub enum OrgUnitRefusal {
     /// Another unit has this code (IDN-O1).
     #[error("another unit has this code")]

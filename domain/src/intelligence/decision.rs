@@ -185,7 +185,7 @@ impl Event for DecisionEvent {
 }
 
 /// Why a command was refused.
-#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error, IntoStaticStr)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, thiserror::Error, IntoStaticStr)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum DecisionRefusal {
     #[error("a human has reviewed the decision: it is final")]

@@ -1,5 +1,6 @@
 //! Why a command is refused: a stable code, a status and details (catalogue 0.7).
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The kind of a refusal; it decides the HTTP status.
@@ -18,7 +19,9 @@ pub enum RefusalKind {
 }
 
 /// A context's own reasons, as an enum: the variant's name is the stable code, its fields are the details.
-pub trait Refusal: std::error::Error + Serialize + Clone + PartialEq + Send + Sync + 'static {
+pub trait Refusal:
+    std::error::Error + Serialize + JsonSchema + Clone + PartialEq + Send + Sync + 'static
+{
     /// The stable code: the variant's name.
     fn code(&self) -> &'static str;
     /// The kind of this refusal.
@@ -86,7 +89,7 @@ where
 }
 
 /// For an aggregate without reasons of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema, thiserror::Error)]
 pub enum NoRefusal {}
 
 impl Refusal for NoRefusal {

@@ -394,7 +394,7 @@ impl Event for BudgetMonthEvent {
 }
 
 /// Why a command was refused.
-#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error, IntoStaticStr)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, thiserror::Error, IntoStaticStr)]
 pub enum BudgetMonthRefusal {
     /// The account has this month open already.
     #[error("the month is open already")]

@@ -212,7 +212,7 @@ impl Event for BudgetProfileEvent {
 }
 
 /// Why a command was refused.
-#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error, IntoStaticStr)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, thiserror::Error, IntoStaticStr)]
 pub enum BudgetProfileRefusal {
     /// The shares are not 10000 bp together (ARI-6).
     #[error("the three shares must be 10000 bp together, none below zero")]

@@ -240,7 +240,7 @@ impl Event for TransactionEvent {
 }
 
 /// Why a command was refused.
-#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error, IntoStaticStr)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, thiserror::Error, IntoStaticStr)]
 pub enum TransactionRefusal {
     /// The account has set up no budget.
     #[error("the account has set up no budget")]

@@ -308,7 +308,7 @@ impl Event for MicroCredentialEvent {
 }
 
 /// Why a command was refused.
-#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error, IntoStaticStr)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, thiserror::Error, IntoStaticStr)]
 pub enum MicroCredentialRefusal {
     /// Another credential has this code (CRD-M1).
     #[error("another credential has this program code")]

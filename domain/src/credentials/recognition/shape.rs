@@ -188,7 +188,7 @@ impl Event for RecognitionEvent {
 }
 
 /// Why a command was refused.
-#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error, IntoStaticStr)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, thiserror::Error, IntoStaticStr)]
 pub enum RecognitionRefusal {
     /// The institution has a live recognition of this credential.
     #[error("the institution has a live recognition of this credential")]

@@ -296,7 +296,7 @@ impl Event for ProfileEvent {
 }
 
 /// Why a command was refused.
-#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error, IntoStaticStr)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, thiserror::Error, IntoStaticStr)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum ProfileRefusal {
     #[error("the phone number is not E.164")]

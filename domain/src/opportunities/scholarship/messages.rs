@@ -101,7 +101,7 @@ impl Event for ScholarshipEvent {
 }
 
 /// Why a command was refused.
-#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error, IntoStaticStr)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, thiserror::Error, IntoStaticStr)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum ScholarshipRefusal {
     #[error("the deadline is not after the opening")]

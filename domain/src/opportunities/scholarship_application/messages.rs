@@ -213,7 +213,7 @@ impl Event for ScholarshipApplicationEvent {
 }
 
 /// Why a command was refused.
-#[derive(Clone, Debug, PartialEq, Serialize, thiserror::Error, IntoStaticStr)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, thiserror::Error, IntoStaticStr)]
 #[allow(missing_docs, reason = "the messages say it")]
 pub enum ScholarshipApplicationRefusal {
     #[error("the applicant has applied for this scholarship already")]
