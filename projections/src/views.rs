@@ -77,16 +77,16 @@ async fn show_within(client: &Client, shape: &Shape, entry: &Entry) -> Result<()
     let before = present(client, shape.name).await?;
     let mut selected = Vec::new();
     let mut changed = false;
-    for (name, kind) in &before {
+    for Present { name, kind, nothing } in &before {
         match columns.iter().find(|column| column.name == *name) {
             Some(column) => {
                 changed |= column.kind != *kind;
                 selected.push(format!("{} AS {}", column.expression, quoted(name, '"')));
             }
-            None => selected.push(format!("NULL::{kind} AS {}", quoted(name, '"'))),
+            None => selected.push(format!("{nothing} AS {}", quoted(name, '"'))),
         }
     }
-    let new = columns.iter().filter(|column| !before.iter().any(|(name, _)| *name == column.name));
+    let new = columns.iter().filter(|column| !before.iter().any(|present| present.name == column.name));
     selected.extend(new.map(|column| format!("{} AS {}", column.expression, quoted(&column.name, '"'))));
     let view = format!("read.{}", quoted(shape.name, '"'));
     let mut sql = String::new();
@@ -115,15 +115,25 @@ async fn show_within(client: &Client, shape: &Shape, entry: &Entry) -> Result<()
     Ok(())
 }
 
-/// The columns that a view has, with their types.
-async fn present(client: &Client, name: &str) -> Result<Vec<(String, String)>, ProjectionError> {
-    let query = "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod)
+/// A column that a view has.
+struct Present {
+    name: String,
+    kind: String,
+    /// A null of its type and its collation: PostgreSQL lets a view's column change neither.
+    nothing: String,
+}
+
+/// The columns that a view has.
+async fn present(client: &Client, name: &str) -> Result<Vec<Present>, ProjectionError> {
+    let query = "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod),
+            'NULL::' || format_type(a.atttypid, a.atttypmod) || coalesce(format(' COLLATE %I.%I', s.nspname, l.collname), '')
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+            LEFT JOIN (pg_collation l JOIN pg_namespace s ON s.oid = l.collnamespace) ON l.oid = a.attcollation
         WHERE n.nspname = 'read' AND c.relname = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
     let rows = client.query(query, &[&name]).await?;
     Ok(rows
         .iter()
-        .map(|row| Ok((row.try_get(0)?, row.try_get(1)?)))
+        .map(|row| Ok(Present { name: row.try_get(0)?, kind: row.try_get(1)?, nothing: row.try_get(2)? }))
         .collect::<Result<_, tokio_postgres::Error>>()?)
 }
 
@@ -133,7 +143,7 @@ pub(crate) async fn empty(client: &Client, name: &str) -> Result<(), ProjectionE
     if columns.is_empty() {
         return Ok(());
     }
-    let columns = columns.iter().map(|(name, kind)| format!("NULL::{kind} AS {}", quoted(name, '"')));
+    let columns = columns.iter().map(|column| format!("{} AS {}", column.nothing, quoted(&column.name, '"')));
     let columns = columns.collect::<Vec<_>>().join(", ");
     let view = quoted(name, '"');
     client
