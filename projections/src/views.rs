@@ -126,7 +126,7 @@ struct Present {
 /// The columns that a view has.
 async fn present(client: &Client, name: &str) -> Result<Vec<Present>, ProjectionError> {
     let query = "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod),
-            'NULL::' || format_type(a.atttypid, a.atttypmod) || coalesce(format(' COLLATE %I.%I', s.nspname, l.collname), '')
+            'NULL::' || format_type(a.atttypid, a.atttypmod) || coalesce(' COLLATE ' || quote_ident(s.nspname) || '.' || quote_ident(l.collname), '')
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
             LEFT JOIN (pg_collation l JOIN pg_namespace s ON s.oid = l.collnamespace) ON l.oid = a.attcollation
         WHERE n.nspname = 'read' AND c.relname = $1 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
