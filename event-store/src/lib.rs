@@ -10,6 +10,7 @@ mod append;
 mod cache;
 mod claims;
 mod config;
+mod driver;
 mod error;
 mod follow;
 mod keys;
@@ -47,7 +48,7 @@ pub use keys::{Basis, BoxHeader, Classes, Epoch, Keyring, KeyringConfig, MasterK
 pub use names::StreamId;
 pub use recorded::{AsOf, Head, Recorded};
 
-pub use writer::database_config;
+pub use driver::Database;
 
 use keys::Epoch as Month;
 use micros::Micros;

@@ -133,7 +133,7 @@ pub struct Projections(Arc<Inner>);
 struct Inner {
     store: EventStore,
     config: Config,
-    database: tokio_postgres::Config,
+    database: event_store::Database,
     progress: watch::Sender<Progress>,
     state: watch::Sender<FollowerState>,
     stop: watch::Sender<bool>,
@@ -163,7 +163,7 @@ impl Projections {
             return Err(ProjectionError::WrongState(text));
         }
         Ok(Projections(Arc::new(Inner {
-            database: event_store::database_config(&config.database_url)?,
+            database: event_store::Database::parse(&config.database_url)?,
             store,
             config,
             progress: watch::Sender::default(),

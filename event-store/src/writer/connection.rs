@@ -1,16 +1,14 @@
 //! The writer's own connection.
 //!
-//! It is a tokio-postgres connection, the only one in the program (all others are sqlx): the next batch is sent while
-//! the previous one commits, on the same connection, which sqlx cannot do. That alone is worth 15 % of the append rate,
-//! and the leaner client about as much again on a machine that it shares with the database.
-
-use std::time::Duration;
+//! It is a tokio-postgres connection, while this crate reads with sqlx: the next batch is sent while the previous one
+//! commits, on the same connection, which sqlx cannot do. That alone is worth 15 % of the append rate, and the leaner
+//! client about as much again on a machine that it shares with the database.
 
 use tokio::task::AbortHandle;
-use tokio_postgres::{Client, Config, NoTls, Statement};
+use tokio_postgres::{Client, Statement};
 
 use super::request::Fence;
-use crate::StoreError;
+use crate::{StoreError, driver::Database};
 
 pub(super) struct Connection {
     pub(super) client: Client,
@@ -35,54 +33,9 @@ impl Drop for Connection {
     }
 }
 
-/// Reads the same URLs as sqlx does, as far as they concern a tokio-postgres connection.
-///
-/// The two drivers differ in this: to sqlx a parameter `host` replaces the host before the path, to tokio-postgres it is
-/// another one to be tried; each refuses or ignores parameters that the other knows; and sqlx takes a password from the
-/// environment.
-///
-/// # Errors
-/// When the URL cannot be read.
-pub fn parse(url: &str) -> Result<Config, StoreError> {
-    let (base, query) = url.split_once('?').unwrap_or((url, ""));
-    let parameters: Vec<(&str, &str)> = query.split('&').filter_map(|pair| pair.split_once('=')).collect();
-    let has = |name: &str| parameters.iter().any(|(key, _)| *key == name);
-    let mut own = base.to_owned();
-    let mut port = None;
-    if has("host")
-        && let Some((scheme, rest)) = base.split_once("://")
-    {
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (user, host) = authority.rsplit_once('@').unwrap_or(("", authority));
-        port = host.rsplit_once(':').map(|(_, port)| port).filter(|_| !has("port"));
-        own = format!("{scheme}://{user}@/{path}");
-    }
-    let known = ["host", "port", "dbname", "user", "password", "options", "application_name", "hostaddr"];
-    let kept = parameters.iter().copied().filter(|(key, _)| known.contains(key));
-    let kept = kept.chain(port.map(|port| ("port", port)));
-    for (index, (key, value)) in kept.enumerate() {
-        own.push(if index == 0 { '?' } else { '&' });
-        own.push_str(&format!("{key}={value}"));
-    }
-    let mut config: Config = own.parse()?;
-    if config.get_password().is_none()
-        && let Ok(password) = std::env::var("PGPASSWORD")
-    {
-        config.password(password);
-    }
-    config.connect_timeout(Duration::from_secs(5)).tcp_user_timeout(Duration::from_secs(30));
-    Ok(config)
-}
-
 impl Connection {
-    pub(super) async fn open(config: &Config) -> Result<(Self, Fence), StoreError> {
-        let (client, connection) = config.connect(NoTls).await?;
-        let driver = tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::warn!(%error, "the writer's connection is lost");
-            }
-        });
-        let driver = driver.abort_handle();
+    pub(super) async fn open(database: &Database) -> Result<(Self, Fence), StoreError> {
+        let (client, driver) = database.connect().await?;
         // Every statement here is run thousands of times with arrays of any size: planning each anew gains nothing.
         // An acknowledged append is on disk, whatever the default of this database says. A writer that hangs with the
         // head locked must not stop the other nodes.
@@ -119,30 +72,5 @@ impl Connection {
             driver,
         };
         Ok((connection, Fence::from_row(&fence)?))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio_postgres::config::Host;
-
-    use super::*;
-
-    #[test]
-    fn a_host_parameter_replaces_the_host_as_it_does_for_sqlx() {
-        let config = parse("postgres://me@localhost/log?host=/run/pg&port=5433&sslmode=disable").unwrap();
-        assert_eq!(config.get_hosts(), [Host::Unix("/run/pg".into())]);
-        assert_eq!(config.get_ports(), [5433]);
-        assert_eq!((config.get_user(), config.get_dbname()), (Some("me"), Some("log")));
-        let config = parse("postgres://me:word@localhost:5434/log?host=/run/pg").unwrap();
-        assert_eq!((config.get_hosts().len(), config.get_ports()), (1, &[5434][..]));
-        assert_eq!(config.get_password(), Some(&b"word"[..]));
-    }
-
-    #[test]
-    fn a_plain_url_stays_as_it_is() {
-        let config = parse("postgres://me@db.example:5433/log?statement-cache-capacity=10").unwrap();
-        assert_eq!(config.get_hosts(), [Host::Tcp("db.example".into())]);
-        assert_eq!(config.get_ports(), [5433]);
     }
 }

@@ -26,9 +26,8 @@ use tokio::{
 
 pub(crate) use request::{Reply, Request};
 
-use crate::{AppendError, StoreConfig, StoreError, error::lost_connection, wake::Newest};
+use crate::{AppendError, StoreConfig, StoreError, driver::Database, error::lost_connection, wake::Newest};
 use connection::Connection;
-pub use connection::parse as database_config;
 use fenced::{Batch, Settled};
 use knowledge::Knowledge;
 use locked::{Decision, Done};
@@ -47,7 +46,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
 struct Writer {
-    config: tokio_postgres::Config,
+    database: Database,
     batch_max: usize,
     patience: Duration,
     queue: mpsc::Receiver<Request>,
@@ -103,10 +102,10 @@ pub(crate) async fn start(
     stopped: watch::Receiver<bool>,
     newest: [Newest; 2],
 ) -> Result<JoinHandle<()>, StoreError> {
-    let database = connection::parse(&config.database_url)?;
+    let database = Database::parse(&config.database_url)?;
     let (connection, fence) = Connection::open(&database).await?;
     let writer = Writer {
-        config: database,
+        database,
         batch_max: config.batch_max.max(1),
         patience: config.patience,
         queue,
@@ -344,7 +343,7 @@ impl Writer {
             if !self.open && self.pending.is_empty() {
                 return;
             }
-            match timeout(CONNECT, Connection::open(&self.config)).await {
+            match timeout(CONNECT, Connection::open(&self.database)).await {
                 Ok(Ok((connection, fence))) => {
                     tracing::info!(position = fence.position, "the writer is connected again");
                     self.connection = Some(Arc::new(connection));

@@ -6,9 +6,10 @@
 
 use std::{collections::HashMap, future::Future, pin::pin, task::Poll};
 
+use event_store::Database;
 use futures_util::future::{MaybeDone, maybe_done};
 use tokio::task::AbortHandle;
-use tokio_postgres::{Client, Config, NoTls, Statement, types::ToSql};
+use tokio_postgres::{Client, Statement, types::ToSql};
 
 use super::{Parcel, read_row, seal::StoredSealed};
 use crate::{error::ProjectionError, row::WrongKind, table::Shape};
@@ -28,14 +29,9 @@ impl Drop for Connection {
 impl Connection {
     /// Connects. What is written here can be folded again from the log, so a commit does not wait for the disk; the
     /// checkpoint goes with the rows.
-    pub(crate) async fn open(database: &Config, name: &str) -> Result<Self, tokio_postgres::Error> {
-        let (client, connection) = database.connect(NoTls).await?;
-        let driver = tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::warn!(%error, "a connection of the projections is lost");
-            }
-        });
-        let connection = Connection { client, prepared: HashMap::new(), driver: driver.abort_handle() };
+    pub(crate) async fn open(database: &Database, name: &str) -> Result<Self, tokio_postgres::Error> {
+        let (client, driver) = database.connect().await?;
+        let connection = Connection { client, prepared: HashMap::new(), driver };
         // Statements are run thousands of times with arrays of any size over tables that had no rows when the statement
         // was prepared: every plan but "look each key up in the index" is a bad one.
         let settings = "SET synchronous_commit = off; SET plan_cache_mode = force_generic_plan;
