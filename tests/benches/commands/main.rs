@@ -1,7 +1,8 @@
 //! Commands per second, in one interleaved run on one machine: Annals with everything on (sealing, claims, idempotency,
 //! envelope), `cqrs-es` with `postgres-es` as its users run it, and PostgreSQL by itself.
 //!
-//! `cargo bench -p annals-tests --bench commands`; `SECONDS=3` and `ROUNDS=3` may be set. Only the ratios mean anything.
+//! `cargo bench -p annals-tests --bench commands`; `SECONDS=3`, `ROUNDS=3`, `WORK=new` or `existing`
+//! `IN_FLIGHT=64` and `CACHE=100000` (aggregates kept in memory) may be set. Only the ratios mean anything.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 #![allow(missing_docs, reason = "a benchmark is no library")]
@@ -48,23 +49,23 @@ impl Annals {
     async fn new(url: &str) -> Self {
         let keys = KeyringConfig::new(MasterKey::generate());
         let store = EventStore::open(StoreConfig::new(url, keys)).await.unwrap();
-        let commands = Commands::new(store, Arc::new(NoAnswers), 100_000);
+        let commands = Commands::new(store, Arc::new(NoAnswers), setting("CACHE", 100_000) as usize);
         let streams: Vec<Uuid> = (0..STREAMS).map(|_| Uuid::now_v7()).collect();
         let owners = (0..1000).map(|_| Uuid::new_v4()).collect();
         let annals = Annals { commands, streams, owners };
-        let all = annals.streams.iter().enumerate().map(|(n, id)| annals.write(*id, n));
+        let all = annals.streams.iter().enumerate().map(|(n, id)| annals.begin(*id, n));
         futures_util::future::join_all(all).await;
         annals
     }
 
-    async fn write(&self, id: Uuid, n: usize) {
+    async fn begin(&self, id: Uuid, n: usize) {
         let owner = self.owners[n % self.owners.len()];
+        let (text, body) = (subject::PERSONAL.to_owned().into(), subject::BODY.to_owned());
+        self.execute(id, NoteCommand::Begin { owner, text, body }).await;
+    }
+
+    async fn execute(&self, id: Uuid, command: NoteCommand) {
         let request = Request::by(subject::writer()).under(Uuid::now_v7(), Some([7; 32]));
-        let command = NoteCommand::Write {
-            owner,
-            text: subject::PERSONAL.to_owned().into(),
-            body: subject::BODY.to_owned(),
-        };
         self.commands.execute::<Note>(id, command, &request).await.unwrap();
     }
 }
@@ -72,10 +73,11 @@ impl Annals {
 impl Contender for Annals {
     fn start(&self) -> BoxFuture<'_, ()> {
         let id = Uuid::now_v7();
-        Box::pin(self.write(id, id.as_u128() as usize))
+        Box::pin(self.begin(id, id.as_u128() as usize))
     }
     fn go_on(&self, stream: usize) -> BoxFuture<'_, ()> {
-        Box::pin(self.write(self.streams[stream], stream))
+        let (text, body) = (subject::PERSONAL.to_owned().into(), subject::BODY.to_owned());
+        Box::pin(self.execute(self.streams[stream], NoteCommand::Write { text, body }))
     }
 }
 
@@ -149,9 +151,16 @@ async fn main() {
     println!("{} s each, {rounds} rounds, medians; commands per second (p50 / p99 ms)\n", time.as_secs());
     println!("| | in flight | Annals | cqrs-es + postgres-es | ratio |\n|---|---|---|---|---|");
     let mut best: BTreeMap<&str, f64> = BTreeMap::new();
+    let only = (std::env::var("WORK").ok(), std::env::var("IN_FLIGHT").ok());
     for hot in [false, true] {
         let work = if hot { "existing streams" } else { "new streams" };
+        if only.0.as_ref().is_some_and(|only| !work.starts_with(only)) {
+            continue;
+        }
         for in_flight in IN_FLIGHT {
+            if only.1.as_ref().is_some_and(|only| *only != in_flight.to_string()) {
+                continue;
+            }
             let (mut ours, mut theirs) = (Vec::new(), Vec::new());
             for _ in 0..rounds {
                 theirs.push(measure(peer.clone(), in_flight, hot, time).await);

@@ -40,7 +40,8 @@ pub(crate) struct Note {
 
 #[derive(Clone, Serialize, Deserialize, JsonSchema, VariantNames)]
 pub(crate) enum NoteCommand {
-    Write { owner: Uuid, text: Stated<String>, body: String },
+    Begin { owner: Uuid, text: Stated<String>, body: String },
+    Write { text: Stated<String>, body: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
@@ -62,8 +63,8 @@ impl Decider for Note {
     type Refusal = NoRefusal;
     type Facts = ();
 
-    fn creates(_: &NoteCommand) -> bool {
-        true
+    fn creates(command: &NoteCommand) -> bool {
+        matches!(command, NoteCommand::Begin { .. })
     }
 
     fn facts(&self, _: &NoteCommand, _: &Context, _: &mut impl Known) -> Result<(), NotYet> {
@@ -75,7 +76,10 @@ impl Decider for Note {
     }
 
     fn decide(&self, command: NoteCommand, (): &(), _: &Context) -> Decided<Self> {
-        let NoteCommand::Write { owner, text, body } = command;
+        let (owner, text, body) = match command {
+            NoteCommand::Begin { owner, text, body } => (owner, text, body),
+            NoteCommand::Write { text, body } => (self.owner.unwrap_or_default(), text, body),
+        };
         Ok(vec![NoteEvent::Written { owner, first: self.written == 0, text: text.about(owner), body }])
     }
 
