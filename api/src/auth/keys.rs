@@ -5,14 +5,16 @@
 //! `[{"kid":"2026-07","alg":"EdDSA","public":"…","private":"…"},{"kid":"2026-01","alg":"HS256","secret":"…"}]`, binary
 //! values in base64; or, for one HS256 key, the secret alone in base64 or hexadecimal.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use hmac::{Hmac, Mac};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+use jiff::Timestamp;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use quick_cache::sync::Cache;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -53,12 +55,18 @@ struct Entry {
 struct Verifying {
     algorithm: Algorithm,
     key: DecodingKey,
+    validation: Validation,
 }
+
+/// How many tokens are remembered as verified.
+const REMEMBERED: usize = 10_000;
 
 /// The keys that sign and verify access tokens.
 pub struct SigningKeys {
     verifying: HashMap<String, Verifying>,
     signing: Option<(String, Algorithm, EncodingKey)>,
+    /// Tokens that were verified, by their hash: a client sends the same one many times.
+    verified: Cache<[u8; 32], Arc<Ticket>>,
     /// From which other keys of this node are derived.
     root: [u8; 32],
 }
@@ -111,7 +119,12 @@ impl SigningKeys {
         if entries.is_empty() {
             return Err(KeyError::Unreadable("the list is empty".into()));
         }
-        let mut keys = SigningKeys { verifying: HashMap::new(), signing: None, root: root_of(source) };
+        let mut keys = SigningKeys {
+            verifying: HashMap::new(),
+            signing: None,
+            verified: Cache::new(REMEMBERED),
+            root: root_of(source),
+        };
         for entry in entries {
             let invalid = |reason| KeyError::Invalid { kid: entry.kid.clone(), reason };
             let bytes = |text: &Option<String>| text.as_deref().and_then(secret_of);
@@ -133,7 +146,8 @@ impl SigningKeys {
             if let (None, Some(signing)) = (&keys.signing, signing) {
                 keys.signing = Some((entry.kid.clone(), entry.alg, signing));
             }
-            let verifying = Verifying { algorithm: entry.alg, key: verifying };
+            let verifying =
+                Verifying { algorithm: entry.alg, key: verifying, validation: validation(entry.alg) };
             if keys.verifying.insert(entry.kid.clone(), verifying).is_some() {
                 return Err(invalid("its identifier is used twice"));
             }
@@ -164,7 +178,21 @@ impl SigningKeys {
     ///
     /// # Errors
     /// What is wrong with it, in words for the developer of the client.
-    pub fn verify(&self, token: &str) -> Result<Ticket, Rejected> {
+    pub fn verify(&self, token: &str) -> Result<Arc<Ticket>, Rejected> {
+        self.verify_at(token, Timestamp::now())
+    }
+
+    fn verify_at(&self, token: &str, now: Timestamp) -> Result<Arc<Ticket>, Rejected> {
+        let hash = Sha256::digest(token.as_bytes()).into();
+        if let Some(ticket) = self.verified.get(&hash) {
+            return if ticket.has_expired(now) { Err(Rejected("it has expired")) } else { Ok(ticket) };
+        }
+        let ticket = Arc::new(self.examine(token)?);
+        self.verified.insert(hash, ticket.clone());
+        Ok(ticket)
+    }
+
+    fn examine(&self, token: &str) -> Result<Ticket, Rejected> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Rejected("it is not a JWT"))?;
         if header.typ.as_deref().is_none_or(|typ| !typ.eq_ignore_ascii_case(MEDIA_TYPE)) {
             return Err(Rejected("its type is not at+jwt"));
@@ -174,7 +202,7 @@ impl SigningKeys {
         if header.alg != known.algorithm {
             return Err(Rejected("its algorithm is not that of its key"));
         }
-        let read = jsonwebtoken::decode::<Claims>(token, &known.key, &validation(known.algorithm));
+        let read = jsonwebtoken::decode::<Claims>(token, &known.key, &known.validation);
         Ticket::of(read.map_err(Rejected::from)?.claims)
     }
 }
@@ -209,7 +237,7 @@ fn pkcs8(key: Vec<u8>) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use jiff::{SignedDuration, Timestamp};
+    use jiff::SignedDuration;
     use uuid::Uuid;
 
     use super::*;
@@ -244,6 +272,16 @@ mod tests {
             let ticket = keys.verify(&keys.sign(&claims()).unwrap()).unwrap();
             assert!(ticket.actor.is(Uuid::from_u128(7)) && ticket.actor.has("manage:scholarships"));
         }
+    }
+
+    #[test]
+    fn a_token_that_was_verified_is_not_accepted_for_longer_than_it_says() {
+        let keys = list(&[hs256("a", 1)]);
+        let (token, now) = (keys.sign(&claims()).unwrap(), Timestamp::now());
+        assert!(keys.verify(&token).is_ok());
+        let later = |minutes| now + SignedDuration::from_mins(minutes);
+        assert!(keys.verify_at(&token, later(4)).is_ok());
+        assert_eq!(keys.verify_at(&token, later(6)).unwrap_err(), Rejected("it has expired"));
     }
 
     #[test]

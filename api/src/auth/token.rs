@@ -98,6 +98,11 @@ pub struct Ticket {
 }
 
 impl Ticket {
+    /// Whether the token's time is over.
+    pub(super) fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires.saturating_add(LEEWAY as i64) < now.as_second()
+    }
+
     /// The caller that verified claims name.
     pub(super) fn of(claims: Claims) -> Result<Self, Rejected> {
         let now = Timestamp::now().as_second();
@@ -162,10 +167,11 @@ pub(super) fn validation(algorithm: Algorithm) -> Validation {
 
 #[cfg(test)]
 mod tests {
-    use super::super::SigningKeys;
-    use super::*;
+    use std::sync::Arc;
 
-    fn verified(change: impl FnOnce(&mut Claims)) -> Result<Ticket, Rejected> {
+    use super::{super::SigningKeys, *};
+
+    fn verified(change: impl FnOnce(&mut Claims)) -> Result<Arc<Ticket>, Rejected> {
         let keys = SigningKeys::single(&[9; 32]).unwrap();
         let lifetime = SignedDuration::from_mins(5);
         let roles = vec!["admin".into(), "institution_admin@00000000-0000-0000-0000-000000000005".into()];
@@ -176,11 +182,8 @@ mod tests {
 
     #[test]
     fn a_role_may_be_held_within_an_org_unit() {
-        let actor = verified(|claims| {
-            claims.roles.remove(0);
-        })
-        .unwrap()
-        .actor;
+        let ticket = verified(|claims| drop(claims.roles.remove(0))).unwrap();
+        let actor = &ticket.actor;
         assert!(actor.has_within("approve:recognition", Uuid::from_u128(5)));
         assert!(!actor.has_within("approve:recognition", Uuid::from_u128(6)));
     }
@@ -203,8 +206,9 @@ mod tests {
 
     #[test]
     fn a_narrowed_token_holds_no_more_than_its_scopes() {
-        let narrow =
-            |scope: &'static str| verified(move |claims| claims.scope = Some(scope.into())).unwrap().actor;
+        let narrow = |scope: &'static str| {
+            verified(move |claims| claims.scope = Some(scope.into())).unwrap().actor.clone()
+        };
         let actor = narrow("read:public approve:recognition");
         assert!(actor.has("approve:recognition") && actor.has("read:public"));
         assert!(!actor.has("manage:scholarships") && !actor.has("own") && actor.roles.is_empty());
@@ -212,12 +216,11 @@ mod tests {
 
     #[test]
     fn a_client_has_exactly_the_scopes_of_its_token() {
-        let actor = verified(|claims| {
+        let ticket = verified(|claims| {
             claims.client_id = Some(claims.sub.clone());
             claims.scope = Some("write:transactions".into());
-        })
-        .unwrap()
-        .actor;
+        });
+        let actor = ticket.unwrap().actor.clone();
         assert_eq!(actor.kind, ActorKind::ApiClient);
         assert!(actor.has("write:transactions") && !actor.has("own") && !actor.has_role("admin"));
     }

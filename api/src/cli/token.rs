@@ -61,3 +61,46 @@ pub(super) fn for_development(keys: &SigningKeys) -> Result<String, KeyError> {
     let roles = roles.map(str::to_owned).to_vec();
     keys.sign(&Claims::new(subject, roles, SignedDuration::from_hours(24 * 30), Timestamp::now()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn config(folder: &str) -> Config {
+        let data_dir = std::env::temp_dir().join(format!("annals-{folder}-{}", Uuid::now_v7()));
+        Config { data_dir, ..Config::default() }
+    }
+
+    fn options(role: &str) -> Options {
+        Options { roles: vec![role.to_owned()], subject: Some(Uuid::from_u128(7)), ttl: 60 }
+    }
+
+    struct Removed(PathBuf);
+
+    impl Drop for Removed {
+        fn drop(&mut self) {
+            _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_token_for_development_is_one_that_the_instance_accepts() {
+        let config = config("token");
+        let _removed = Removed(config.data_dir.clone());
+        let token = mint(&config, &options("staff")).unwrap();
+        let keys = SigningKeys::read(&Keys::load(&config).unwrap().jwt).unwrap();
+        let ticket = keys.verify(&token).unwrap();
+        assert!(ticket.actor.is(Uuid::from_u128(7)) && ticket.actor.has("manage:scholarships"));
+        assert!(mint(&config, &options("institution_admin@nowhere")).is_err());
+    }
+
+    #[test]
+    fn no_token_is_made_for_a_database_of_somebody_elses() {
+        let database_url = Some("postgres://annals@db.example.org/annals".to_owned());
+        let config = Config { database_url, ..config("foreign") };
+        assert!(mint(&config, &options("staff")).unwrap_err().contains("identity provider"));
+        assert!(!config.data_dir.exists());
+    }
+}

@@ -1,5 +1,7 @@
 //! One request on its way: its route, its caller, the values of its path.
 
+use std::sync::Arc;
+
 use actix_web::{HttpRequest, http::header::AUTHORIZATION};
 use domain::Actor;
 use uuid::Uuid;
@@ -19,7 +21,7 @@ pub struct Call<'a> {
     /// The values of the path's parameters, in the order of the template.
     pub values: Vec<&'a str>,
     /// The caller, where there is a token.
-    pub ticket: Option<Ticket>,
+    pub ticket: Option<Arc<Ticket>>,
     /// Its trace.
     pub trace: &'a Trace,
 }
@@ -95,7 +97,10 @@ pub fn uuid(text: &str) -> Option<Uuid> {
 ///
 /// # Errors
 /// A token that is not valid, or credentials of another kind.
-pub(super) fn authenticate(request: &HttpRequest, keys: &SigningKeys) -> Result<Option<Ticket>, Problem> {
+pub(super) fn authenticate(
+    request: &HttpRequest,
+    keys: &SigningKeys,
+) -> Result<Option<Arc<Ticket>>, Problem> {
     if !request.headers().contains_key(AUTHORIZATION) {
         return Ok(None);
     }

@@ -5,7 +5,11 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use actix_web::{HttpResponse, http::header, web};
+use actix_web::{
+    HttpResponse,
+    http::{Method, header},
+    web,
+};
 use bytes::Bytes;
 use domain::{Actor, Envelope};
 use event_store::{EventStore, Position, Recorded};
@@ -202,12 +206,16 @@ pub(super) fn handle(api: &web::Data<Api>, call: &Call<'_>) -> Result<HttpRespon
     let resumed = single(call.request.headers(), "Last-Event-ID")?.map(str::parse::<Position>);
     let resumed =
         resumed.transpose().map_err(|_| Problem::parameter("Last-Event-ID", "expected a position"))?;
-    let client = Client::new(api, view, resumed)?;
-    Ok(HttpResponse::Ok()
+    let mut response = HttpResponse::Ok();
+    response
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header(("x-accel-buffering", "no"))
-        .content_type("text/event-stream")
-        .streaming(client.stream().map(Ok::<_, actix_web::Error>)))
+        .content_type("text/event-stream");
+    if call.request.method() == Method::HEAD {
+        return Ok(response.finish());
+    }
+    let client = Client::new(api, view, resumed)?;
+    Ok(response.streaming(client.stream().map(Ok::<_, actix_web::Error>)))
 }
 
 /// One client.

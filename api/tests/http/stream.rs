@@ -100,3 +100,12 @@ async fn a_place_that_is_none_is_refused() {
     let request = TestRequest::get().uri("/v1/stream").insert_header(("Last-Event-ID", "soon"));
     node.send_as(Uuid::from_u128(1), &["compliance"], request).await.problem(400, "InvalidParameter");
 }
+
+#[actix_web::test]
+async fn asking_for_the_head_of_the_stream_opens_none() {
+    let node = node().await;
+    let request = TestRequest::with_uri("/v1/stream").method(actix_web::http::Method::HEAD);
+    let head = node.send_as(Uuid::from_u128(1), &["compliance"], request).await;
+    assert_eq!((head.status.as_u16(), head.header("content-type")), (200, "text/event-stream"));
+    assert_eq!(node.node.api.metrics.streams.get(), 0);
+}

@@ -173,6 +173,7 @@ impl Resource {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::filters;
 
     /// Every value that a row takes from its path is a parameter of that path.
     #[test]
@@ -204,6 +205,24 @@ mod tests {
             let (_, command) = catalog.command(of, name).unwrap();
             for (field, _) in given {
                 assert!(!command.schema["properties"][field].is_null(), "{} gives {field}", row.path);
+            }
+        }
+    }
+
+    /// What a row asks is a read model, and its conditions are on columns that can be filtered by.
+    #[test]
+    fn every_query_is_of_a_read_model_and_its_columns() {
+        let mut schemas = filters::generator();
+        for row in TABLE {
+            let Does::Query { model, only, .. } = row.does else { continue };
+            let shape = projections::read_models()
+                .iter()
+                .map(|known| known.shape())
+                .find(|shape| shape.name == model);
+            let shape = shape.unwrap_or_else(|| panic!("{}: there is no {model}", row.path));
+            let parameters = filters::parameters(shape, &mut schemas);
+            for (column, _) in only {
+                assert!(parameters.iter().any(|known| known.name == *column), "{}: {column}", row.path);
             }
         }
     }
