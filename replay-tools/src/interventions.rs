@@ -1,0 +1,57 @@
+//! `retry`, `skip`, `drop`: what an operator does to a read model, on the record.
+
+use crate::{annals::Annals, failure::Failure};
+
+/// Lets a parked read model try its event again.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Retry {
+    /// The read model.
+    model: String,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+}
+
+impl Retry {
+    pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
+        annals.projections.retry(&self.model, &annals.actor, &self.reason).await?;
+        Ok(true)
+    }
+}
+
+/// Lets a parked read model leave its event out, for good.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Skip {
+    /// The read model.
+    model: String,
+    /// The event.
+    position: u64,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+}
+
+impl Skip {
+    pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
+        annals.projections.skip(&self.model, self.position, &annals.actor, &self.reason).await?;
+        Ok(true)
+    }
+}
+
+/// Drops the generations of a read model that another one has replaced.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Drop {
+    /// The read model.
+    model: String,
+    /// Why.
+    #[arg(long)]
+    reason: String,
+}
+
+impl Drop {
+    pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
+        let dropped = annals.projections.drop_retired(&self.model, &annals.actor, &self.reason).await?;
+        annals.show(&dropped, || format!("dropped {dropped}"))?;
+        Ok(true)
+    }
+}
