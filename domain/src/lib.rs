@@ -11,6 +11,7 @@
 
 pub mod budgeting;
 pub mod credentials;
+pub mod governance;
 pub mod identity;
 pub mod intelligence;
 pub mod kernel;

@@ -137,4 +137,5 @@ aggregates! {
     budgeting::BudgetMonth,
     budgeting::Transaction,
     intelligence::Decision,
+    governance::ConsentLedger,
 }

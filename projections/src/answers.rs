@@ -26,7 +26,7 @@ pub fn asked(question: &Question) -> &'static [&'static str] {
         Question::PublishedCredentials { .. } => &[Credentials::NAME],
         Question::HasActiveChildren { .. } => &[OrgDirectory::NAME],
         Question::ApprovedRecognitions { .. } => &[Recognitions::NAME],
-        Question::HasConsent { .. } | Question::TokenHash { .. } => &[],
+        Question::TokenHash { .. } => &[],
     }
 }
 
@@ -60,7 +60,6 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
             let rows = all(read, Recognitions::NAME, &filters, "id").await?;
             Ok(Answer::References(rows.iter().filter_map(|row| id(row, "id")).collect()))
         }
-        Question::HasConsent { .. } => Err(unanswered("consents")),
         Question::TokenHash { .. } => Err(unanswered("tokens")),
     }
 }

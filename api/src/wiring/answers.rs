@@ -55,8 +55,6 @@ impl Answers for FromReadModels {
         Box::pin(async move {
             match &question {
                 Question::TokenHash { label } => Ok(Answer::Hash(sha256_hex(&self.token(label)))),
-                // Consents are not recorded yet, so none stands.
-                Question::HasConsent { .. } => Ok(Answer::Flag(false)),
                 _ => self.read(&question, at_least).await,
             }
         })

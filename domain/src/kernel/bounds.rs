@@ -65,6 +65,12 @@ pub fn text_map<R, E>(
     })
 }
 
+/// A SHA-256 in lower-case hexadecimal.
+pub fn sha256<R, E>(field: &'static str, value: &str) -> Check<R, E> {
+    let hex = |letter: u8| letter.is_ascii_digit() || (b'a'..=b'f').contains(&letter);
+    held(value.len() == 64 && value.bytes().all(hex), field, || "64 lower-case hexadecimal digits".to_owned())
+}
+
 /// A number within a range.
 pub fn number<R, E>(field: &'static str, value: i64, range: RangeInclusive<i64>) -> Check<R, E> {
     held(range.contains(&value), field, || format!("{} to {}", range.start(), range.end()))

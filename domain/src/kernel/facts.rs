@@ -81,13 +81,6 @@ pub enum Question {
         /// The org unit.
         org: Uuid,
     },
-    /// Whether a person's consent for a purpose stands: the latest event of that purpose decides (GOV-C3).
-    HasConsent {
-        /// The person.
-        subject: Uuid,
-        /// The purpose, such as `bias_monitoring`.
-        purpose: String,
-    },
     /// The hash of a one-time token. No read model answers this but the keeper of the deployment's token secret:
     /// the token is the lower-case hex HMAC-SHA-256 of the label under that secret, its hash the [`super::sha256_hex`]
     /// of the token. So the token is unguessable, is stored nowhere, and can be computed again where it is mailed.

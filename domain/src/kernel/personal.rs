@@ -54,6 +54,20 @@ pub enum RecordClass {
 }
 
 impl RecordClass {
+    /// All of them.
+    pub const ALL: [RecordClass; 10] = [
+        RecordClass::Identity,
+        RecordClass::Profile,
+        RecordClass::Sensitive,
+        RecordClass::Education,
+        RecordClass::Financial,
+        RecordClass::Communication,
+        RecordClass::AiContent,
+        RecordClass::Device,
+        RecordClass::Payment,
+        RecordClass::SecurityLog,
+    ];
+
     /// The storage name, in snake case.
     pub fn name(self) -> &'static str {
         self.into()

@@ -142,6 +142,11 @@ pub fn token<const MOST: u32>(schema: &mut Schema) {
     pattern(schema, &format!("^[!-~]{{1,{MOST}}}$"));
 }
 
+/// A SHA-256 in lower-case hexadecimal.
+pub fn sha256(schema: &mut Schema) {
+    pattern(schema, "^[0-9a-f]{64}$");
+}
+
 /// The key of a budget's category.
 pub fn category_key(schema: &mut Schema) {
     pattern(schema, "^[a-z0-9_]{1,40}$");

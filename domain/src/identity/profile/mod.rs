@@ -6,8 +6,8 @@
 //!
 //! - **IDN-R1** `gpa` is 0 to 4000 milli-points (another scale is normalised before). What the student information
 //!   system (`sis`) states overrides the facet that the person reported, and locks it.
-//! - **IDN-R2** demographics are optional, need the consent `bias_monitoring`, and are readable only by the bias
-//!   evaluator and the person; they are a record class of their own and never a model's feature.
+//! - **IDN-R2** demographics are optional, need the consent `bias_monitoring` and end with it, and are readable only by
+//!   the bias evaluator and the person; they are a record class of their own and never a model's feature.
 //! - **IDN-R3** a phone number is E.164.
 //! - **IDN-R4** who opts out of directory information (§99.37) is hidden from everyone but school officials.
 //! - **IDN-R5** to offer mentoring one needs an alumni or advisor facet or to be staff; capacity 1 to 20, by default 3.
@@ -24,10 +24,13 @@ use uuid::Uuid;
 pub use messages::*;
 
 use super::{Affiliation, FacetSource, OrgKind, OrgUnit, Relation};
-use crate::kernel::{
-    Actor, Answer, Context, Decided, Decider, Known, NotYet, Personal, Question, RecordClass, Refused,
-    RefusedBy, Stated, bounds,
-    class::{Education, Profile as Told},
+use crate::{
+    governance::{ConsentLedger, ConsentPurpose},
+    kernel::{
+        Actor, Context, Decided, Decider, Known, NotYet, Personal, RecordClass, Refused, RefusedBy, Stated,
+        bounds,
+        class::{Education, Profile as Told},
+    },
 };
 
 /// The facts of a student that other contexts snapshot.
@@ -66,6 +69,9 @@ pub struct Profile {
     pub mentor_capacity: Option<u32>,
     /// Whether demographics are declared.
     pub demographics: bool,
+    /// Whether the person opts out of directory information (IDN-R4, 34 CFR 99.37).
+    #[serde(default)]
+    pub directory_opt_out: bool,
 }
 
 impl Profile {
@@ -131,9 +137,9 @@ impl Decider for Profile {
                 facts.org = found.exists().then_some((found.state.kind, found.state.active));
             }
             C::DeclareDemographics { .. } => {
-                let purpose = "bias_monitoring".to_owned();
-                let asked = Question::HasConsent { subject: context.id, purpose };
-                facts.consents = known.ask(asked)? == Answer::Flag(true);
+                // A consent that is withdrawn meanwhile must not be missed (GOV-C1).
+                let ledger = known.pinned::<ConsentLedger>(context.id)?.state;
+                facts.consents = ledger.stands(ConsentPurpose::BiasMonitoring, context.now);
             }
             C::CreateProfile { .. }
             | C::ReviseProfile { .. }
@@ -154,12 +160,20 @@ impl Decider for Profile {
             Issuer::System => actor.is_system(),
             Issuer::Registrar => actor.is_system() || actor.has("manage:users"),
             // Whose profile a missing one will be, only the decision can tell.
-            Issuer::Own => self.account.or(actor.account()).is_some_and(|account| actor.is(account)),
+            Issuer::OwnOrSystem if actor.is_system() => true,
+            Issuer::Own | Issuer::OwnOrSystem => {
+                self.account.or(actor.account()).is_some_and(|account| actor.is(account))
+            }
         }
     }
 
     fn decide(&self, command: ProfileCommand, facts: &ProfileFacts, context: &Context) -> Decided<Self> {
-        if issuer(&command) == Issuer::Own && !context.actor.is(context.id) {
+        let foreign = match issuer(&command) {
+            Issuer::System | Issuer::Registrar => false,
+            Issuer::Own => !context.actor.is(context.id),
+            Issuer::OwnOrSystem => !context.actor.is_system() && !context.actor.is(context.id),
+        };
+        if foreign {
             return Err(Refused::Forbidden);
         }
         let created = |display_name| ProfileEvent::ProfileCreated { account: context.id, display_name };
@@ -202,9 +216,11 @@ impl Decider for Profile {
             E::OrgUnitLeft { org, relation, .. } => {
                 self.affiliations.retain(|belongs| (belongs.org, belongs.relation) != (*org, *relation));
             }
+            E::DirectoryVisibilitySet { visibility: _, ferpa_directory_opt_out } => {
+                self.directory_opt_out = *ferpa_directory_opt_out;
+            }
             E::ProfileRevised { interests: None, .. }
             | E::PreferencesChanged { .. }
-            | E::DirectoryVisibilitySet { .. }
             | E::ExternalProfileRecorded { .. } => {}
         }
     }
@@ -222,6 +238,8 @@ enum Issuer {
     Registrar,
     /// The person.
     Own,
+    /// The person, or the system where the consent has ended (P-57).
+    OwnOrSystem,
 }
 
 fn issuer(command: &ProfileCommand) -> Issuer {
@@ -236,11 +254,11 @@ fn issuer(command: &ProfileCommand) -> Issuer {
         | C::SetAdvisorFacet { .. }
         | C::SetMentorOffer { .. }
         | C::DeclareDemographics { .. }
-        | C::WithdrawDemographics {}
         | C::SetPreferences { .. }
         | C::SetDirectoryVisibility { .. }
         | C::JoinOrgUnit { .. }
         | C::LeaveOrgUnit { .. } => Issuer::Own,
+        C::WithdrawDemographics {} => Issuer::OwnOrSystem,
     }
 }
 
@@ -342,7 +360,7 @@ impl Profile {
             }
             C::DeclareDemographics { attributes, consent } => {
                 bounds::text_map("attributes", &attributes.0, 50, 200)?;
-                if !facts.consents {
+                if !facts.consents || consent != me {
                     return Err(R::ConsentMissing {}.into());
                 }
                 E::DemographicsDeclared { attributes: attributes.about(me), consent }

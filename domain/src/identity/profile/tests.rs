@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::{ProfileCommand as C, ProfileEvent as E, ProfileRefusal as R, *};
 use crate::{
+    governance::ConsentLedgerEvent,
     identity::Visibility,
     kernel::testing::{Scenario, World, given, keeps_history},
 };
@@ -268,11 +269,26 @@ fn the_org_unit_and_the_consent_are_looked_up() {
     let recruit = C::SetEmployerFacet { org: ORG, title: Stated("Recruiter".into()) };
     after([]).looking_up(&recruit, &mut world).when(recruit).then_names(["EmployerFacetSet"]);
     let declare = C::DeclareDemographics { attributes: Stated(BTreeMap::new()), consent: ME };
-    let asked = || Question::HasConsent { subject: ME, purpose: "bias_monitoring".into() };
-    let mut granted = World::default().answering(asked(), Answer::Flag(true));
-    let mut withdrawn = World::default().answering(asked(), Answer::Flag(false));
+    let ledger = |until: Option<&str>| {
+        let mut ledger = ConsentLedger::default();
+        ledger.evolve(&ConsentLedgerEvent::ConsentGranted {
+            subject: ME,
+            purpose: ConsentPurpose::BiasMonitoring,
+            text_version: "1".into(),
+            text_hash: String::new(),
+            until: until.map(|until| until.parse().unwrap()),
+        });
+        ledger
+    };
+    let mut granted = World::default().with(ME, ledger(None));
+    let mut ended = World::default().with(ME, ledger(Some("2026-01-01T12:00:00Z")));
+    let mut none = World::default();
     after([]).looking_up(&declare, &mut granted).when(declare.clone()).then_names(["DemographicsDeclared"]);
-    after([]).looking_up(&declare, &mut withdrawn).when(declare).refused(R::ConsentMissing {});
+    assert_eq!(granted.pinned, [ME], "a withdrawal meanwhile is not missed (GOV-C1)");
+    after([]).looking_up(&declare, &mut ended).when(declare.clone()).refused(R::ConsentMissing {});
+    after([]).looking_up(&declare, &mut none).when(declare).refused(R::ConsentMissing {});
+    let elsewhere = C::DeclareDemographics { attributes: Stated(BTreeMap::new()), consent: ORG };
+    after([]).looking_up(&elsewhere, &mut granted).when(elsewhere).refused(R::ConsentMissing {});
 }
 
 proptest! {
