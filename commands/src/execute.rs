@@ -267,7 +267,7 @@ fn first_outcome<D: Decider>(
     }
 }
 
-fn to_append<D: Decider>(
+pub(crate) fn to_append<D: Decider>(
     events: &[D::Event],
     after: &D,
     conditions: Vec<Condition>,
@@ -282,8 +282,12 @@ fn to_append<D: Decider>(
             CommandError::Internal(format!("{} cannot be written: {error}", event.name()))
         };
         let (payload, groups) = SealingScope::to_json(event).map_err(unwritable)?;
-        let subjects: BTreeSet<Uuid> =
-            groups.iter().map(|group| group.subject).chain(after.subject()).collect();
+        let subjects: BTreeSet<Uuid> = groups
+            .iter()
+            .map(|group| group.subject)
+            .chain(after.subject())
+            .chain(D::concerns(event).iter().copied())
+            .collect();
         let classes: BTreeSet<&str> = groups.iter().map(|group| group.class.name()).collect();
         let envelope = Envelope {
             actor: request.actor.to_string(),

@@ -7,6 +7,7 @@ mod catalog;
 mod error;
 mod execute;
 mod facts;
+mod note;
 pub mod policies;
 pub mod ports;
 mod request;

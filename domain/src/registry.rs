@@ -138,4 +138,9 @@ aggregates! {
     budgeting::Transaction,
     intelligence::Decision,
     governance::ConsentLedger,
+    governance::LegalHold,
+    governance::RetentionPolicy,
+    governance::SubjectKey,
+    governance::AuditReplay,
+    governance::AccessLog,
 }

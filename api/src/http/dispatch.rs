@@ -17,7 +17,7 @@ use actix_web::{
 use futures_util::FutureExt;
 
 use super::{
-    Api, Call, Missed, Operation, Route, Trace,
+    Api, Call, Missed, Operation, Route, Trace, access,
     call::{authenticate, forbidden, unauthenticated},
     command, documents, governance, query,
 };
@@ -36,8 +36,16 @@ pub async fn dispatch(request: HttpRequest, payload: web::Payload, api: web::Dat
     let template = found.as_ref().map_or("(none)", |found| &found.route.template).to_owned();
     let answer = async {
         let found = found.map_err(missed)?;
-        let call = call(&api, &request, found.route, found.values, &trace)?;
-        operate(&api, call, payload).await
+        let answer = match call(&api, &request, found.route, found.values, &trace) {
+            Ok(call) => operate(&api, call, payload).await,
+            Err(problem) => Err(problem),
+        };
+        if let Err(problem) = &answer {
+            let caller = authenticate(&request, &api.keys).ok().flatten();
+            let actor = caller.as_ref().map(|ticket| &ticket.actor);
+            access::log_denial(&api, &request, found.route, actor, problem, &trace).await;
+        }
+        answer
     };
     let mut response = guarded(answer).await.unwrap_or_else(|problem| problem.respond(&trace));
     let status = response.status().as_u16();

@@ -1,5 +1,7 @@
 //! What is read off the log itself: the audit trail, what caused what, lineage.
 
+use std::collections::BTreeSet;
+
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
 use domain::Actor;
 use projections::{
@@ -7,8 +9,9 @@ use projections::{
     query::LIMIT_MAX,
 };
 use serde::Serialize;
+use uuid::Uuid;
 
-use super::{Api, Call, pairs::Pairs, query, route::Governance};
+use super::{Api, Call, access, pairs::Pairs, query, route::Governance};
 use crate::problem::{FORBIDDEN, INVALID_PARAMETER, NOT_FOUND, Problem, UNAVAILABLE};
 
 /// The most nodes of a graph.
@@ -68,6 +71,9 @@ async fn trail(api: &Api, call: &Call<'_>, actor: &Actor, mut pairs: Pairs) -> R
     };
     pairs.done()?;
     let page = api.projections.audit(actor, &asked).await.map_err(problem)?;
+    let subjects: BTreeSet<Uuid> =
+        page.entries.iter().flat_map(|entry| entry.subjects.iter().copied()).collect();
+    access::log_read(api, call, subjects).await?;
     let mut response = answer(&page);
     if let Some(next) = page.next {
         query::link_next(call, &next.to_string(), &mut response);

@@ -3,6 +3,7 @@
 //! What must never live here: a business rule. Handlers are tiny; what a command may do its aggregate decides, which
 //! rows a caller sees the read model decides.
 
+mod access;
 mod api;
 pub mod body;
 mod call;
@@ -23,6 +24,7 @@ mod shape;
 pub mod stream;
 mod trace;
 
+pub use access::PURPOSE;
 pub use api::Api;
 pub use call::{Call, uuid};
 pub use dispatch::dispatch;

@@ -12,7 +12,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Api, Call,
+    Api, Call, access,
     filters::Parameter,
     pairs::{as_of, number},
     route::QueryRoute,
@@ -54,6 +54,7 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: &QueryRoute) -> Re
         Err(QueryError::NotYet { .. }) => return Ok(not_yet(query.min_position.unwrap_or_default())),
         page => page.map_err(problem)?,
     };
+    access::log_read(api, call, page.subjects.iter().copied()).await?;
     let body = match (route.one, page.rows.first()) {
         (true, None) => {
             return Err(Problem::new(NOT_FOUND, "there is no such row, or it is not the caller's"));

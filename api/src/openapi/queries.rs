@@ -17,6 +17,17 @@ const ERASED: &str = "«erased»";
 /// What a query can be answered besides rows.
 const PROBLEMS: &[u16] = &[400, 401, 403, 404, 422, 500, 503];
 
+/// The header in which a caller says for what purpose they read: it goes into the access log.
+pub(super) fn purpose() -> Value {
+    json!({
+        "name": crate::http::PURPOSE,
+        "in": "header",
+        "required": false,
+        "description": "For what purpose other people's personal data is read. It is put on record with the access.",
+        "schema": { "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]*[!-~])?$" },
+    })
+}
+
 /// The operation of a query's route.
 pub(super) fn operation(
     shape: &Shape,
@@ -38,6 +49,7 @@ pub(super) fn operation(
         parameters.push(json!({ "name": name, "in": "path", "required": true, "schema": schema }));
     }
     parameters.extend(in_query(shape, query, schemas));
+    parameters.push(purpose());
     let row = json!({ "$ref": format!("#/components/schemas/{}", row_name(shape)) });
     let (description, schema) = match query.one {
         true => ("The row.", row),

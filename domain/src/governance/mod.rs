@@ -1,14 +1,31 @@
 //! Governance & Privacy: consent, the rights of data subjects, disclosures of education records, the register of
-//! processing, security incidents (catalogue 2.11). The law: FERPA (34 CFR 99) and GDPR.
+//! processing, security incidents, how long data is kept, who may not destroy it, and who saw it (catalogue 2.11). The
+//! law: FERPA (34 CFR 99) and GDPR.
+//!
+//! - **Legal hold**: an order to keep data; it wins over retention and erasure.
+//! - **Retention policy**: how long a record class is kept, and what then happens.
+//! - **Subject key**: the keys of one person's data; destroying them is erasing it.
+//! - **Audit replay**: one look of compliance into history, itself on record.
+//! - **Access log**: who read whose personal data, and who was turned away.
 //!
 //! Neighbours: Identity says who opted out of directory information; every other context asks here whether a consent
 //! stands, and never keeps a copy of the answer.
 //!
-//! What must never live here: a decision that is no rule of law or of the house. Whether a legitimate interest is one, a
-//! person decides; here stands that they did, on which basis, and when.
+//! What must never live here: key material, and a decision that is no rule of law or of the house. Whether a legitimate
+//! interest is one, a person decides; here stands that they did, on which basis, and when.
 
+mod access_log;
+mod audit_replay;
 mod consent_ledger;
+mod legal_hold;
+mod retention_policy;
+mod subject_key;
 mod values;
 
+pub use access_log::{AccessLog, AccessLogCommand, AccessLogEvent, SHARDS, access_log_id};
+pub use audit_replay::*;
 pub use consent_ledger::*;
+pub use legal_hold::{HoldStatus, LegalHold, LegalHoldCommand, LegalHoldEvent, LegalHoldRefusal};
+pub use retention_policy::*;
+pub use subject_key::*;
 pub use values::*;

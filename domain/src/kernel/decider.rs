@@ -57,11 +57,20 @@ pub trait Decider: Default + Clone + Serialize + DeserializeOwned + Send + Sync 
         None
     }
 
+    /// People whom an event concerns though it holds no personal value of theirs, such as those whose data was read: they
+    /// are named in its envelope beside the others.
+    fn concerns(_event: &Self::Event) -> &[Uuid] {
+        &[]
+    }
+
     /// The person that the stream is about, once it is known.
     fn subject(&self) -> Option<Uuid> {
         None
     }
 }
+
+/// An aggregate whose decisions look at no state and no facts: what is decided is appended wherever the stream stands.
+pub trait Noted: Decider<Facts = ()> {}
 
 /// What a decision came to: the events that follow, or why none do.
 pub type Decided<D> = Result<Vec<<D as Decider>::Event>, RefusedBy<D>>;

@@ -21,7 +21,7 @@ mod upcast;
 pub use actor::{Actor, ActorKind, RoleGrant, scopes_of_role};
 pub use arithmetic::{AllocationError, BasisPoints, allocate, cap, half_even_rate, is_partition, ratio_bp};
 pub use claim::Claim;
-pub use decider::{Context, Decided, Decider, Event, RefusedBy};
+pub use decider::{Context, Decided, Decider, Event, Noted, RefusedBy};
 pub use digest::sha256_hex;
 pub use envelope::Envelope;
 pub use facts::{Answer, Known, NotYet, Question, Versioned};

@@ -1,0 +1,134 @@
+//! The access log: who is about to see whose personal data, and who was turned away. A read is on disk before its answer
+//! leaves; a read that cannot be put on record is not answered.
+
+use actix_web::{HttpRequest, http::header::USER_AGENT};
+use commands::Request;
+use domain::{
+    Actor, ActorKind, Stated,
+    governance::{AccessLog, AccessLogCommand, access_log_id},
+};
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::{Api, Call, Operation, Route, Trace, body::single};
+use crate::problem::Problem;
+
+/// The header in which a caller says for what purpose they read.
+pub const PURPOSE: &str = "X-Purpose";
+/// The most characters of a purpose.
+const PURPOSE_MAX: usize = 200;
+/// How many refusals are put on record at the same time: strangers must not fill the log at the pace they like.
+static DENIALS: Semaphore = Semaphore::const_new(16);
+
+/// Puts on record that the caller is about to see data of these people. Their own data is theirs to see.
+///
+/// # Errors
+/// When it cannot be put on record: then the answer must not leave. And a purpose that cannot be one.
+pub(super) async fn log_read(
+    api: &Api,
+    call: &Call<'_>,
+    subjects: impl IntoIterator<Item = Uuid>,
+) -> Result<(), Problem> {
+    let purpose = purpose(call.request)?;
+    let reader = call.actor()?;
+    let subjects: Vec<Uuid> = subjects.into_iter().filter(|subject| !reader.is(*subject)).collect();
+    if subjects.is_empty() {
+        return Ok(());
+    }
+    let (ip, user_agent) = origin(call.request);
+    let command = AccessLogCommand::LogAccess {
+        actor: account(reader),
+        route: call.route.template.clone(),
+        resource: shortened(call.request.path(), 2000),
+        subjects,
+        purpose: purpose.clone(),
+        ip,
+        user_agent,
+    };
+    let request = Request {
+        session: call.ticket.as_ref().and_then(|ticket| ticket.session.clone()),
+        purpose,
+        ..by_edge(reader.account(), call.trace)
+    };
+    note(api, command, &request).await
+}
+
+/// Puts on record that somebody was turned away from personal data.
+pub(super) async fn log_denial(
+    api: &Api,
+    request: &HttpRequest,
+    route: &Route,
+    caller: Option<&Actor>,
+    reason: &Problem,
+    trace: &Trace,
+) {
+    let guards = match route.operation {
+        Operation::Query(_) | Operation::Governance(_) => true,
+        Operation::Command(_) | Operation::Page(_) => false,
+    };
+    if !guards || !matches!(reason.status().as_u16(), 401 | 403) {
+        return;
+    }
+    let Ok(_turn) = DENIALS.try_acquire() else {
+        tracing::warn!(route = %route.template, "more refusals at once than are put on record");
+        return;
+    };
+    let (ip, user_agent) = origin(request);
+    let command = AccessLogCommand::LogDenial {
+        actor: caller.and_then(account),
+        route: route.template.clone(),
+        reason: reason.code().to_owned(),
+        ip,
+        user_agent,
+    };
+    // The caller is turned away whether or not this succeeds.
+    _ = note(api, command, &by_edge(caller.and_then(Actor::account), trace)).await;
+}
+
+async fn note(api: &Api, command: AccessLogCommand, request: &Request) -> Result<(), Problem> {
+    let id = access_log_id(Timestamp::now(), request.command_id.as_u128());
+    let noted = api.commands.note::<AccessLog>(id, command, request).await;
+    noted.map(drop).map_err(|error| {
+        tracing::error!(%error, "an access could not be put on record");
+        Problem::from(error)
+    })
+}
+
+/// A request of the edge itself, for the person who reads.
+fn by_edge(person: Option<Uuid>, trace: &Trace) -> Request {
+    let actor = Actor { on_behalf_of: person, kind: ActorKind::Worker, ..Actor::policy("api") };
+    Request {
+        correlation_id: Some(trace.correlation()),
+        traceparent: Some(trace.parent()),
+        ..Request::by(actor)
+    }
+}
+
+/// Who reads: the person, or the program with a key.
+fn account(actor: &Actor) -> Option<Uuid> {
+    actor.account().or_else(|| actor.id.parse().ok())
+}
+
+/// For what purpose a caller says to read.
+fn purpose(request: &HttpRequest) -> Result<Option<String>, Problem> {
+    let Some(purpose) = single(request.headers(), PURPOSE)? else { return Ok(None) };
+    let fits = (1..=PURPOSE_MAX).contains(&purpose.trim().len())
+        && purpose.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if fits {
+        Ok(Some(purpose.trim().to_owned()))
+    } else {
+        Err(Problem::parameter(PURPOSE, "expected 1 to 200 visible ASCII characters"))
+    }
+}
+
+/// From where, and with which program.
+fn origin(request: &HttpRequest) -> (Stated<String>, Stated<String>) {
+    let ip = request.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
+    let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    (Stated(ip), Stated(shortened(agent, 300)))
+}
+
+fn shortened(text: &str, most: usize) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(most).collect()
+}

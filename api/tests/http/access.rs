@@ -1,0 +1,105 @@
+//! The access log: who saw whose personal data.
+
+use actix_web::test::TestRequest;
+use event_store::Recorded;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::node::{TestNode, node};
+
+const ANNA: Uuid = Uuid::from_u128(5);
+const CLERK: Uuid = Uuid::from_u128(6);
+const OFFICER: Uuid = Uuid::from_u128(9);
+
+/// A profile of Anna's; the position at which it can be read.
+async fn profile(node: &TestNode) -> u64 {
+    let headline = TestRequest::put().uri("/v1/users/me/profile").set_json(json!({ "headline": "Hello" }));
+    node.send_as(ANNA, &["student"], headline).await.json()["position"].as_u64().unwrap()
+}
+
+async fn logged(node: &TestNode) -> Vec<(Recorded, Value)> {
+    let events = node.node.api.commands.store().read_all(0, 1000).await.unwrap();
+    let of_access = |event: &Recorded| event.stream.aggregate_type == "governance.access_log";
+    let fields = |event: Recorded| {
+        let mut payload: Value = serde_json::from_str(&event.payload).unwrap();
+        let fields = payload[&*event.event_type].take();
+        (event, fields)
+    };
+    events.into_iter().filter(of_access).map(fields).collect()
+}
+
+#[actix_web::test]
+async fn a_read_of_somebody_elses_data_is_on_record_before_it_is_answered() {
+    let node = node().await;
+    let position = profile(&node).await;
+    let path = format!("/v1/people/{ANNA}?min_position={position}");
+    let read = TestRequest::get().uri(&path).insert_header(("X-Purpose", "advising"));
+    let read = read.peer_addr("192.0.2.7:4711".parse().unwrap()).insert_header(("User-Agent", "curl/8"));
+    assert_eq!(node.send_as(CLERK, &["staff"], read).await.status, 200);
+
+    let logged = logged(&node).await;
+    let [(event, fields)] = &logged[..] else { panic!("{logged:?}") };
+    assert_eq!(event.event_type, "AccessLogged");
+    assert_eq!(fields["actor"], CLERK.to_string());
+    assert_eq!(fields["subjects"], json!([ANNA]));
+    assert_eq!((&fields["purpose"], &fields["route"]), (&json!("advising"), &json!("/v1/people/{id}")));
+    let plain = format!("{}{}", event.payload, event.metadata);
+    assert!(
+        !plain.contains("192.0.2.7") && !plain.contains("curl"),
+        "the reader's address is sealed: {plain}"
+    );
+    let store = node.node.api.commands.store();
+    store.keyring().load_for(std::slice::from_ref(event)).await.unwrap();
+    let opened = store.keyring().open(event).unwrap();
+    assert_eq!(opened[0].as_deref(), Some(&br#"["192.0.2.7","curl/8"]"#[..]));
+}
+
+#[actix_web::test]
+async fn what_people_read_of_their_own_is_nobodys_business() {
+    let node = node().await;
+    let position = profile(&node).await;
+    let path = format!("/v1/users/me/profile?min_position={position}");
+    assert_eq!(node.send_as(ANNA, &["student"], TestRequest::get().uri(&path)).await.status, 200);
+    let own = node.send_as(ANNA, &["student"], TestRequest::get().uri("/v1/audit/me")).await;
+    assert_eq!(own.status, 200);
+    assert_eq!(logged(&node).await.len(), 0);
+}
+
+#[actix_web::test]
+async fn the_audit_trail_shows_the_person_who_read_their_data() {
+    let node = node().await;
+    let position = profile(&node).await;
+    let path = format!("/v1/people/{ANNA}?min_position={position}");
+    assert_eq!(node.send_as(CLERK, &["staff"], TestRequest::get().uri(&path)).await.status, 200);
+    let path = format!("/v1/audit/trail?subject={ANNA}&action=AccessLogged");
+    let trail = node.send_as(OFFICER, &["compliance"], TestRequest::get().uri(&path)).await.json();
+    assert_eq!(trail["entries"][0]["on_behalf_of"], CLERK.to_string(), "{trail}");
+    let own =
+        node.send_as(ANNA, &[], TestRequest::get().uri("/v1/audit/me?action=AccessLogged")).await.json();
+    assert!(!own["entries"].as_array().unwrap().is_empty(), "{own}");
+}
+
+#[actix_web::test]
+async fn whoever_is_turned_away_from_personal_data_is_on_record() {
+    let node = node().await;
+    node.send_as(ANNA, &["student"], TestRequest::get().uri("/v1/audit/trail"))
+        .await
+        .problem(403, "Forbidden");
+    node.send(TestRequest::get().uri("/v1/people")).await.problem(401, "Unauthenticated");
+    let logged = logged(&node).await;
+    let told: Vec<(&str, &Value, &Value)> = logged
+        .iter()
+        .map(|(event, fields)| (&*event.event_type, &fields["reason"], &fields["actor"]))
+        .collect();
+    let (anna, nobody) = (json!(ANNA), Value::Null);
+    let expected =
+        [("AccessDenied", &json!("Forbidden"), &anna), ("AccessDenied", &json!("Unauthenticated"), &nobody)];
+    assert_eq!(told, expected);
+}
+
+#[actix_web::test]
+async fn a_purpose_is_a_few_visible_words() {
+    let node = node().await;
+    let read = TestRequest::get().uri("/v1/people").insert_header(("X-Purpose", "x".repeat(201)));
+    node.send_as(CLERK, &["staff"], read).await.problem(400, "InvalidParameter");
+}
