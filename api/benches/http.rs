@@ -30,6 +30,10 @@ use tokio::{
 };
 use uuid::Uuid;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const IN_FLIGHT: usize = 64;
 const ADMIN: Uuid = Uuid::from_u128(0xAD);
 

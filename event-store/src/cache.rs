@@ -1,19 +1,25 @@
 //! A bounded map that keeps what was used lately: two generations, of which the older is dropped as a whole.
 
-use std::{borrow::Borrow, collections::HashMap, hash::Hash, mem};
+use std::{borrow::Borrow, collections::HashMap, hash::Hash, mem, thread};
+
+/// How many entries may be freed without anybody noticing.
+const FREED_IN_PLACE: usize = 1000;
+
+type Map<K, V> = HashMap<K, V, ahash::RandomState>;
 
 /// Holds between half of `capacity` and `capacity` of the entries used last. An entry lives on for at least
-/// `capacity / 2` insertions of others; no list has to be kept in order, so a use costs one look-up.
+/// `capacity / 2` insertions of others; no list has to be kept in order, so a use costs one look-up. What is dropped is
+/// freed on another thread: thousands of entries at once would hold up whoever happens to insert the next.
 #[derive(Debug)]
 pub(crate) struct Cache<K, V> {
-    young: HashMap<K, V>,
-    old: HashMap<K, V>,
+    young: Map<K, V>,
+    old: Map<K, V>,
     half: usize,
 }
 
-impl<K: Eq + Hash, V> Cache<K, V> {
+impl<K: Eq + Hash + Send + 'static, V: Send + 'static> Cache<K, V> {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { young: HashMap::new(), old: HashMap::new(), half: (capacity / 2).max(1) }
+        Self { young: Map::default(), old: Map::default(), half: (capacity / 2).max(1) }
     }
 
     pub(crate) fn get<Q: Eq + Hash + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
@@ -29,7 +35,11 @@ impl<K: Eq + Hash, V> Cache<K, V> {
 
     pub(crate) fn insert(&mut self, key: K, value: V) {
         if self.young.len() >= self.half && !self.young.contains_key(&key) {
-            self.old = mem::take(&mut self.young);
+            let empty = Map::with_capacity_and_hasher(self.half, self.old.hasher().clone());
+            let dropped = mem::replace(&mut self.old, mem::replace(&mut self.young, empty));
+            if dropped.len() > FREED_IN_PLACE {
+                thread::spawn(move || drop(dropped));
+            }
         }
         self.young.insert(key, value);
     }

@@ -1,9 +1,15 @@
--- The events of a command stand side by side, from the one with index 0 on.
-WITH first AS (
-    SELECT position FROM annals.events WHERE command_id = $1 AND command_index = 0
+-- The events of a command stand side by side, from the one with index 0 on: one look-up for each.
+WITH RECURSIVE outcome AS (
+    SELECT e.position, e.recorded_at, e.event_id, e.aggregate_type, e.aggregate_id, e.sequence, e.fingerprint
+    FROM annals.events e
+    WHERE e.command_id = $1 AND e.command_index = 0
+    UNION ALL
+    SELECT e.position, e.recorded_at, e.event_id, e.aggregate_type, e.aggregate_id, e.sequence, e.fingerprint
+    FROM outcome
+    CROSS JOIN LATERAL (
+        SELECT * FROM annals.events next WHERE next.position = outcome.position + 1 AND next.command_id = $1
+    ) AS e
 )
-SELECT e.position, e.recorded_at, e.event_id, e.aggregate_type, e.aggregate_id, e.sequence, e.fingerprint
-FROM first
-JOIN annals.events e ON e.position >= first.position AND e.position < first.position + 10000
-WHERE e.command_id = $1 AND e.position = first.position + e.command_index
-ORDER BY e.position
+SELECT position, recorded_at, event_id, aggregate_type, aggregate_id, sequence, fingerprint
+FROM outcome
+ORDER BY position

@@ -14,14 +14,16 @@ use uuid::Uuid;
 
 use crate::{Contender, STREAMS, subject};
 
-/// Rows as the peer's table has them, in one statement.
+/// Whole rows, each with its own payload and metadata, in one statement.
 pub(crate) const UNNEST: &str = "INSERT INTO raw (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata) \
-     SELECT 'note', id, 1, 'Written', '1', $2::json, $3::json FROM UNNEST($1::text[]) AS ids (id)";
+     SELECT aggregate_type, aggregate_id, sequence, 'Written', '1', payload::json, metadata::json \
+     FROM UNNEST($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[]) \
+     AS row (aggregate_type, aggregate_id, sequence, payload, metadata)";
 
 const TABLES: &str = "CREATE TABLE events (aggregate_type text NOT NULL, aggregate_id text NOT NULL, sequence bigint NOT NULL CHECK (sequence >= 0), \
      event_type text NOT NULL, event_version text NOT NULL, payload json NOT NULL, metadata json NOT NULL, \
      PRIMARY KEY (aggregate_type, aggregate_id, sequence)); \
-     CREATE TABLE raw (position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, LIKE events INCLUDING ALL EXCLUDING INDEXES, \
+     CREATE TABLE raw (position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, recorded_at timestamptz NOT NULL DEFAULT now(), LIKE events INCLUDING ALL EXCLUDING INDEXES, \
      UNIQUE (aggregate_type, aggregate_id, sequence))";
 
 #[derive(Clone, Default, Serialize, Deserialize)]

@@ -94,6 +94,10 @@ async fn commit_to_visible(node: &Node, streams: &[Uuid], per_second: u64, time:
     took
 }
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() {
     let events = setting("EVENTS", 1_000_000);
