@@ -110,6 +110,18 @@ impl EventStore {
         read_all(self.pool(), after, limit).await
     }
 
+    /// The events at these positions, in order; those that are not there are left out.
+    ///
+    /// # Errors
+    /// When the database fails or holds what this program did not write.
+    pub async fn read_at(&self, positions: &[Position]) -> Result<Vec<Recorded>, StoreError> {
+        let sql =
+            format!("SELECT {COLUMNS} FROM annals.events e WHERE e.position = ANY($1) ORDER BY e.position");
+        let wanted: Vec<i64> = positions.iter().map(|position| signed(*position)).collect();
+        let rows = sqlx::query(&sql).bind(wanted).fetch_all(self.pool()).await?;
+        rows.iter().map(from_row).collect()
+    }
+
     /// Where the log ends, by the database's word (see [`EventStore::subscribe_head`] for a quick hint).
     ///
     /// # Errors

@@ -157,7 +157,7 @@ fn ids(text: &str) -> Vec<Uuid> {
 
 impl Envelope {
     /// Reads leniently: what is not there or not readable is empty, so that no envelope makes history unreadable.
-    pub(crate) fn read(metadata: &str, recorded_at: Timestamp) -> Self {
+    pub fn read(metadata: &str, recorded_at: Timestamp) -> Self {
         let stored: Stored<'_> = serde_json::from_str(metadata).unwrap_or_default();
         let text = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();

@@ -47,6 +47,11 @@ impl Annals {
         } else {
             text()
         };
+        self.print(&text)
+    }
+
+    /// Prints a text.
+    pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
         Ok(writeln!(std::io::stdout(), "{text}")?)
     }
 }

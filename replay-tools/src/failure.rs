@@ -1,7 +1,8 @@
 //! Why a command could not do its work: exit code 2.
 
-use event_store::StoreError;
-use projections::ProjectionError;
+use domain::registry::DecodeError;
+use event_store::{AppendError, StoreError};
+use projections::{ProjectionError, QueryError, governance::GovernanceError};
 
 /// Why it could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,20 @@ pub(crate) enum Failure {
     Store(#[from] StoreError),
     #[error(transparent)]
     Projection(#[from] ProjectionError),
-    #[error("cannot write: {0}")]
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    #[error(transparent)]
+    Unreadable(#[from] DecodeError),
+    #[error(transparent)]
+    Governance(#[from] GovernanceError),
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("there is no event `{0}` in the log")]
+    NoEvent(String),
+    #[error("{0}")]
+    Wrong(String),
+    #[error("cannot read or write: {0}")]
     Output(#[from] std::io::Error),
 }

@@ -5,10 +5,19 @@
 
 mod annals;
 mod checksum;
+mod diff;
+mod event;
+mod explain;
+mod export;
 mod failure;
 mod interventions;
+mod opening;
+mod progress;
 mod rebuild;
 mod status;
+mod subject;
+#[cfg(test)]
+mod testing;
 mod verify;
 
 use std::process::ExitCode;
@@ -35,6 +44,10 @@ enum Command {
     Status,
     /// Reads the whole log: positions without a gap, sequences without a gap, every event readable. Exits with 1 when not.
     Verify,
+    Explain(explain::Explain),
+    Subject(subject::Subject),
+    Diff(diff::Diff),
+    Export(export::Export),
     Rebuild(rebuild::Rebuild),
     Checksum(checksum::Checksum),
     Retry(interventions::Retry),
@@ -64,6 +77,10 @@ async fn run(cli: Cli) -> Result<bool, Failure> {
             annals.show(&report, || report.to_string())?;
             Ok(report.problems.is_empty())
         }
+        Command::Explain(explain) => explain.run(&annals).await,
+        Command::Subject(subject) => subject.run(&annals).await,
+        Command::Diff(diff) => diff.run(&annals).await,
+        Command::Export(export) => export.run(&annals).await,
         Command::Rebuild(rebuild) => rebuild.run(&annals).await,
         Command::Checksum(checksum) => checksum.run(&annals).await,
         Command::Retry(retry) => retry.run(&annals).await,

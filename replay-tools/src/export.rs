@@ -1,0 +1,165 @@
+//! `export`: a stretch of the log for other tools, with a manifest that says what was given and under which conditions.
+//!
+//! Personal values stay sealed unless they are to be opened, which is on the record before the first file exists.
+
+mod cloud_events;
+mod manifest;
+mod ocel;
+mod output;
+mod parquet;
+mod table;
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use event_store::{Position, Recorded};
+use uuid::Uuid;
+
+use crate::{
+    annals::Annals,
+    event::{self, Event, Personal},
+    failure::Failure,
+    opening::Opening,
+    progress::Progress,
+};
+use manifest::{Manifest, Stretch};
+use output::Written;
+
+/// How many events are read at once.
+const CHUNK: usize = 2000;
+
+/// Writes a stretch of the log for other tools, and a manifest with checksums.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    /// For which tools.
+    #[arg(long, value_enum)]
+    format: Format,
+    /// From this position; the first where none is given.
+    #[arg(long, default_value_t = 1)]
+    from: Position,
+    /// Up to this position; the last where none is given.
+    #[arg(long)]
+    to: Option<Position>,
+    /// Only events of these types or aggregate types.
+    #[arg(long = "type")]
+    types: Vec<String>,
+    /// The folder; it is made, and must hold no export yet.
+    #[arg(long)]
+    out: PathBuf,
+    #[command(flatten)]
+    opening: Opening,
+}
+
+/// For which tools an export is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    /// Process mining: an object-centric event log, OCEL 2.0 as JSON.
+    Ocel,
+    /// Spreadsheets: one line for each event.
+    Csv,
+    /// Anything, and `annals-replay import`: one CloudEvent as JSON in each line.
+    #[value(name = "cloudevents")]
+    CloudEvents,
+    /// Analysis: columns.
+    Parquet,
+}
+
+/// Takes events one after the other.
+trait Sink {
+    /// The next event: as it is recorded, and as people read it.
+    fn write(&mut self, recorded: &Recorded, event: &Event) -> Result<(), Failure>;
+    /// Ends the file.
+    fn finish(self: Box<Self>) -> Result<Written, Failure>;
+}
+
+impl Export {
+    pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
+        let manifest = self.export(annals).await?;
+        annals.show(&manifest, || manifest.to_text())?;
+        Ok(true)
+    }
+
+    async fn export(&self, annals: &Annals) -> Result<Manifest, Failure> {
+        let head = annals.store.head().await?;
+        let to = self.to.unwrap_or(head.position);
+        if self.from == 0 || self.from > to || to > head.position {
+            let text =
+                format!("{} to {to} is not a stretch of the log, which ends at {}", self.from, head.position);
+            return Err(Failure::Wrong(text));
+        }
+        if self.out.join(manifest::NAME).exists() {
+            return Err(Failure::Wrong(format!("{} holds an export already", self.out.display())));
+        }
+        let resource = format!("annals-replay:export:{}-{to}", self.from);
+        let subjects = if self.opening.decrypt { self.subjects(annals, to).await? } else { BTreeSet::new() };
+        let subjects: Vec<Uuid> = subjects.into_iter().collect();
+        let personal = self.opening.on_record(annals, &resource, &subjects).await?;
+        self.write(annals, to, personal).await
+    }
+
+    /// Writes the files. That personal values may be opened is on the record by now.
+    async fn write(&self, annals: &Annals, to: Position, personal: Personal) -> Result<Manifest, Failure> {
+        let head = annals.store.head().await?;
+        std::fs::create_dir_all(&self.out)?;
+        let mut sink: Box<dyn Sink> = match self.format {
+            Format::Ocel => Box::new(ocel::Ocel::create(&self.out)?),
+            Format::Csv => Box::new(table::Csv::create(&self.out)?),
+            Format::CloudEvents => {
+                Box::new(cloud_events::CloudEvents::create(&self.out, annals, head.incarnation, personal)?)
+            }
+            Format::Parquet => Box::new(parquet::Parquet::create(&self.out)?),
+        };
+        let mut stretch = Stretch::default();
+        let progress = Progress::new("exporting", to + 1 - self.from);
+        let mut after = self.from - 1;
+        while after < to {
+            let recorded = self.chunk(annals, &mut after, to).await?;
+            let events = event::read(&annals.store, recorded.clone(), personal).await?;
+            for (recorded, event) in recorded.iter().zip(&events) {
+                sink.write(recorded, event)?;
+                stretch.add(event.position);
+            }
+            progress.at(after + 1 - self.from);
+        }
+        let file = sink.finish()?;
+        let manifest = Manifest::new(self, head, to, stretch, personal, file);
+        manifest.save(&self.out)?;
+        Ok(manifest)
+    }
+
+    /// Whose data the export would show.
+    async fn subjects(&self, annals: &Annals, to: Position) -> Result<BTreeSet<Uuid>, Failure> {
+        let mut subjects = BTreeSet::new();
+        let mut after = self.from - 1;
+        while after < to {
+            for event in self.chunk(annals, &mut after, to).await? {
+                subjects.extend(projections::Envelope::read(&event.metadata, event.recorded_at).subjects);
+            }
+        }
+        Ok(subjects)
+    }
+
+    /// The next events that are wanted, and the position of the last that was looked at.
+    async fn chunk(
+        &self,
+        annals: &Annals,
+        after: &mut Position,
+        to: Position,
+    ) -> Result<Vec<Recorded>, Failure> {
+        let limit = CHUNK.min(usize::try_from(to - *after).unwrap_or(CHUNK));
+        let mut recorded = annals.store.read_all(*after, limit).await?;
+        *after = match recorded.last() {
+            Some(last) => last.position,
+            None => return Err(Failure::Wrong(format!("position {} is missing in the log", *after + 1))),
+        };
+        let wanted = |event: &Recorded| {
+            let is = |name: &String| *name == event.event_type || *name == event.stream.aggregate_type;
+            self.types.is_empty() || self.types.iter().any(is)
+        };
+        recorded.retain(wanted);
+        Ok(recorded)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! `subject`: everything that the log holds about a person, who saw it and to whom it was given.
+//!
+//! It reads the log from end to end and no read model: what it shows does not depend on anything that could be wrong with
+//! one. What an event says of other people stays sealed.
+
+mod page;
+
+use event_store::{Position, StreamId};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    annals::Annals,
+    event::{self, Event, Personal},
+    failure::Failure,
+    opening::Opening,
+    progress::Progress,
+};
+
+/// How many positions are looked through at once.
+const STRETCH: u64 = 50_000;
+/// How many events are read at once.
+const CHUNK: usize = 1000;
+
+/// Everything the log holds about a person, in order: what, by whom, why, on which basis; who saw it; who was given it.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Subject {
+    /// The person.
+    id: Uuid,
+    /// How it is written.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    #[command(flatten)]
+    opening: Opening,
+}
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For the terminal.
+    Text,
+    /// For programs.
+    Json,
+    /// One page to print, with nothing to fetch.
+    Html,
+}
+
+/// All that there is about a person.
+#[derive(Debug, Serialize)]
+struct Report {
+    /// The person.
+    subject: Uuid,
+    /// The log.
+    incarnation: Uuid,
+    /// It is complete up to this position.
+    position: Position,
+    /// When this was put together.
+    at: Timestamp,
+    /// For what personal values were opened; none: they were not.
+    purpose: Option<String>,
+    /// The events that carry data of this person or belong to a stream about them.
+    events: Vec<Event>,
+    /// Who saw it.
+    seen_by: Vec<Seen>,
+    /// To whom it was given or refused (34 CFR 99.32): all events of those records.
+    disclosures: Vec<Event>,
+}
+
+/// Somebody looked.
+#[derive(Debug, Serialize)]
+struct Seen {
+    position: Position,
+    at: Timestamp,
+    /// The account; none where nobody was signed in.
+    by: Option<String>,
+    route: String,
+    resource: String,
+    purpose: Option<String>,
+}
+
+impl Subject {
+    pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
+        let resource = format!("annals-replay:subject:{}", self.id);
+        let personal = match self.opening.on_record(annals, &resource, &[self.id]).await? {
+            Personal::Sealed => Personal::Sealed,
+            Personal::Opened | Personal::OpenedFor(_) => Personal::OpenedFor(self.id),
+        };
+        let report = report(annals, self.id, personal, self.opening.purpose.clone()).await?;
+        let format = if annals.json { Format::Json } else { self.format };
+        let text = match format {
+            Format::Text => report.to_text(),
+            Format::Json => serde_json::to_string_pretty(&report).map_err(std::io::Error::from)?,
+            Format::Html => page::page(&report),
+        };
+        annals.print(&text)?;
+        Ok(true)
+    }
+}
+
+async fn report(
+    annals: &Annals,
+    subject: Uuid,
+    personal: Personal,
+    purpose: Option<String>,
+) -> Result<Report, Failure> {
+    let store = &annals.store;
+    let head = store.head().await?;
+    let mut report = Report {
+        subject,
+        incarnation: head.incarnation,
+        position: head.position,
+        at: Timestamp::now(),
+        purpose,
+        events: Vec::new(),
+        seen_by: Vec::new(),
+        disclosures: Vec::new(),
+    };
+    let mut given: Vec<StreamId> = Vec::new();
+    for positions in mentions(annals, subject, head.position).await?.chunks(CHUNK) {
+        for event in event::read(store, store.read_at(positions).await?, personal).await? {
+            if event.aggregate_type == "governance.disclosure" {
+                let stream = StreamId::new(event.aggregate_type.clone(), event.aggregate_id.clone());
+                if !given.contains(&stream) {
+                    given.push(stream);
+                }
+            }
+            if names(&event.data, subject) && event.event_type == "AccessLogged" {
+                report.seen_by.push(Seen::of(&event));
+            }
+            if event.subjects.contains(&subject) {
+                report.events.push(event);
+            }
+        }
+    }
+    for stream in given {
+        // Only the first event of a record need name the person.
+        let mut events = store.read_stream(&stream, 0, None).await?;
+        events.retain(|event| event.position <= head.position);
+        report.disclosures.extend(event::read(store, events, personal).await?);
+    }
+    Ok(report)
+}
+
+/// The positions up to an end where a person may occur.
+async fn mentions(annals: &Annals, subject: Uuid, until: Position) -> Result<Vec<Position>, Failure> {
+    let progress = Progress::new("looking through the log", until);
+    let mut positions = Vec::new();
+    let mut after = 0;
+    while after < until {
+        let end = until.min(after + STRETCH);
+        let found: Vec<i64> = sqlx::query_scalar(include_str!("sql/about.sql"))
+            .bind(after.cast_signed())
+            .bind(end.cast_signed())
+            .bind(subject.to_string())
+            .fetch_all(annals.store.pool())
+            .await?;
+        positions.extend(found.into_iter().map(i64::cast_unsigned));
+        after = end;
+        progress.at(after);
+    }
+    Ok(positions)
+}
+
+/// Whether the list `subjects` of an event's fields names a person.
+fn names(data: &Value, subject: Uuid) -> bool {
+    let listed = data.get("subjects").and_then(Value::as_array);
+    listed.is_some_and(|list| list.iter().any(|id| id.as_str() == Some(&subject.to_string())))
+}
+
+impl Seen {
+    fn of(event: &Event) -> Self {
+        let text = |name: &str| event.data.get(name).and_then(Value::as_str).map(str::to_owned);
+        Seen {
+            position: event.position,
+            at: event.occurred_at,
+            by: text("actor"),
+            route: text("route").unwrap_or_default(),
+            resource: text("resource").unwrap_or_default(),
+            purpose: text("purpose"),
+        }
+    }
+}
+
+impl Report {
+    fn to_text(&self) -> String {
+        let mut lines = vec![format!(
+            "{}: {} events, seen {} times, {} entries about disclosures, complete up to position {} of log {}",
+            self.subject,
+            self.events.len(),
+            self.seen_by.len(),
+            self.disclosures.len(),
+            self.position,
+            self.incarnation
+        )];
+        lines.extend(self.events.iter().map(line));
+        if !self.seen_by.is_empty() {
+            lines.push("\nSeen by".into());
+        }
+        lines.extend(self.seen_by.iter().map(|seen| {
+            format!(
+                "{} {} {} {} {}{}",
+                seen.position,
+                seen.at,
+                seen.by.as_deref().unwrap_or("nobody signed in"),
+                seen.route,
+                seen.resource,
+                seen.purpose.as_ref().map(|purpose| format!(" for {purpose}")).unwrap_or_default()
+            )
+        }));
+        if !self.disclosures.is_empty() {
+            lines.push("\nDisclosed or refused (34 CFR 99.32)".into());
+        }
+        lines.extend(self.disclosures.iter().map(line));
+        lines.join("\n")
+    }
+}
+
+fn line(event: &Event) -> String {
+    let fields = event.fields().into_iter().map(|(path, value)| format!("\n    {path}: {}", bare(&value)));
+    format!(
+        "{} {} {} of {} by {}, purpose {}, basis {}{}",
+        event.position,
+        event.recorded_at,
+        event.event_type,
+        event.stream(),
+        event.actor,
+        event.purpose.as_deref().unwrap_or("not stated"),
+        event.legal_basis.as_deref().unwrap_or("not stated"),
+        fields.collect::<String>()
+    )
+}
+
+/// A text without its quotes; anything else as JSON.
+fn bare(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        event::{ERASED, SEALED},
+        testing::{World, student},
+    };
+
+    async fn counted(world: &World, subject: Uuid) -> usize {
+        let count: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM annals.events
+             WHERE $1 = ANY(string_to_array(metadata ->> 'subjects', ' '))",
+        )
+        .bind(subject.to_string())
+        .fetch_one(world.annals.store.pool())
+        .await
+        .unwrap();
+        usize::try_from(count).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_report_has_as_many_events_as_the_envelopes_name_the_person_in() {
+        let world = World::campus().await;
+        for number in 0..crate::testing::STUDENTS {
+            let report = report(&world.annals, student(number), Personal::Sealed, None).await.unwrap();
+            assert_eq!(report.events.len(), counted(&world, student(number)).await);
+            assert!(report.events.len() >= 3, "a profile and a decision");
+            assert!(report.events.is_sorted_by_key(|event| event.position));
+        }
+    }
+
+    #[tokio::test]
+    async fn personal_values_stay_sealed_unless_they_are_to_be_opened() {
+        let world = World::campus().await;
+        let sealed = report(&world.annals, student(0), Personal::Sealed, None).await.unwrap();
+        let opened = report(&world.annals, student(0), Personal::OpenedFor(student(0)), None).await.unwrap();
+        for (text, shown) in [(sealed.to_text(), false), (opened.to_text(), true)] {
+            assert_eq!(text.contains("First words"), shown, "{text}");
+            assert_eq!(text.contains(SEALED), !shown, "{text}");
+        }
+        let other = report(&world.annals, student(0), Personal::OpenedFor(student(1)), None).await.unwrap();
+        assert!(!other.to_text().contains("First words"), "what is said of others stays sealed");
+    }
+
+    #[tokio::test]
+    async fn what_was_erased_reads_so_and_the_events_are_still_counted() {
+        let world = World::campus().await;
+        let before = counted(&world, student(0)).await;
+        world.erase(student(0)).await;
+        let report = report(&world.annals, student(0), Personal::OpenedFor(student(0)), None).await.unwrap();
+        assert_eq!(report.events.len(), before);
+        let text = report.to_text();
+        assert!(text.contains(ERASED) && !text.contains("First words"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn the_page_needs_nothing_else_and_lets_no_value_become_markup() {
+        let world = World::campus().await;
+        world.describe(1, "<script>alert('&')</script>").await;
+        let report = report(&world.annals, student(1), Personal::OpenedFor(student(1)), None).await.unwrap();
+        let page = page::page(&report);
+        assert!(page.starts_with("<!doctype html>") && !page.contains("http") && !page.contains("<script"));
+        assert!(page.contains("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;"), "{page}");
+        assert_eq!(page.matches("<article").count(), report.events.len());
+    }
+}

@@ -1,0 +1,95 @@
+//! A report as one page of HTML that can be printed or sent and fetches nothing.
+
+use std::fmt::Write;
+
+use super::{Report, bare};
+use crate::event::Event;
+
+const STYLE: &str = "
+body { font: 10.5pt/1.4 Georgia, serif; margin: 2rem auto; max-width: 50rem; padding: 0 1rem; color: #111 }
+h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem; border-bottom: 1px solid #999 }
+article { break-inside: avoid; margin: 1rem 0 }
+h3 { font-size: 1rem; margin: 0 } table { border-collapse: collapse; width: 100% }
+th { text-align: left; font-weight: normal; color: #555; width: 14rem; vertical-align: top; padding-right: 1rem }
+td { overflow-wrap: anywhere } td, th { padding-top: .1rem }
+@page { margin: 2cm }";
+
+/// The page.
+pub(super) fn page(report: &Report) -> String {
+    let mut html = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Records of {0}</title>\
+         <style>{STYLE}</style></head>\n<body><h1>Records of {0}</h1>\n",
+        report.subject
+    );
+    let opened = match &report.purpose {
+        Some(purpose) => format!("opened for the purpose “{}”", escape(purpose)),
+        None => "left sealed".to_owned(),
+    };
+    _ = writeln!(
+        html,
+        "<p>{} events, in the order in which they were recorded. Complete up to position {} of log {}; put together at \
+         {}. Personal values were {opened}; what is said of other people stays sealed.</p>",
+        report.events.len(),
+        report.position,
+        report.incarnation,
+        report.at
+    );
+    html += "<h2>What is recorded</h2>\n";
+    report.events.iter().for_each(|event| article(&mut html, "article", event));
+    html += "<h2>Who saw it</h2>\n";
+    if report.seen_by.is_empty() {
+        html += "<p>Nothing is recorded.</p>\n";
+    }
+    for seen in &report.seen_by {
+        let by = seen.by.as_deref().unwrap_or("nobody signed in");
+        let purpose = seen.purpose.as_deref().unwrap_or("not stated");
+        _ = writeln!(
+            html,
+            "<p>{}: {} by way of {} ({}), purpose: {}. Position {}.</p>",
+            seen.at,
+            escape(by),
+            escape(&seen.route),
+            escape(&seen.resource),
+            escape(purpose),
+            seen.position
+        );
+    }
+    html += "<h2>To whom it was disclosed (34 CFR 99.32)</h2>\n";
+    if report.disclosures.is_empty() {
+        html += "<p>Nothing is recorded.</p>\n";
+    }
+    report.disclosures.iter().for_each(|event| article(&mut html, "section", event));
+    html + "</body></html>"
+}
+
+fn article(html: &mut String, tag: &str, event: &Event) {
+    _ = writeln!(html, "<{tag}><h3>{}. {}</h3><table>", event.position, escape(&event.event_type));
+    let mut row = |name: &str, value: &str| {
+        _ = writeln!(html, "<tr><th>{}</th><td>{}</td></tr>", escape(name), escape(value));
+    };
+    row("recorded", &event.recorded_at.to_string());
+    row("in", &event.stream());
+    row("by", &event.actor);
+    row("purpose", event.purpose.as_deref().unwrap_or("not stated"));
+    row("legal basis", event.legal_basis.as_deref().unwrap_or("not stated"));
+    for (path, value) in event.fields() {
+        row(&path, &bare(&value));
+    }
+    _ = writeln!(html, "</table></{tag}>");
+}
+
+/// Text that stays text in HTML, in attributes too.
+fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => safe += "&amp;",
+            '<' => safe += "&lt;",
+            '>' => safe += "&gt;",
+            '"' => safe += "&quot;",
+            '\'' => safe += "&#39;",
+            letter => safe.push(letter),
+        }
+    }
+    safe
+}

@@ -1,0 +1,189 @@
+//! A campus with a past, for tests: units, students who describe themselves, a policy that assesses them.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use commands::{Accepted, Commands, NoAnswers, Request};
+use domain::{
+    Actor, BasisPoints, Decider, Stated,
+    identity::{OrgKind, OrgType, OrgUnit, OrgUnitCommand, Profile, ProfileCommand},
+    intelligence::{Decision, DecisionCommand},
+};
+use event_store::{
+    Basis, Classes, Recorded, StreamId,
+    testing::{TestDatabase, database},
+};
+use uuid::Uuid;
+
+use crate::annals::Annals;
+
+/// A log with events in it.
+pub(crate) struct World {
+    pub(crate) annals: Annals,
+    pub(crate) commands: Commands,
+    /// Dropped with the world.
+    _database: TestDatabase,
+}
+
+/// Students of the campus.
+pub(crate) const STUDENTS: u128 = 3;
+
+pub(crate) fn student(number: u128) -> Uuid {
+    Uuid::from_u128(0x5700 + number)
+}
+
+pub(crate) fn unit(number: u128) -> Uuid {
+    Uuid::from_u128(0x0F00 + number)
+}
+
+impl World {
+    /// An empty log.
+    pub(crate) async fn empty() -> World {
+        let database = database().await;
+        let store = database.store().await.unwrap();
+        let annals = Annals::of(store.clone(), &database.url, false).unwrap();
+        let commands = Commands::new(store, Arc::new(NoAnswers), 1000);
+        World { annals, commands, _database: database }
+    }
+
+    /// The campus, with nothing folded yet.
+    pub(crate) async fn campus() -> World {
+        let world = World::empty().await;
+        for number in 0..2 {
+            world.create_unit(number).await;
+        }
+        for number in 0..STUDENTS {
+            world.describe(number, "First words").await;
+            world.assess(number).await;
+        }
+        world.describe(0, "Second words").await;
+        world
+    }
+
+    async fn issue<D: Decider>(&self, id: Uuid, command: D::Command, request: Request) -> Accepted {
+        self.commands.execute::<D>(id, command, &request).await.unwrap()
+    }
+
+    pub(crate) async fn create_unit(&self, number: u128) -> Accepted {
+        let create = OrgUnitCommand::CreateOrgUnit {
+            kind: OrgKind::Institution,
+            code: format!("U{number}"),
+            name: format!("University {number}"),
+            r#type: OrgType::University,
+            parent: None,
+            country: "US".into(),
+            city: None,
+            website: None,
+            contact_email: Some(Stated(format!("office@u{number}.example"))),
+        };
+        let request = Request {
+            purpose: Some("administration".into()),
+            legal_basis: Some("contract".into()),
+            ..Request::by(Actor::user(Uuid::from_u128(0xAD), &["admin"]))
+        };
+        self.issue::<OrgUnit>(unit(number), create, request).await
+    }
+
+    pub(crate) async fn rename_unit(&self, number: u128, name: &str) -> Accepted {
+        let revise = OrgUnitCommand::ReviseOrgUnit {
+            name: Some(name.into()),
+            r#type: None,
+            city: None,
+            website: None,
+            contact_email: None,
+        };
+        let request = Request::by(Actor::user(Uuid::from_u128(0xAD), &["admin"]));
+        self.issue::<OrgUnit>(unit(number), revise, request).await
+    }
+
+    /// Destroys all keys of a person.
+    pub(crate) async fn erase(&self, person: Uuid) {
+        self.annals.store.keyring().shred(person, Classes::All, Basis::Erasure).await.unwrap();
+    }
+
+    /// A student says something of themselves; the first time that creates the profile as well.
+    pub(crate) async fn describe(&self, number: u128, headline: &str) -> Accepted {
+        let revise = ProfileCommand::ReviseProfile {
+            given_name: None,
+            family_name: None,
+            headline: Some(Stated(headline.into())),
+            bio: None,
+            phone: None,
+            photo: None,
+            skills: None,
+            interests: None,
+        };
+        let request = Request::by(Actor::user(student(number), &["student"]));
+        self.issue::<Profile>(student(number), revise, request).await
+    }
+
+    /// The event in which a student first described themselves.
+    pub(crate) async fn described(&self, number: u128) -> Recorded {
+        let stream = StreamId::new(Profile::TYPE, student(number).to_string());
+        self.annals.store.read_stream(&stream, 1, None).await.unwrap().remove(0)
+    }
+
+    /// The event in which the assessment of a student was observed.
+    pub(crate) async fn observed(&self, number: u128) -> Recorded {
+        let stream = StreamId::new(Decision::TYPE, Uuid::from_u128(0xDE00 + number).to_string());
+        self.annals.store.read_stream(&stream, 1, None).await.unwrap().remove(0)
+    }
+
+    async fn assess(&self, number: u128) {
+        let cause = self.described(number).await;
+        let correlation_id = cause.command_id;
+        let record = DecisionCommand::RecordDecision {
+            model: None,
+            engine: "rules/promise@2".into(),
+            family: "promise".into(),
+            r#type: "score".into(),
+            subject: student(number),
+            about: student(number),
+            favourable: true,
+            score: BasisPoints(7000),
+            threshold: None,
+            features: cause.event_id,
+            explanation: Stated(Vec::new()),
+        };
+        let request = Request {
+            correlation_id,
+            causation_id: Some(cause.event_id),
+            derived_from: vec![format!("identity.profile:{}@2", student(number))],
+            transformation: Some("rules/promise@2".into()),
+            ..Request::by(Actor::policy("assess_promise"))
+        };
+        let decision = Uuid::from_u128(0xDE00 + number);
+        let decided = self.issue::<Decision>(decision, record, request).await;
+        let decided = self.annals.store.read_all(decided.position - 1, 1).await.unwrap().remove(0);
+        let request = Request {
+            correlation_id,
+            causation_id: Some(decided.event_id),
+            ..Request::by(Actor::policy("observe_promise"))
+        };
+        let observe = DecisionCommand::ObserveOutcome { actual: true, source: student(number) };
+        self.issue::<Decision>(decision, observe, request).await;
+    }
+}
+
+/// A folder that goes when the test ends.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("annals-replay-{}", Uuid::now_v7().simple()));
+        std::fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        _ = std::fs::remove_dir_all(&self.0);
+    }
+}
