@@ -19,6 +19,7 @@ pub const LOG: &[Step] = &[
     (10, "projections", include_str!("../../migrations/0010_projections.sql")),
     (20, "policies", include_str!("../../migrations/0020_policies.sql")),
     (30, "audit trail", include_str!("../../migrations/0030_audit_trail.sql")),
+    (60, "rollback", include_str!("../../migrations/0060_rollback.sql")),
 ];
 
 /// The keys: `annals_keys`.

@@ -1,6 +1,6 @@
 //! Read models that are behind the pack catch up on their own and join it.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use event_store::Position;
 
@@ -11,7 +11,7 @@ use crate::{
     fact::Batch,
     model::Poison,
     pack::{Checkpoint, Committed, Fault, Member, commit, commit_up_to_poison},
-    rebuild,
+    rebuild::{self, Difference, compare},
     storage::Connection,
     views,
 };
@@ -59,7 +59,7 @@ async fn step(inner: &Arc<Inner>) -> Result<bool, ProjectionError> {
         Some(Member::new(model, entry.clone(), layout.skips_of(&entry.name)))
     });
     let Some(member) = next else { return Ok(false) };
-    catch_up(inner, &mut connection, vec![member], Meeting::Wait).await?;
+    catch_up(inner, &mut connection, vec![member], Meeting::Wait, &mut Met::default()).await?;
     Ok(true)
 }
 
@@ -72,21 +72,29 @@ enum Meeting {
     Serve,
 }
 
-/// Folds what freshly built read models missed, and lets them serve. Gives those that had to be parked, and before which
-/// position.
+/// How read models met the pack.
+#[derive(Default)]
+pub(crate) struct Met {
+    /// Those that had to be parked, and before which position.
+    pub(crate) parked: BTreeMap<&'static str, Position>,
+    /// How the rows of those that serve now differ from the rows that served before, where that was asked for.
+    pub(crate) differences: BTreeMap<&'static str, Difference>,
+}
+
+/// Folds what freshly built read models missed, and lets them serve.
 pub(crate) async fn catch_up_and_switch(
     inner: &Arc<Inner>,
     connection: &mut Connection,
     mut members: Vec<Member>,
-) -> Result<Vec<(&'static str, Position)>, ProjectionError> {
-    let mut parked = Vec::new();
+) -> Result<Met, ProjectionError> {
+    let mut met = Met::default();
     // Those that stand at the same position go together.
     while let Some(position) = members.first().map(|member| member.entry.position) {
         let (together, rest) = members.into_iter().partition(|member| member.entry.position == position);
-        parked.extend(catch_up(inner, connection, together, Meeting::Serve).await?);
+        catch_up(inner, connection, together, Meeting::Serve, &mut met).await?;
         members = rest;
     }
-    Ok(parked)
+    Ok(met)
 }
 
 /// Folds what read models at one position missed, and takes them into the pack; or parks them.
@@ -95,20 +103,20 @@ async fn catch_up(
     connection: &mut Connection,
     mut members: Vec<Member>,
     meeting: Meeting,
-) -> Result<Vec<(&'static str, Position)>, ProjectionError> {
+    met: &mut Met,
+) -> Result<(), ProjectionError> {
     let keyring = inner.store.keyring();
-    let mut parked = Vec::new();
     while let Some(position) = members.first().map(|member| member.entry.position.unwrap_or(0)) {
         let pack = connection.client.query_one("SELECT position FROM annals.projection_head", &[]).await?;
         let pack = unsigned(pack.try_get(0)?);
         // One pass ends at the head: nobody waits for events that nobody folds yet.
         if pack <= position.saturating_add(NEAR) {
-            match join(inner, connection, &members, meeting).await? {
+            match join(inner, connection, &members, meeting, met).await? {
                 Joined::Yes => {
                     inner.changed.notify_one();
                     let names: Vec<_> = members.iter().map(Member::name).collect();
                     tracing::info!(?names, position = pack, "read models serve and keep up");
-                    return Ok(parked);
+                    return Ok(());
                 }
                 Joined::Ahead => {
                     tokio::time::sleep(LOOK).await;
@@ -134,11 +142,11 @@ async fn catch_up(
             && let Some(index) = members.iter().position(|member| member.name() == name)
         {
             let member = members.remove(index);
-            parked.push((name, poison.position));
+            met.parked.insert(name, poison.position);
             park(inner, connection, &member.entry, poison).await?;
         }
     }
-    Ok(parked)
+    Ok(())
 }
 
 async fn park(
@@ -174,9 +182,10 @@ async fn join(
     connection: &mut Connection,
     members: &[Member],
     meeting: Meeting,
+    met: &mut Met,
 ) -> Result<Joined, ProjectionError> {
     connection.client.batch_execute("BEGIN").await?;
-    let joined = join_within(inner, connection, members, meeting).await;
+    let joined = join_within(inner, connection, members, meeting, met).await;
     let end = if matches!(joined, Ok(Joined::Yes)) { "COMMIT" } else { "ROLLBACK" };
     connection.client.batch_execute(end).await?;
     joined
@@ -187,6 +196,7 @@ async fn join_within(
     connection: &mut Connection,
     members: &[Member],
     meeting: Meeting,
+    met: &mut Met,
 ) -> Result<Joined, ProjectionError> {
     let lock = "SELECT position FROM annals.projection_head FOR UPDATE";
     let pack = unsigned(connection.client.query_one(lock, &[]).await?.try_get(0)?);
@@ -204,6 +214,14 @@ async fn join_within(
             Err(Fault::Poison { .. } | Fault::Unstorable { .. }) => return Ok(Joined::Stopped),
             Err(Fault::Moved) => return Err(ProjectionError::Moved),
             Err(Fault::Failed(error)) => return Err(error),
+        }
+    }
+    if inner.config.compare && meeting == Meeting::Serve && !ahead {
+        // Both stand at the same position, and the pack waits.
+        for member in members {
+            if let Some(difference) = compare::with_serving(&connection.client, member).await? {
+                met.differences.insert(member.name(), difference);
+            }
         }
     }
     for Member { entry, .. } in members {

@@ -80,7 +80,7 @@ pub use nats::NatsConfig;
 pub use operation::{Checksum, Status};
 pub use progress::FollowerState;
 pub use query::{Condition, Op, Page, Query, QueryError};
-pub use rebuild::Rebuilt;
+pub use rebuild::{Difference, Rebuilt};
 pub use source::Feed;
 pub use table::{Analysts, KeyOf, Ledger, Options, Shape, Table};
 
@@ -103,6 +103,8 @@ pub struct Config {
     pub rebuild_chunk: usize,
     /// How long after keys were destroyed read models that held what these keys had sealed are rebuilt, all together.
     pub rebuild_after_shred: Duration,
+    /// Whether a rebuild compares its rows with those that serve, before it switches. The pack waits for that.
+    pub compare: bool,
     /// On how many threads a rebuild decodes and folds.
     pub threads: usize,
     /// How many bytes of rows are folded in memory to answer as of an earlier moment.
@@ -120,6 +122,7 @@ impl Config {
             rebuild_memory: 192 << 20,
             rebuild_chunk: 4096,
             rebuild_after_shred: Duration::from_secs(15 * 60),
+            compare: false,
             threads: std::thread::available_parallelism().map_or(2, usize::from).min(8),
             as_of_memory: 64 << 20,
         }

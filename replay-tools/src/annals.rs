@@ -17,6 +17,8 @@ pub(crate) struct Annals {
     pub(crate) projections: Projections,
     /// Who is recorded as having done it.
     pub(crate) actor: Actor,
+    /// The database of the log.
+    pub(crate) url: String,
     /// Whether answers are JSON.
     pub(crate) json: bool,
 }
@@ -34,6 +36,7 @@ impl Annals {
         Ok(Self {
             projections: Projections::new(store.clone(), projections::Config::new(url))?,
             store,
+            url: url.to_owned(),
             // Whoever has a shell on the server is an operator; the name in the records is the account of that shell.
             actor: Actor::scheduler(&std::env::var("USER").unwrap_or_else(|_| "annals-replay".into())),
             json,

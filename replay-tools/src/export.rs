@@ -161,5 +161,16 @@ impl Export {
     }
 }
 
+/// The whole log as CloudEvents with its personal values, for tests of what reads them.
+#[cfg(test)]
+pub(crate) async fn cloud_events_of(annals: &Annals, folder: &std::path::Path) -> PathBuf {
+    let out = folder.join("export");
+    let (format, opening) = (Format::CloudEvents, Opening::default());
+    let export = Export { format, from: 1, to: None, types: Vec::new(), out: out.clone(), opening };
+    let head = annals.store.head().await.unwrap().position;
+    export.write(annals, head, Personal::Opened).await.unwrap();
+    out.join("events.cloudevents.jsonl")
+}
+
 #[cfg(test)]
 mod tests;

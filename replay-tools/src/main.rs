@@ -4,12 +4,14 @@
 //! command. Exit codes: 0 all is well, 1 a disagreement was found, 2 it could not be done.
 
 mod annals;
+mod as_of;
 mod checksum;
 mod diff;
 mod event;
 mod explain;
 mod export;
 mod failure;
+mod import;
 mod interventions;
 mod opening;
 mod progress;
@@ -48,7 +50,10 @@ enum Command {
     Subject(subject::Subject),
     Diff(diff::Diff),
     Export(export::Export),
+    Import(import::Import),
+    AsOf(as_of::AsOf),
     Rebuild(rebuild::Rebuild),
+    Rollback(rebuild::Rollback),
     Checksum(checksum::Checksum),
     Retry(interventions::Retry),
     Skip(interventions::Skip),
@@ -81,7 +86,10 @@ async fn run(cli: Cli) -> Result<bool, Failure> {
         Command::Subject(subject) => subject.run(&annals).await,
         Command::Diff(diff) => diff.run(&annals).await,
         Command::Export(export) => export.run(&annals).await,
+        Command::Import(import) => import.run(&annals).await,
+        Command::AsOf(as_of) => as_of.run(&annals).await,
         Command::Rebuild(rebuild) => rebuild.run(&annals).await,
+        Command::Rollback(rollback) => rollback.run(&annals).await,
         Command::Checksum(checksum) => checksum.run(&annals).await,
         Command::Retry(retry) => retry.run(&annals).await,
         Command::Skip(skip) => skip.run(&annals).await,

@@ -5,8 +5,11 @@
 //! memory and written by `COPY` when the log is through. Where the rows do not fit into the configured memory, they are
 //! written earlier and loaded again when an event touches them. Indexes are made when the rows are in.
 
+pub(crate) mod compare;
 mod fold;
+mod past;
 mod read;
+mod rollback;
 mod shreds;
 
 use std::{
@@ -31,6 +34,7 @@ use crate::{
     pack::Member,
     storage::{Connection, create_indexes},
 };
+pub use compare::Difference;
 use fold::{Work, work};
 
 /// The advisory lock of whoever builds: one at a time in each database (an arbitrary number).
@@ -85,6 +89,9 @@ pub struct Rebuilt {
     pub took: Duration,
     /// The position before which it is parked, if an event could not be folded.
     pub parked: Option<Position>,
+    /// How its rows differ from those that served before; none where nothing served, or nobody asked
+    /// ([`crate::Config::compare`]), or the rows that served were behind.
+    pub difference: Option<Difference>,
 }
 
 impl Projections {
@@ -155,7 +162,8 @@ async fn build(
     }
     let again = catch_up::catch_up_and_switch(inner, &mut connection, members).await?;
     for rebuilt in &mut rebuilt {
-        rebuilt.parked = again.iter().find(|(name, _)| *name == rebuilt.name).map(|(_, position)| *position);
+        rebuilt.parked = again.parked.get(rebuilt.name).copied();
+        rebuilt.difference = again.differences.get(rebuilt.name).cloned();
     }
     tracing::info!(?names, took = ?started.elapsed(), "read models were built from the log");
     Ok(rebuilt)
@@ -262,6 +270,7 @@ async fn finish(
         events: 0,
         took: Duration::ZERO,
         parked: None,
+        difference: None,
     };
     if let Some(Poison { position, reason }) = poison {
         tracing::error!(

@@ -45,6 +45,8 @@ impl Projections {
                 drop_generation(&connection.client, entry).await?;
             }
         }
+        // Read models as of an earlier moment hold what these keys had sealed as well; who needs one builds it again.
+        super::past::drop_every(&connection.client).await?;
         let note = "UPDATE annals.projection_head SET shreds = greatest(shreds, $1)";
         connection.client.execute(note, &[&news.last]).await?;
         Ok(rebuilt)

@@ -11,5 +11,6 @@ mod models;
 mod nats;
 mod opportunities;
 mod parking;
+mod past;
 mod rebuilding;
 mod world;
