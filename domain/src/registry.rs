@@ -143,4 +143,8 @@ aggregates! {
     governance::SubjectKey,
     governance::AuditReplay,
     governance::AccessLog,
+    governance::PrivacyRequest,
+    governance::Disclosure,
+    governance::ProcessingActivity,
+    governance::SecurityIncident,
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
-use super::ConsentPurpose;
+use super::{ConsentPurpose, alike};
 use crate::kernel::{
     Actor, Context, Decided, Decider, Event, Known, NotYet, Personal, RecordClass, Refusal, RefusalKind,
     Refused, RefusedBy, Stated, bounds, class::Identity, schemas,
@@ -112,11 +112,6 @@ impl ConsentLedger {
         let names = |record: &String| given.records.split(',').any(|named| alike(named, record));
         if records.iter().all(names) { Ok(()) } else { Err(ConsentGap::OtherRecords) }
     }
-}
-
-/// Whether two names are the same, blanks around them and the case of letters aside.
-fn alike(one: &str, other: &str) -> bool {
-    one.trim().to_lowercase() == other.trim().to_lowercase()
 }
 
 /// What can be asked of a consent ledger.

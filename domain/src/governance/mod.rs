@@ -17,15 +17,28 @@
 mod access_log;
 mod audit_replay;
 mod consent_ledger;
+mod disclosure;
 mod legal_hold;
+mod privacy_request;
+mod processing_activity;
 mod retention_policy;
+mod security_incident;
 mod subject_key;
 mod values;
 
 pub use access_log::{AccessLog, AccessLogCommand, AccessLogEvent, SHARDS, access_log_id};
 pub use audit_replay::*;
 pub use consent_ledger::*;
+pub use disclosure::*;
 pub use legal_hold::{HoldStatus, LegalHold, LegalHoldCommand, LegalHoldEvent, LegalHoldRefusal};
+pub use privacy_request::*;
+pub use processing_activity::*;
 pub use retention_policy::*;
+pub use security_incident::*;
 pub use subject_key::*;
 pub use values::*;
+
+/// Whether two names are the same, blanks around them and the case of letters aside.
+fn alike(one: &str, other: &str) -> bool {
+    one.trim().to_lowercase() == other.trim().to_lowercase()
+}

@@ -1,0 +1,202 @@
+//! What can be asked of a disclosure, what can have happened to it, and why a command was refused.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
+use uuid::Uuid;
+
+use super::{DisclosureBasis, basis::citations};
+use crate::{
+    governance::ConsentGap,
+    kernel::{
+        Event, Personal, Refusal, RefusalKind, Stated,
+        class::{Education, Identity},
+        schemas,
+    },
+};
+
+/// What kind of party education records are disclosed to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum PartyKind {
+    SchoolOfficial,
+    OtherSchool,
+    Employer,
+    Court,
+    Emergency,
+    Directory,
+    Student,
+    Contractor,
+    #[default]
+    Other,
+}
+
+/// What can be asked of a disclosure.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(deny_unknown_fields)]
+pub enum DisclosureCommand {
+    /// Records that somebody asks for education records.
+    RequestDisclosure {
+        /// The student.
+        subject: Uuid,
+        /// Who asks.
+        #[schemars(transform = schemas::text::<1, 200>)]
+        party: Stated<String>,
+        /// What kind of party.
+        party_kind: PartyKind,
+        /// Which records, by name.
+        #[schemars(transform = schemas::texts::<100, 200>)]
+        records: Vec<String>,
+        /// The legitimate interest in them.
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        interest: String,
+        /// The paragraph of 34 CFR that is the basis, such as `99.31(a)(1)(i)(A)`; `99.30` is consent.
+        #[schemars(transform = citations)]
+        basis: String,
+        /// To whom the party may hand them on for the school (99.32(b), 99.33(b)).
+        #[schemars(transform = schemas::texts::<100, 200>)]
+        redisclosure_to: Vec<String>,
+    },
+    /// Authorises the disclosure, where its basis carries it.
+    AuthorizeDisclosure {
+        /// Who authorises it.
+        by: Uuid,
+        /// The consent that it rests on, for the basis `99.30`.
+        #[serde(default)]
+        consent: Option<Uuid>,
+    },
+    /// Refuses the request; the refusal is kept.
+    RefuseDisclosure {
+        /// Why.
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        reason: String,
+    },
+    /// Records the disclosure, before the first byte leaves.
+    RecordDisclosure {
+        /// The documents disclosed.
+        #[schemars(transform = schemas::count::<100>)]
+        documents: Vec<Uuid>,
+        /// How, such as `mail` or `download`.
+        #[schemars(transform = schemas::text::<1, 100>)]
+        method: String,
+        /// When.
+        #[schemars(transform = schemas::instant)]
+        at: Timestamp,
+        /// The articulable and significant threat, for an emergency (99.36, 99.32(a)(5)).
+        #[serde(default)]
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        threat: Option<Stated<String>>,
+    },
+    /// Records that the party handed the records on.
+    AppendRedisclosure {
+        /// To whom.
+        #[schemars(transform = schemas::text::<1, 200>)]
+        party: Stated<String>,
+        /// Their legitimate interest.
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        interest: String,
+        /// When.
+        #[schemars(transform = schemas::instant)]
+        at: Timestamp,
+    },
+}
+
+/// What can have happened to a disclosure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[allow(missing_docs, reason = "the fields are those of the commands")]
+pub enum DisclosureEvent {
+    /// Somebody asked for education records.
+    DisclosureRequested {
+        subject: Uuid,
+        party: Personal<String, Identity>,
+        party_kind: PartyKind,
+        records: Vec<String>,
+        interest: String,
+        basis: DisclosureBasis,
+        redisclosure_to: Vec<String>,
+    },
+    /// The disclosure was authorised.
+    DisclosureAuthorized { by: Uuid, consent: Option<Uuid> },
+    /// The request was refused.
+    DisclosureRefused { reason: String },
+    /// The records were disclosed.
+    DisclosureRecorded {
+        documents: Vec<Uuid>,
+        method: String,
+        at: Timestamp,
+        threat: Option<Personal<String, Education>>,
+        subject: Uuid,
+        party_kind: PartyKind,
+        basis: DisclosureBasis,
+        /// Whether 99.32(d) asks for no record of it.
+        exempt: bool,
+        /// Whether the party is told that it may not hand them on (99.33(d)).
+        redisclosure_notice: bool,
+    },
+    /// The party handed the records on.
+    RedisclosureAppended {
+        party: Personal<String, Identity>,
+        interest: String,
+        at: Timestamp,
+        /// Whether the law or the request allowed it: otherwise 99.33 was violated.
+        allowed: bool,
+    },
+}
+
+impl Event for DisclosureEvent {
+    fn name(&self) -> &'static str {
+        self.into()
+    }
+}
+
+/// Why a command was refused.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, thiserror::Error, IntoStaticStr)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum DisclosureRefusal {
+    #[error("no such paragraph of 34 CFR 99.30 or 99.31 is a basis")]
+    BasisUnknown {},
+    #[error("the basis does not carry a disclosure to such a party")]
+    BasisUnfit {},
+    #[error("no consent of the student carries this disclosure")]
+    ConsentMissing { gap: ConsentGap },
+    #[error("the student has opted out of directory information")]
+    OptedOut {},
+    #[error("the records are more than directory information")]
+    NotDirectoryInformation {},
+    #[error("the disclosure is not authorised")]
+    NotAuthorized {},
+    #[error("an emergency names the articulable and significant threat")]
+    ThreatMissing {},
+}
+
+impl Refusal for DisclosureRefusal {
+    fn code(&self) -> &'static str {
+        self.into()
+    }
+    fn kind(&self) -> RefusalKind {
+        use DisclosureRefusal as R;
+        match self {
+            R::BasisUnknown {} | R::ThreatMissing {} => RefusalKind::Invalid,
+            R::BasisUnfit {}
+            | R::ConsentMissing { .. }
+            | R::OptedOut {}
+            | R::NotDirectoryInformation {}
+            | R::NotAuthorized {} => RefusalKind::Conflict,
+        }
+    }
+    fn field(&self) -> Option<&'static str> {
+        use DisclosureRefusal as R;
+        match self {
+            R::BasisUnknown {} => Some("basis"),
+            R::ThreatMissing {} => Some("threat"),
+            R::BasisUnfit {}
+            | R::ConsentMissing { .. }
+            | R::OptedOut {}
+            | R::NotDirectoryInformation {}
+            | R::NotAuthorized {} => None,
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! A request for a student's education records, and what became of it: the record of 34 CFR 99.32 (catalogue 2.11,
+//! Disclosure).
+//!
+//! Life cycle: `requested -> authorized -> recorded`; `requested -> refused`.
+//!
+//! - **GOV-D1** without consent only on a basis of 99.31, stored by its paragraph. What no basis carries is not
+//!   authorised; the request is on record all the same, and its refusal too.
+//! - **GOV-D2** what 99.32(d) asks no record of (`exempt`) is recorded anyway and shown apart.
+//! - **GOV-D3** an emergency names the articulable threat (99.36).
+//! - **GOV-D4** directory information of a student who opted out is not disclosed (99.37), nor anything on that basis
+//!   that is no directory information.
+//! - **GOV-D5** kept as long as the record itself: its words about the student are of the class of education records.
+//!
+//! The consent and the opt-out are read from their own streams, pinned, when the disclosure is authorised and again when it
+//! is recorded: what was revoked between the two is not disclosed.
+
+mod basis;
+mod messages;
+
+use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+use uuid::Uuid;
+
+pub use basis::{DIRECTORY_INFORMATION, DisclosureBasis, REDISCLOSURE_NOTICE};
+pub use messages::*;
+
+use super::{ConsentGap, ConsentLedger};
+use crate::{
+    identity::Profile,
+    kernel::{
+        Actor, ActorKind, Context, Decided, Decider, Known, NotYet, Personal, RecordClass, Refused,
+        RefusedBy, bounds, class::Identity,
+    },
+};
+
+/// How far clocks may differ.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
+
+/// Where in its life a disclosure is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum DisclosureStatus {
+    /// It has no events.
+    #[default]
+    New,
+    /// Somebody asked.
+    Requested,
+    /// It may take place.
+    Authorized,
+    /// It took place.
+    Recorded,
+    /// It may not.
+    Refused,
+}
+
+/// The state that decisions need.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Disclosure {
+    /// Where in its life it is.
+    pub status: DisclosureStatus,
+    /// The student.
+    pub subject: Uuid,
+    /// Who asks.
+    pub party: Personal<String, Identity>,
+    /// What kind of party.
+    pub party_kind: PartyKind,
+    /// Which records.
+    pub records: Vec<String>,
+    /// The basis, once somebody asked.
+    pub basis: Option<DisclosureBasis>,
+    /// To whom the party may hand them on.
+    pub redisclosure_to: Vec<String>,
+    /// The consent that it rests on.
+    pub consent: Option<Uuid>,
+    /// When they were disclosed.
+    pub disclosed_at: Option<Timestamp>,
+}
+
+/// What a disclosure must know of others.
+#[derive(Default)]
+pub struct DisclosureFacts {
+    /// Why the student's consent does not carry it; none where it does.
+    pub consent_gap: Option<ConsentGap>,
+    /// Whether the student opted out of directory information.
+    pub opted_out: bool,
+}
+
+impl Decider for Disclosure {
+    const TYPE: &'static str = "governance.disclosure";
+    const CLASS: Option<RecordClass> = Some(RecordClass::Education);
+    type Command = DisclosureCommand;
+    type Event = DisclosureEvent;
+    type Refusal = DisclosureRefusal;
+    type Facts = DisclosureFacts;
+
+    fn creates(command: &DisclosureCommand) -> bool {
+        matches!(command, DisclosureCommand::RequestDisclosure { .. })
+    }
+
+    fn facts(
+        &self,
+        command: &DisclosureCommand,
+        context: &Context,
+        known: &mut impl Known,
+    ) -> Result<DisclosureFacts, NotYet> {
+        use DisclosureCommand as C;
+        let consent = match command {
+            C::AuthorizeDisclosure { consent, .. } => *consent,
+            C::RecordDisclosure { .. } => self.consent,
+            C::RequestDisclosure { .. } | C::RefuseDisclosure { .. } | C::AppendRedisclosure { .. } => {
+                return Ok(DisclosureFacts::default());
+            }
+        };
+        let mut facts = DisclosureFacts::default();
+        match self.basis {
+            Some(DisclosureBasis::Consent) => {
+                let ledger = known.pinned::<ConsentLedger>(self.subject)?.state;
+                let party = self.party.get().map_or("", String::as_str);
+                facts.consent_gap = match consent {
+                    Some(consent) => ledger.carries(consent, party, &self.records, context.now).err(),
+                    None => Some(ConsentGap::NotGiven),
+                };
+            }
+            Some(DisclosureBasis::Directory) => {
+                facts.opted_out = known.pinned::<Profile>(self.subject)?.state.directory_opt_out;
+            }
+            Some(_) | None => {}
+        }
+        Ok(facts)
+    }
+
+    fn may(&self, actor: &Actor, command: &DisclosureCommand) -> bool {
+        use DisclosureCommand as C;
+        let staff = actor.has("manage:privacy");
+        match command {
+            C::RequestDisclosure { .. }
+            | C::RefuseDisclosure { .. }
+            | C::RecordDisclosure { .. }
+            | C::AppendRedisclosure { .. } => staff || actor.is_system(),
+            C::AuthorizeDisclosure { by, .. } => {
+                let human = actor.kind == ActorKind::User && actor.is(*by);
+                (staff && human) || actor.is_system()
+            }
+        }
+    }
+
+    fn decide(
+        &self,
+        command: DisclosureCommand,
+        facts: &DisclosureFacts,
+        context: &Context,
+    ) -> Decided<Self> {
+        use DisclosureCommand as C;
+        use DisclosureEvent as E;
+        use DisclosureRefusal as R;
+        use DisclosureStatus as S;
+        let wrong_state = Refused::InvalidState { state: self.status.into(), command: (&command).into() };
+        let subject = self.subject;
+        // A party is a data subject of its own, whose name can be erased on its own; a student is the student.
+        let party_id = match &command {
+            C::RequestDisclosure { subject, party_kind: PartyKind::Student, .. } => *subject,
+            _ => context.derive("party"),
+        };
+        let event = match command {
+            C::RequestDisclosure { .. } if self.status != S::New => return Err(wrong_state),
+            C::RequestDisclosure {
+                subject,
+                party,
+                party_kind,
+                records,
+                interest,
+                basis,
+                redisclosure_to,
+            } => {
+                bounds::text("party", &party.0, 1..=200)?;
+                bounds::texts("records", &records, 100, 200)?;
+                bounds::text("interest", &interest, 1..=bounds::LONG)?;
+                bounds::texts("redisclosure_to", &redisclosure_to, 100, 200)?;
+                if records.is_empty() {
+                    return Err(Refused::invalid("records", "at least one"));
+                }
+                let basis = DisclosureBasis::of_citation(&basis).ok_or(R::BasisUnknown {})?;
+                let party = party.about(party_id);
+                E::DisclosureRequested {
+                    subject,
+                    party,
+                    party_kind,
+                    records,
+                    interest,
+                    basis,
+                    redisclosure_to,
+                }
+            }
+            C::AuthorizeDisclosure { .. } | C::RefuseDisclosure { .. } if self.status != S::Requested => {
+                return Err(wrong_state);
+            }
+            C::AuthorizeDisclosure { by, consent } => {
+                let basis = self.carried(facts)?;
+                let consent = consent.filter(|_| basis == DisclosureBasis::Consent);
+                E::DisclosureAuthorized { by, consent }
+            }
+            C::RefuseDisclosure { reason } => {
+                bounds::text("reason", &reason, 1..=bounds::LONG)?;
+                E::DisclosureRefused { reason }
+            }
+            C::RecordDisclosure { .. } if self.status == S::Recorded => return Err(wrong_state),
+            C::RecordDisclosure { .. } if self.status != S::Authorized => {
+                return Err(R::NotAuthorized {}.into());
+            }
+            C::RecordDisclosure { documents, method, at, threat } => {
+                bounds::count("documents", documents.len(), 100)?;
+                bounds::text("method", &method, 1..=100)?;
+                check_at(at, context)?;
+                let words = threat.as_ref().map(|threat| threat.0.as_str());
+                bounds::maybe_text("threat", words, 0..=bounds::LONG)?;
+                let basis = self.carried(facts)?;
+                let threatens = words.is_some_and(|words| !words.trim().is_empty());
+                if basis == DisclosureBasis::Emergency && !threatens {
+                    return Err(R::ThreatMissing {}.into());
+                }
+                E::DisclosureRecorded {
+                    documents,
+                    method,
+                    at,
+                    threat: threat.filter(|_| threatens).map(|threat| threat.about(subject)),
+                    subject,
+                    party_kind: self.party_kind,
+                    basis,
+                    exempt: basis.exempt(),
+                    redisclosure_notice: basis.limits_redisclosure(),
+                }
+            }
+            C::AppendRedisclosure { .. } if self.status != S::Recorded => return Err(wrong_state),
+            C::AppendRedisclosure { party, interest, at } => {
+                bounds::text("party", &party.0, 1..=200)?;
+                bounds::text("interest", &interest, 1..=bounds::LONG)?;
+                check_at(at, context)?;
+                if self.disclosed_at.is_some_and(|disclosed| at < disclosed) {
+                    return Err(Refused::invalid("at", "not before the disclosure"));
+                }
+                // What happened is recorded, allowed or not.
+                let named = self.redisclosure_to.iter().any(|named| super::alike(named, &party.0));
+                let limited = self.basis.is_none_or(DisclosureBasis::limits_redisclosure);
+                let party = party.about(party_id);
+                E::RedisclosureAppended { party, interest, at, allowed: named || !limited }
+            }
+        };
+        Ok(vec![event])
+    }
+
+    fn evolve(&mut self, event: &DisclosureEvent) {
+        use DisclosureEvent as E;
+        use DisclosureStatus as S;
+        match event {
+            E::DisclosureRequested {
+                subject,
+                party,
+                party_kind,
+                records,
+                interest: _,
+                basis,
+                redisclosure_to,
+            } => {
+                *self = Disclosure {
+                    status: S::Requested,
+                    subject: *subject,
+                    party: party.clone(),
+                    party_kind: *party_kind,
+                    records: records.clone(),
+                    basis: Some(*basis),
+                    redisclosure_to: redisclosure_to.clone(),
+                    consent: None,
+                    disclosed_at: None,
+                };
+            }
+            E::DisclosureAuthorized { by: _, consent } => {
+                self.status = S::Authorized;
+                self.consent = *consent;
+            }
+            E::DisclosureRefused { .. } => self.status = S::Refused,
+            E::DisclosureRecorded { at, .. } => {
+                self.status = S::Recorded;
+                self.disclosed_at = Some(*at);
+            }
+            E::RedisclosureAppended { .. } => {}
+        }
+    }
+
+    fn subject(&self) -> Option<Uuid> {
+        (self.status != DisclosureStatus::New).then_some(self.subject)
+    }
+}
+
+/// Not in the future, as far as clocks agree.
+fn check_at(at: Timestamp, context: &Context) -> Result<(), RefusedBy<Disclosure>> {
+    bounds::instant("at", at)?;
+    let latest = context.now.checked_add(CLOCKS_DIFFER).unwrap_or(Timestamp::MAX);
+    if at <= latest { Ok(()) } else { Err(Refused::invalid("at", "not in the future")) }
+}
+
+impl Disclosure {
+    /// The basis, where it carries the disclosure (GOV-D1, GOV-D4).
+    fn carried(&self, facts: &DisclosureFacts) -> Result<DisclosureBasis, DisclosureRefusal> {
+        use DisclosureRefusal as R;
+        let basis = self.basis.ok_or(R::BasisUnknown {})?;
+        if !basis.fits(self.party_kind) {
+            return Err(R::BasisUnfit {});
+        }
+        if let (DisclosureBasis::Consent, Some(gap)) = (basis, facts.consent_gap) {
+            return Err(R::ConsentMissing { gap });
+        }
+        if basis == DisclosureBasis::Directory {
+            if facts.opted_out {
+                return Err(R::OptedOut {});
+            }
+            if !self.records.iter().all(|record| DIRECTORY_INFORMATION.contains(&record.as_str())) {
+                return Err(R::NotDirectoryInformation {});
+            }
+        }
+        Ok(basis)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,333 @@
+use super::{DisclosureCommand as C, DisclosureEvent as E, DisclosureRefusal as R, *};
+use crate::{
+    governance::{ConsentLedgerEvent, DisclosureBasis as B},
+    identity::{ProfileEvent, Visibility},
+    kernel::{
+        Stated,
+        testing::{Outcome, Scenario, World, given, keeps_history, nothing},
+    },
+};
+
+const ADA: Uuid = Uuid::from_u128(0xAA);
+const OFFICER: Uuid = Uuid::from_u128(0x0F);
+const CONSENT: Uuid = Uuid::from_u128(0xC1);
+const NOW: &str = "2026-01-01T12:00:00Z";
+
+fn at(instant: &str) -> Timestamp {
+    instant.parse().unwrap()
+}
+
+fn texts(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn request(basis: &str, party_kind: PartyKind, records: &[&str]) -> C {
+    C::RequestDisclosure {
+        subject: ADA,
+        party: Stated("Acme".into()),
+        party_kind,
+        records: texts(records),
+        interest: "An application for work".into(),
+        basis: basis.into(),
+        redisclosure_to: texts(&["Payroll Ltd"]),
+    }
+}
+
+fn requested_for(basis: B, party_kind: PartyKind, records: &[&str]) -> E {
+    E::DisclosureRequested {
+        subject: ADA,
+        party: Personal::about(Uuid::from_u128(0xACE), "Acme".into()),
+        party_kind,
+        records: texts(records),
+        interest: "An application for work".into(),
+        basis,
+        redisclosure_to: texts(&["Payroll Ltd"]),
+    }
+}
+
+fn requested(basis: B, party_kind: PartyKind) -> E {
+    requested_for(basis, party_kind, &["transcript"])
+}
+
+fn authorize(consent: Option<Uuid>) -> C {
+    C::AuthorizeDisclosure { by: OFFICER, consent }
+}
+
+fn authorized(consent: Option<Uuid>) -> E {
+    E::DisclosureAuthorized { by: OFFICER, consent }
+}
+
+fn record(threat: Option<&str>) -> C {
+    C::RecordDisclosure {
+        documents: vec![Uuid::from_u128(0xD0)],
+        method: "mail".into(),
+        at: at(NOW),
+        threat: threat.map(|threat| Stated(threat.into())),
+    }
+}
+
+fn recorded(basis: B, party_kind: PartyKind, threat: Option<&str>) -> E {
+    E::DisclosureRecorded {
+        documents: vec![Uuid::from_u128(0xD0)],
+        method: "mail".into(),
+        at: at(NOW),
+        threat: threat.map(|threat| Personal::about(ADA, threat.into())),
+        subject: ADA,
+        party_kind,
+        basis,
+        exempt: basis.exempt(),
+        redisclosure_notice: basis.limits_redisclosure(),
+    }
+}
+
+fn append(party: &str, instant: &str) -> C {
+    C::AppendRedisclosure { party: Stated(party.into()), interest: "Wages".into(), at: at(instant) }
+}
+
+fn after(events: impl IntoIterator<Item = E>) -> Scenario<Disclosure> {
+    given(events)
+}
+
+#[track_caller]
+fn follows(outcome: Outcome<Disclosure>, name: &str) {
+    outcome.then_names([name]);
+}
+
+/// A ledger in which the student consents to disclose the transcript to Acme, until a moment.
+fn consenting(until: Option<&str>, revoked: bool) -> ConsentLedger {
+    let mut ledger = ConsentLedger::default();
+    ledger.evolve(&ConsentLedgerEvent::DisclosureConsentGranted {
+        subject: ADA,
+        consent: CONSENT,
+        records: "Transcript".into(),
+        purpose: "An application for work".into(),
+        party: Personal::about(Uuid::from_u128(0xACE), "ACME".into()),
+        signed_at: at("2025-12-01T00:00:00Z"),
+        signature: Uuid::from_u128(0xD1),
+        until: until.map(at),
+    });
+    if revoked {
+        ledger.evolve(&ConsentLedgerEvent::DisclosureConsentRevoked { consent: CONSENT });
+    }
+    ledger
+}
+
+fn opted(out: bool) -> Profile {
+    let mut profile = Profile::default();
+    profile.evolve(&ProfileEvent::DirectoryVisibilitySet {
+        visibility: Visibility::Members,
+        ferpa_directory_opt_out: out,
+    });
+    profile
+}
+
+/// Decides a command with the facts that it looks up in this world.
+#[track_caller]
+fn in_world(events: impl IntoIterator<Item = E>, mut world: World, command: C) -> Outcome<Disclosure> {
+    let case = after(events).looking_up(&command, &mut world);
+    case.when(command)
+}
+
+#[test]
+fn gov_d1_a_request_names_a_basis_that_there_is() {
+    follows(
+        nothing().when(request("99.31(a)(1)(i)(A)", PartyKind::SchoolOfficial, &["transcript"])),
+        "DisclosureRequested",
+    );
+    for none in ["99.31", "99.31(a)(17)", "school_official", ""] {
+        nothing::<Disclosure>()
+            .when(request(none, PartyKind::SchoolOfficial, &["transcript"]))
+            .refused(R::BasisUnknown {});
+    }
+    nothing::<Disclosure>().when(request("99.30", PartyKind::Other, &[])).invalid("records");
+}
+
+#[test]
+fn gov_d1_a_basis_that_does_not_fit_the_party_authorises_nothing_and_the_refusal_is_kept() {
+    for basis in B::ALL.into_iter().filter(|basis| *basis != B::Consent) {
+        let unfit = if basis.fits(PartyKind::Employer) { PartyKind::Student } else { PartyKind::Employer };
+        in_world([requested(basis, unfit)], World::default(), authorize(None)).refused(R::BasisUnfit {});
+    }
+    let refuse = C::RefuseDisclosure { reason: "No basis".into() };
+    follows(after([requested(B::Study, PartyKind::Employer)]).when(refuse.clone()), "DisclosureRefused");
+    let refused = E::DisclosureRefused { reason: "No basis".into() };
+    after([requested(B::Study, PartyKind::Employer), refused]).when(authorize(None)).invalid_state("refused");
+}
+
+#[test]
+fn gov_d1_each_basis_carries_a_disclosure_to_its_own_kind_of_party() {
+    for (basis, party) in [
+        (B::SchoolOfficial, PartyKind::SchoolOfficial),
+        (B::Contractor, PartyKind::Contractor),
+        (B::OtherSchool, PartyKind::OtherSchool),
+        (B::JudicialOrder, PartyKind::Court),
+        (B::Emergency, PartyKind::Emergency),
+        (B::Student, PartyKind::Student),
+        (B::Accreditation, PartyKind::Other),
+    ] {
+        follows(
+            in_world([requested(basis, party)], World::default(), authorize(None)),
+            "DisclosureAuthorized",
+        );
+    }
+}
+
+#[test]
+fn gov_d1_without_a_basis_of_99_31_only_the_students_own_consent_carries_it() {
+    let case = || [requested(B::Consent, PartyKind::Employer)];
+    let with = |ledger| World::default().with(ADA, ledger);
+    let granted = in_world(case(), with(consenting(None, false)), authorize(Some(CONSENT)));
+    granted.then([authorized(Some(CONSENT))]);
+    let missing = |gap| R::ConsentMissing { gap };
+    let none = in_world(case(), with(consenting(None, false)), authorize(None));
+    none.refused(missing(ConsentGap::NotGiven));
+    let revoked = in_world(case(), with(consenting(None, true)), authorize(Some(CONSENT)));
+    revoked.refused(missing(ConsentGap::Revoked));
+    let expired = in_world(case(), with(consenting(Some(NOW), false)), authorize(Some(CONSENT)));
+    expired.refused(missing(ConsentGap::Expired));
+    let grades = [requested_for(B::Consent, PartyKind::Employer, &["transcript", "grades"])];
+    let beyond = in_world(grades, with(consenting(None, false)), authorize(Some(CONSENT)));
+    beyond.refused(missing(ConsentGap::OtherRecords));
+    in_world(case(), World::default(), authorize(Some(CONSENT))).refused(missing(ConsentGap::NotGiven));
+}
+
+#[test]
+fn what_is_revoked_after_the_authorisation_is_not_disclosed() {
+    let case = || [requested(B::Consent, PartyKind::Employer), authorized(Some(CONSENT))];
+    let with = |ledger| World::default().with(ADA, ledger);
+    follows(in_world(case(), with(consenting(None, false)), record(None)), "DisclosureRecorded");
+    let gap = ConsentGap::Revoked;
+    in_world(case(), with(consenting(None, true)), record(None)).refused(R::ConsentMissing { gap });
+    let directory = [requested_for(B::Directory, PartyKind::Directory, &["name"]), authorized(None)];
+    in_world(directory, World::default().with(ADA, opted(true)), record(None)).refused(R::OptedOut {});
+}
+
+#[test]
+fn the_consent_and_the_opt_out_are_pinned() {
+    let mut world = World::default().with(ADA, consenting(None, false));
+    let command = authorize(Some(CONSENT));
+    let _ = after([requested(B::Consent, PartyKind::Employer)]).looking_up(&command, &mut world);
+    assert_eq!(world.pinned, [ADA]);
+    let mut world = World::default().with(ADA, opted(false));
+    let _ = after([requested_for(B::Directory, PartyKind::Directory, &["name"])])
+        .looking_up(&command, &mut world);
+    assert_eq!(world.pinned, [ADA]);
+}
+
+#[test]
+fn gov_d4_directory_information_of_who_opted_out_is_not_disclosed() {
+    let case = || [requested_for(B::Directory, PartyKind::Directory, &["name", "major"])];
+    let world = |out| World::default().with(ADA, opted(out));
+    in_world(case(), world(true), authorize(None)).refused(R::OptedOut {});
+    follows(in_world(case(), world(false), authorize(None)), "DisclosureAuthorized");
+    let grades = [requested_for(B::Directory, PartyKind::Directory, &["name", "grades"])];
+    in_world(grades, world(false), authorize(None)).refused(R::NotDirectoryInformation {});
+}
+
+#[test]
+fn gov_d3_an_emergency_is_recorded_with_its_threat() {
+    let (basis, party) = (B::Emergency, PartyKind::Emergency);
+    let case = || after([requested(basis, party), authorized(None)]);
+    case().when(record(None)).refused(R::ThreatMissing {});
+    case().when(record(Some("  "))).refused(R::ThreatMissing {});
+    case().when(record(Some("A fire in the hall"))).then([recorded(
+        basis,
+        party,
+        Some("A fire in the hall"),
+    )]);
+}
+
+#[test]
+fn gov_d2_what_is_exempt_is_recorded_and_marked() {
+    for (basis, party, exempt) in [
+        (B::SchoolOfficial, PartyKind::SchoolOfficial, true),
+        (B::Student, PartyKind::Student, true),
+        (B::GrandJurySubpoena, PartyKind::Court, true),
+        (B::JudicialOrder, PartyKind::Court, false),
+        (B::OtherSchool, PartyKind::OtherSchool, false),
+    ] {
+        let events = after([requested(basis, party), authorized(None)]).when(record(None)).events();
+        assert!(matches!(&events[..], [E::DisclosureRecorded { exempt: found, .. }] if *found == exempt));
+    }
+}
+
+#[test]
+fn nothing_is_disclosed_before_it_is_authorised_nor_twice_nor_in_the_future() {
+    let (basis, party) = (B::SchoolOfficial, PartyKind::SchoolOfficial);
+    after([requested(basis, party)]).when(record(None)).refused(R::NotAuthorized {});
+    let refused = E::DisclosureRefused { reason: "No".into() };
+    after([requested(basis, party), refused]).when(record(None)).refused(R::NotAuthorized {});
+    let all = || [requested(basis, party), authorized(None), recorded(basis, party, None)];
+    after(all()).when(record(None)).invalid_state("recorded");
+    after([requested(basis, party), authorized(None)])
+        .at("2025-12-31T11:00:00Z")
+        .when(record(None))
+        .invalid("at");
+}
+
+#[test]
+fn a_redisclosure_is_recorded_whether_or_not_99_33_allows_it() {
+    let all = |basis, party| after([requested(basis, party), authorized(None), recorded(basis, party, None)]);
+    let allowed = |outcome: Outcome<Disclosure>| match &outcome.events()[..] {
+        [E::RedisclosureAppended { allowed, .. }] => *allowed,
+        other => panic!("{other:?}"),
+    };
+    let school = || all(B::OtherSchool, PartyKind::OtherSchool);
+    assert!(allowed(school().when(append("payroll ltd ", NOW))), "the request named them");
+    assert!(!allowed(school().when(append("A newspaper", NOW))));
+    let court = all(B::JudicialOrder, PartyKind::Court);
+    assert!(allowed(court.when(append("Appeal court", NOW))), "99.33(c)");
+    school().when(append("Payroll Ltd", "2025-12-31T12:00:00Z")).invalid("at");
+    after([requested(B::Study, PartyKind::Other)]).when(append("Any", NOW)).invalid_state("requested");
+}
+
+#[test]
+fn a_student_who_asks_is_the_party() {
+    let events =
+        nothing::<Disclosure>().when(request("99.31(a)(12)", PartyKind::Student, &["transcript"])).events();
+    let [E::DisclosureRequested { party, .. }] = &events[..] else { panic!("{events:?}") };
+    assert_eq!(party.subject(), Some(ADA));
+    let events = nothing::<Disclosure>()
+        .when(request("99.31(a)(2)", PartyKind::OtherSchool, &["transcript"]))
+        .events();
+    let [E::DisclosureRequested { party, .. }] = &events[..] else { panic!("{events:?}") };
+    assert_ne!(party.subject(), Some(ADA), "another party is a subject of its own");
+}
+
+#[test]
+fn a_disclosure_is_for_those_who_manage_privacy_each_in_their_own_name() {
+    let case = after([requested(B::Student, PartyKind::Student)]);
+    let officer = Actor::user(OFFICER, &["compliance"]);
+    let other = Actor::user(Uuid::from_u128(0x10), &["compliance"]);
+    assert!(case.permits(&officer, &authorize(None)) && !case.permits(&other, &authorize(None)));
+    assert!(case.permits(&Actor::policy("disclose"), &authorize(None)));
+    let commands = [
+        request("99.30", PartyKind::Other, &["x"]),
+        authorize(None),
+        C::RefuseDisclosure { reason: "No".into() },
+        record(None),
+        append("x", NOW),
+    ];
+    for command in commands {
+        for role in ["student", "staff", "analyst", "operator"] {
+            assert!(!case.permits(&Actor::user(OFFICER, &[role]), &command), "{role}");
+        }
+        assert!(!case.permits(&Actor::user(ADA, &["student"]), &command), "the student reads it");
+    }
+}
+
+#[test]
+fn every_event_reads_as_it_was_stored() {
+    keeps_history::<Disclosure>([
+        requested(B::GrandJurySubpoena, PartyKind::Court),
+        authorized(Some(CONSENT)),
+        E::DisclosureRefused { reason: "No basis".into() },
+        recorded(B::Emergency, PartyKind::Emergency, Some("A fire in the hall")),
+        E::RedisclosureAppended {
+            party: Personal::about(Uuid::from_u128(0xACE), "Payroll Ltd".into()),
+            interest: "Wages".into(),
+            at: at(NOW),
+            allowed: true,
+        },
+    ]);
+}

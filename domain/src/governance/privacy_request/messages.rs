@@ -1,0 +1,257 @@
+//! What can be asked of a privacy request, what can have happened to it, and why a command was refused.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
+use uuid::Uuid;
+
+use crate::{
+    governance::{PrivacyRegime, PrivacyRequestType, StepOutcome, Verification},
+    kernel::{Event, Personal, RecordClass, Refusal, RefusalKind, Stated, class::Identity, schemas},
+};
+
+/// What can be asked of a privacy request.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(deny_unknown_fields)]
+pub enum PrivacyRequestCommand {
+    /// Opens the request.
+    OpenPrivacyRequest {
+        /// Whose data it is about.
+        subject: Uuid,
+        /// Under which law.
+        regime: PrivacyRegime,
+        /// What is asked for; FERPA knows `inspection` and `amendment`, GDPR the others.
+        r#type: PrivacyRequestType,
+        /// What the person says of it.
+        #[serde(default)]
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        details: Option<Stated<String>>,
+        /// The record classes it is about; none means all.
+        #[schemars(transform = schemas::count::<10>)]
+        classes: Vec<RecordClass>,
+    },
+    /// Verifies that the requester is the person (GOV-P2).
+    VerifyRequester {
+        /// How: by the session of the person, by a code that was mailed, by a document shown to staff.
+        method: Verification,
+        /// The code, for `email_code`.
+        #[serde(default)]
+        #[schemars(transform = schemas::token::<200>)]
+        proof: Option<Stated<String>>,
+    },
+    /// Approves the request.
+    ApprovePrivacyRequest {
+        /// A note; why classes are left out, where some are.
+        #[serde(default)]
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        note: Option<String>,
+        /// The classes approved, where not all: the others are refused on the ground that the note gives (GOV-P4).
+        #[serde(default)]
+        #[schemars(transform = schemas::count::<10>)]
+        classes: Option<Vec<RecordClass>>,
+    },
+    /// Denies the request.
+    DenyPrivacyRequest {
+        /// The ground in law, such as `Art. 12(5)`.
+        #[schemars(transform = schemas::text::<1, 200>)]
+        ground: String,
+        /// Why, in words for the person.
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        note: String,
+    },
+    /// Extends the time, once (GOV-P1).
+    ExtendPrivacyRequest {
+        /// By how many months, 1 or 2.
+        #[schemars(transform = schemas::number::<1, 2>)]
+        months: i32,
+        /// Why.
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        reason: String,
+    },
+    /// Records what one context has done.
+    #[schemars(extend("x-system" = true))]
+    RecordFulfilmentStep {
+        /// The context.
+        context: String,
+        /// What came of it.
+        outcome: StepOutcome,
+        /// How many records it was about.
+        records: u32,
+        /// A note.
+        #[serde(default)]
+        note: Option<String>,
+    },
+    /// Attaches the package of the data (GOV-P3).
+    #[schemars(extend("x-system" = true))]
+    AttachPackage {
+        /// The document.
+        document: Uuid,
+        /// The SHA-256 of its list of contents, in lower-case hexadecimal.
+        manifest_hash: String,
+    },
+    /// Schedules the hearing on a refused amendment, or moves it (34 CFR 99.22).
+    ScheduleHearing {
+        /// When.
+        #[schemars(transform = schemas::instant)]
+        at: Timestamp,
+        /// Who conducts it: nobody with a direct interest in its outcome.
+        officer: Uuid,
+    },
+    /// Records what the hearing came to.
+    RecordHearingOutcome {
+        /// Whether the record is amended.
+        amended: bool,
+        /// The decision with its reasons.
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        decision: String,
+    },
+    /// Attaches the person's statement, which is kept with the contested record (34 CFR 99.21).
+    AttachStatement {
+        /// The statement.
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        statement: Stated<String>,
+    },
+    /// Completes the request.
+    #[schemars(extend("x-system" = true))]
+    CompletePrivacyRequest {
+        /// What was done.
+        summary: String,
+    },
+    /// Cancels the request.
+    CancelPrivacyRequest {},
+    /// Escalates a request whose time runs out (GOV-P6).
+    #[schemars(extend("x-system" = true))]
+    EscalatePrivacyRequest {
+        /// The days left: 7, 2, or 0 when it is due.
+        days_left: i32,
+    },
+}
+
+/// What can have happened to a privacy request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[allow(missing_docs, reason = "the fields are those of the commands")]
+pub enum PrivacyRequestEvent {
+    /// The request was opened.
+    PrivacyRequestOpened {
+        subject: Uuid,
+        regime: PrivacyRegime,
+        r#type: PrivacyRequestType,
+        details: Option<Personal<String, Identity>>,
+        classes: Vec<RecordClass>,
+        opened_at: Timestamp,
+        due_at: Timestamp,
+    },
+    /// The requester was verified.
+    RequesterVerified { method: Verification },
+    /// The request was approved, for these classes.
+    PrivacyRequestApproved {
+        note: Option<String>,
+        regime: PrivacyRegime,
+        r#type: PrivacyRequestType,
+        subject: Uuid,
+        classes: Vec<RecordClass>,
+        refused: Vec<RecordClass>,
+    },
+    /// The request was denied.
+    PrivacyRequestDenied {
+        ground: String,
+        note: String,
+        regime: PrivacyRegime,
+        r#type: PrivacyRequestType,
+        subject: Uuid,
+        /// Whether the person may ask for a hearing (34 CFR 99.21).
+        hearing: bool,
+        /// Who denied it.
+        by: Option<Uuid>,
+    },
+    /// Its time was extended.
+    PrivacyRequestExtended { months: i32, reason: String, due_at: Timestamp },
+    /// A context has done its part.
+    FulfilmentStepRecorded { context: String, outcome: StepOutcome, records: u32, note: Option<String> },
+    /// The package was attached.
+    PrivacyPackageAttached { document: Uuid, manifest_hash: String },
+    /// A hearing was scheduled, or moved.
+    HearingScheduled { at: Timestamp, officer: Uuid },
+    /// The hearing was decided.
+    HearingDecided { amended: bool, decision: String },
+    /// The person's statement was attached.
+    StatementAttached { statement: Personal<String, Identity> },
+    /// The request was completed.
+    PrivacyRequestCompleted {
+        summary: String,
+        regime: PrivacyRegime,
+        r#type: PrivacyRequestType,
+        subject: Uuid,
+    },
+    /// The request was cancelled.
+    PrivacyRequestCancelled { regime: PrivacyRegime, r#type: PrivacyRequestType, subject: Uuid },
+    /// The request was escalated.
+    PrivacyRequestEscalated { days_left: i32 },
+}
+
+impl Event for PrivacyRequestEvent {
+    fn name(&self) -> &'static str {
+        self.into()
+    }
+}
+
+/// Why a command was refused.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, thiserror::Error, IntoStaticStr)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum PrivacyRequestRefusal {
+    #[error("the person has such a request open already")]
+    Duplicate {},
+    #[error("the code is not the one that was sent")]
+    BadCode {},
+    #[error("nothing is produced before the requester is verified")]
+    NotVerified {},
+    #[error("the time was extended once already")]
+    AlreadyExtended {},
+    #[error("this law knows no extension")]
+    RegimeForbids {},
+    #[error("an extension is given within the first month")]
+    ExtensionTooLate {},
+    #[error("steps are missing before the request is complete")]
+    StepsMissing {},
+    #[error(
+        "education records are not destroyed while a request to inspect them is open, nor inspected meanwhile"
+    )]
+    RecordsInUse {},
+    #[error("who conducts the hearing must have no direct interest in its outcome")]
+    OfficerInterested {},
+}
+
+impl Refusal for PrivacyRequestRefusal {
+    fn code(&self) -> &'static str {
+        self.into()
+    }
+    fn kind(&self) -> RefusalKind {
+        use PrivacyRequestRefusal as R;
+        match self {
+            R::BadCode {} => RefusalKind::Invalid,
+            R::Duplicate {}
+            | R::NotVerified {}
+            | R::AlreadyExtended {}
+            | R::RegimeForbids {}
+            | R::ExtensionTooLate {}
+            | R::StepsMissing {}
+            | R::RecordsInUse {}
+            | R::OfficerInterested {} => RefusalKind::Conflict,
+        }
+    }
+    fn field(&self) -> Option<&'static str> {
+        use PrivacyRequestRefusal as R;
+        match self {
+            R::BadCode {} => Some("proof"),
+            R::OfficerInterested {} => Some("officer"),
+            R::Duplicate {}
+            | R::NotVerified {}
+            | R::AlreadyExtended {}
+            | R::RegimeForbids {}
+            | R::ExtensionTooLate {}
+            | R::StepsMissing {}
+            | R::RecordsInUse {} => None,
+        }
+    }
+}

@@ -1,0 +1,505 @@
+//! A person's request to exercise a right of data protection (catalogue 2.11, PrivacyRequest).
+//!
+//! Life cycle: `opened -> verified -> approved -> in_fulfilment -> completed`; `opened | verified -> denied | cancelled`;
+//! a denied amendment `denied -> hearing -> completed`.
+//!
+//! - **GOV-P1** due: under GDPR one calendar month after opening, extended once by up to two months with the reason given
+//!   within the first month (Art. 12(3)); under FERPA 45 days (34 CFR 99.10), for an amendment too. A refused amendment
+//!   opens the right to a hearing and, when that does not amend the record, to a statement kept with it (99.20 to 99.22).
+//! - **GOV-P2** nothing is produced before the requester is verified.
+//! - **GOV-P3** access, portability and inspection are complete with one package.
+//! - **GOV-P4** an erasure is approved class by class. While a request to inspect is open, the person's education records
+//!   are not destroyed (99.10(e)): both hold one claim, so that neither is missed whichever comes first.
+//! - **GOV-P5** what a request means to the records is done by the contexts that own them; here stands what they did.
+//! - **GOV-P6** escalates 7 and 2 days before it is due, and when it is; a hearing before its day.
+//!
+//! The person opens, verifies, cancels and states; staff (`manage:privacy`) decide, and never on a request of their own.
+//! Who asks in writing or in person is entered, and verified by a document, by staff.
+
+mod messages;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp, ToSpan, tz::TimeZone};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
+use uuid::Uuid;
+
+pub use messages::*;
+
+use super::{PrivacyRegime, PrivacyRequestType, StepOutcome, Verification};
+use crate::kernel::{
+    Actor, ActorKind, Answer, Claim, Context, Decided, Decider, Known, NotYet, Question, RecordClass,
+    Refused, RefusedBy, bounds, sha256_hex,
+};
+
+/// Within which time a school answers a request to inspect (34 CFR 99.10(b)).
+pub const INSPECT_WITHIN: SignedDuration = SignedDuration::from_hours(45 * 24);
+/// How many days before it is due a request is escalated (GOV-P6).
+pub const ESCALATE_BEFORE: [i32; 3] = [7, 2, 0];
+/// The most contexts that report steps.
+const MOST_STEPS: usize = 100;
+
+/// Where in its life a request is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum PrivacyRequestStatus {
+    /// It has no events.
+    #[default]
+    New,
+    /// It was opened.
+    Opened,
+    /// The requester is who they say.
+    Verified,
+    /// It was approved.
+    Approved,
+    /// The contexts are at work.
+    InFulfilment,
+    /// Everything was done.
+    Completed,
+    /// It was denied.
+    Denied,
+    /// A denied amendment is heard.
+    Hearing,
+    /// The person took it back.
+    Cancelled,
+}
+
+/// The state that decisions need.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct PrivacyRequest {
+    /// Where in its life it is.
+    pub status: PrivacyRequestStatus,
+    /// Whose data it is about.
+    pub subject: Uuid,
+    /// Under which law.
+    pub regime: PrivacyRegime,
+    /// What is asked for.
+    pub r#type: PrivacyRequestType,
+    /// The classes asked for, later those approved; none means all.
+    pub classes: Vec<RecordClass>,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// When it, or its hearing, is due.
+    pub due_at: Timestamp,
+    /// Whether its time was extended.
+    pub extended: bool,
+    /// What each context has done.
+    pub steps: BTreeMap<String, StepOutcome>,
+    /// Whether the package is attached.
+    pub package: bool,
+    /// Who denied it.
+    pub denied_by: Option<Uuid>,
+    /// When and by whom it is heard.
+    pub hearing: Option<(Timestamp, Uuid)>,
+    /// Whether the hearing amended the record, once it was decided.
+    pub amended: Option<bool>,
+    /// The escalations of the present due date.
+    pub escalated: BTreeSet<i32>,
+}
+
+/// What a privacy request must know of others.
+#[derive(Default)]
+pub struct PrivacyRequestFacts {
+    /// The hash of the code that the requester was sent.
+    pub code_hash: Option<String>,
+}
+
+/// The label of the code that a requester is sent (see [`Question::TokenHash`]).
+pub fn requester_code_label(request: Uuid) -> String {
+    format!("privacy_request|{request}")
+}
+
+/// So many calendar months later, at the last day of a month that is too short, in UTC.
+fn months_after(start: Timestamp, months: i32) -> Timestamp {
+    let later = start.to_zoned(TimeZone::UTC).checked_add(months.months());
+    later.map_or(Timestamp::MAX, |later| later.timestamp())
+}
+
+/// GOV-P1.
+fn due(regime: PrivacyRegime, opened_at: Timestamp) -> Timestamp {
+    match regime {
+        PrivacyRegime::Gdpr => months_after(opened_at, 1),
+        PrivacyRegime::Ferpa => opened_at.checked_add(INSPECT_WITHIN).unwrap_or(Timestamp::MAX),
+    }
+}
+
+impl PrivacyRequest {
+    /// Whether somebody still has to do something by the due date.
+    pub fn is_pending(&self) -> bool {
+        use PrivacyRequestStatus as S;
+        match self.status {
+            S::Opened | S::Verified | S::Approved | S::InFulfilment => true,
+            S::Hearing => self.amended.is_none(),
+            S::New | S::Completed | S::Denied | S::Cancelled => false,
+        }
+    }
+
+    fn in_work(&self) -> bool {
+        matches!(self.status, PrivacyRequestStatus::Approved | PrivacyRequestStatus::InFulfilment)
+    }
+}
+
+impl Decider for PrivacyRequest {
+    const TYPE: &'static str = "governance.privacy_request";
+    const CLASS: Option<RecordClass> = Some(RecordClass::Identity);
+    type Command = PrivacyRequestCommand;
+    type Event = PrivacyRequestEvent;
+    type Refusal = PrivacyRequestRefusal;
+    type Facts = PrivacyRequestFacts;
+
+    fn creates(command: &PrivacyRequestCommand) -> bool {
+        matches!(command, PrivacyRequestCommand::OpenPrivacyRequest { .. })
+    }
+
+    fn facts(
+        &self,
+        command: &PrivacyRequestCommand,
+        context: &Context,
+        known: &mut impl Known,
+    ) -> Result<PrivacyRequestFacts, NotYet> {
+        let mut facts = PrivacyRequestFacts::default();
+        if let PrivacyRequestCommand::VerifyRequester { method: Verification::EmailCode, .. } = command {
+            let label = requester_code_label(context.id);
+            if let Answer::Hash(hash) = known.ask(Question::TokenHash { label })? {
+                facts.code_hash = Some(hash);
+            }
+        }
+        Ok(facts)
+    }
+
+    fn may(&self, actor: &Actor, command: &PrivacyRequestCommand) -> bool {
+        use PrivacyRequestCommand as C;
+        let own = self.status != PrivacyRequestStatus::New && actor.is(self.subject);
+        let staff = actor.kind == ActorKind::User && actor.has("manage:privacy");
+        match command {
+            C::OpenPrivacyRequest { subject, .. } => actor.is(*subject) || staff,
+            C::VerifyRequester { method: Verification::Session, .. } => {
+                own && actor.kind == ActorKind::User && actor.on_behalf_of.is_none()
+            }
+            C::VerifyRequester { method: Verification::EmailCode, .. } => own || staff,
+            C::VerifyRequester { method: Verification::Document, .. } => staff && !own,
+            C::CancelPrivacyRequest {} | C::AttachStatement { .. } => own,
+            C::ApprovePrivacyRequest { .. }
+            | C::DenyPrivacyRequest { .. }
+            | C::ExtendPrivacyRequest { .. }
+            | C::ScheduleHearing { .. } => staff && !own,
+            C::RecordHearingOutcome { .. } => {
+                let officer = self.hearing.is_some_and(|(_, officer)| actor.is(officer));
+                (staff || (officer && actor.kind == ActorKind::User)) && !own
+            }
+            C::RecordFulfilmentStep { .. }
+            | C::AttachPackage { .. }
+            | C::CompletePrivacyRequest { .. }
+            | C::EscalatePrivacyRequest { .. } => actor.is_system(),
+        }
+    }
+
+    fn decide(
+        &self,
+        command: PrivacyRequestCommand,
+        facts: &PrivacyRequestFacts,
+        context: &Context,
+    ) -> Decided<Self> {
+        use PrivacyRequestCommand as C;
+        use PrivacyRequestEvent as E;
+        use PrivacyRequestRefusal as R;
+        use PrivacyRequestStatus as S;
+        let wrong_state = Refused::InvalidState { state: self.status.into(), command: (&command).into() };
+        let (subject, regime, r#type) = (self.subject, self.regime, self.r#type);
+        let undecided = matches!(self.status, S::Opened | S::Verified);
+        let event = match command {
+            C::OpenPrivacyRequest { .. } if self.status != S::New => return Err(wrong_state),
+            C::OpenPrivacyRequest { subject, regime, r#type, details, classes } => {
+                if r#type.regime() != regime {
+                    return Err(Refused::invalid("type", "a right that this law gives"));
+                }
+                let words = details.as_ref().map(|details| details.0.as_str());
+                bounds::maybe_text("details", words, 1..=bounds::LONG)?;
+                check_classes(&classes)?;
+                let details = details.map(|details| details.about(subject));
+                let opened_at = context.now;
+                let due_at = due(regime, opened_at);
+                E::PrivacyRequestOpened { subject, regime, r#type, details, classes, opened_at, due_at }
+            }
+            C::VerifyRequester { .. } if self.status != S::Opened => return Err(wrong_state),
+            C::VerifyRequester { method, proof } => {
+                let proven = match method {
+                    Verification::Session | Verification::Document => true,
+                    Verification::EmailCode => match (&facts.code_hash, &proof) {
+                        (Some(hash), Some(proof)) => *hash == sha256_hex(&proof.0),
+                        (None, _) | (_, None) => false,
+                    },
+                };
+                if !proven {
+                    return Err(R::BadCode {}.into());
+                }
+                E::RequesterVerified { method }
+            }
+            C::ApprovePrivacyRequest { .. } if self.status == S::Opened => {
+                return Err(R::NotVerified {}.into());
+            }
+            C::ApprovePrivacyRequest { .. } if self.status != S::Verified => return Err(wrong_state),
+            C::ApprovePrivacyRequest { note, classes } => {
+                bounds::maybe_text("note", note.as_deref(), 1..=bounds::LONG)?;
+                let (classes, refused) = self.approved(classes, note.is_some())?;
+                E::PrivacyRequestApproved { note, regime, r#type, subject, classes, refused }
+            }
+            C::DenyPrivacyRequest { .. } if !undecided => return Err(wrong_state),
+            C::DenyPrivacyRequest { ground, note } => {
+                bounds::text("ground", &ground, 1..=200)?;
+                bounds::text("note", &note, 1..=bounds::LONG)?;
+                let hearing = r#type == PrivacyRequestType::Amendment;
+                let by = context.actor.account();
+                E::PrivacyRequestDenied { ground, note, regime, r#type, subject, hearing, by }
+            }
+            C::ExtendPrivacyRequest { .. } if !(undecided || self.in_work()) => return Err(wrong_state),
+            C::ExtendPrivacyRequest { .. } if regime == PrivacyRegime::Ferpa => {
+                return Err(R::RegimeForbids {}.into());
+            }
+            C::ExtendPrivacyRequest { .. } if self.extended => return Err(R::AlreadyExtended {}.into()),
+            C::ExtendPrivacyRequest { .. } if context.now > months_after(self.opened_at, 1) => {
+                return Err(R::ExtensionTooLate {}.into());
+            }
+            C::ExtendPrivacyRequest { months, reason } => {
+                bounds::number("months", months.into(), 1..=2)?;
+                bounds::text("reason", &reason, 1..=bounds::LONG)?;
+                // Counted from the opening: a month that was cut short is not cut short again.
+                E::PrivacyRequestExtended { months, reason, due_at: months_after(self.opened_at, 1 + months) }
+            }
+            C::RecordFulfilmentStep { .. } | C::AttachPackage { .. } if !self.in_work() => {
+                return Err(wrong_state);
+            }
+            C::RecordFulfilmentStep { context, outcome, records, note } => {
+                bounds::text("context", &context, 1..=50)?;
+                bounds::maybe_text("note", note.as_deref(), 1..=bounds::LONG)?;
+                bounds::count("context", self.steps.len() + 1, MOST_STEPS)?;
+                if self.steps.get(&context) == Some(&outcome) {
+                    return Ok(Vec::new());
+                }
+                E::FulfilmentStepRecorded { context, outcome, records, note }
+            }
+            C::AttachPackage { .. } if !r#type.wants_package() => return Err(wrong_state),
+            C::AttachPackage { document, manifest_hash } => {
+                bounds::sha256("manifest_hash", &manifest_hash)?;
+                E::PrivacyPackageAttached { document, manifest_hash }
+            }
+            C::ScheduleHearing { .. } if !self.may_be_heard() => return Err(wrong_state),
+            C::ScheduleHearing { at, officer } => {
+                bounds::instant("at", at)?;
+                if at <= context.now {
+                    return Err(Refused::invalid("at", "after now"));
+                }
+                if officer == subject || self.denied_by == Some(officer) {
+                    return Err(R::OfficerInterested {}.into());
+                }
+                E::HearingScheduled { at, officer }
+            }
+            C::RecordHearingOutcome { amended, decision } => match self.hearing {
+                Some((at, _)) if self.may_be_heard() => {
+                    if context.now < at {
+                        return Err(Refused::invalid("decision", "not before the hearing"));
+                    }
+                    bounds::text("decision", &decision, 1..=bounds::LONG)?;
+                    E::HearingDecided { amended, decision }
+                }
+                Some(_) | None => return Err(wrong_state),
+            },
+            C::AttachStatement { .. } if self.amended != Some(false) => return Err(wrong_state),
+            C::AttachStatement { statement } => {
+                bounds::text("statement", &statement.0, 1..=bounds::LONG)?;
+                E::StatementAttached { statement: statement.about(subject) }
+            }
+            C::CompletePrivacyRequest { .. } if self.status == S::Completed => return Ok(Vec::new()),
+            C::CompletePrivacyRequest { .. } if !(self.in_work() || self.status == S::Hearing) => {
+                return Err(wrong_state);
+            }
+            C::CompletePrivacyRequest { summary } => {
+                bounds::text("summary", &summary, 1..=bounds::LONG)?;
+                if !self.has_all_steps() {
+                    return Err(R::StepsMissing {}.into());
+                }
+                E::PrivacyRequestCompleted { summary, regime, r#type, subject }
+            }
+            C::CancelPrivacyRequest {} if !undecided => return Err(wrong_state),
+            C::CancelPrivacyRequest {} => E::PrivacyRequestCancelled { regime, r#type, subject },
+            C::EscalatePrivacyRequest { days_left } => {
+                bounds::number("days_left", days_left.into(), 0..=365)?;
+                let before = SignedDuration::from_hours(24 * i64::from(days_left));
+                let early = context.now < self.due_at.checked_sub(before).unwrap_or(Timestamp::MIN);
+                // A clock that comes late, or for a due date that has moved, has nothing to say.
+                if early || !self.is_pending() || self.escalated.contains(&days_left) {
+                    return Ok(Vec::new());
+                }
+                E::PrivacyRequestEscalated { days_left }
+            }
+        };
+        Ok(vec![event])
+    }
+
+    fn evolve(&mut self, event: &PrivacyRequestEvent) {
+        self.fold(event);
+    }
+
+    fn claims(_id: Uuid, event: &PrivacyRequestEvent) -> Vec<Claim> {
+        use PrivacyRequestEvent as E;
+        match event {
+            E::PrivacyRequestOpened { subject, regime, r#type, .. } => {
+                let inspects = (*r#type == PrivacyRequestType::Inspection).then(|| records_key(*subject));
+                let one = Claim::Take(open_key(*subject, *regime, *r#type));
+                [one].into_iter().chain(inspects.map(Claim::Take)).collect()
+            }
+            E::PrivacyRequestApproved { r#type, subject, classes, .. } => {
+                let erases = *r#type == PrivacyRequestType::Erasure
+                    && (classes.is_empty() || classes.contains(&RecordClass::Education));
+                erases.then(|| Claim::Take(records_key(*subject))).into_iter().collect()
+            }
+            E::PrivacyRequestDenied { regime, r#type, subject, .. }
+            | E::PrivacyRequestCompleted { regime, r#type, subject, .. }
+            | E::PrivacyRequestCancelled { regime, r#type, subject } => {
+                vec![Claim::Free(open_key(*subject, *regime, *r#type)), Claim::Free(records_key(*subject))]
+            }
+            E::RequesterVerified { .. }
+            | E::PrivacyRequestExtended { .. }
+            | E::FulfilmentStepRecorded { .. }
+            | E::PrivacyPackageAttached { .. }
+            | E::HearingScheduled { .. }
+            | E::HearingDecided { .. }
+            | E::StatementAttached { .. }
+            | E::PrivacyRequestEscalated { .. } => Vec::new(),
+        }
+    }
+
+    fn taken(key: &str) -> Option<PrivacyRequestRefusal> {
+        if key.starts_with("privacy:") {
+            Some(PrivacyRequestRefusal::Duplicate {})
+        } else {
+            key.starts_with("education:").then_some(PrivacyRequestRefusal::RecordsInUse {})
+        }
+    }
+
+    fn subject(&self) -> Option<Uuid> {
+        (self.status != PrivacyRequestStatus::New).then_some(self.subject)
+    }
+}
+
+/// One open request of a kind for each person.
+fn open_key(subject: Uuid, regime: PrivacyRegime, r#type: PrivacyRequestType) -> String {
+    let (regime, r#type): (&str, &str) = (regime.into(), r#type.into());
+    format!("privacy:{subject}:{regime}:{type}")
+}
+
+/// What inspects a person's education records, or destroys them (34 CFR 99.10(e)).
+fn records_key(subject: Uuid) -> String {
+    format!("education:{subject}")
+}
+
+type Check = Result<(), RefusedBy<PrivacyRequest>>;
+
+fn check_classes(classes: &[RecordClass]) -> Check {
+    bounds::count("classes", classes.len(), 10)?;
+    let distinct: BTreeSet<_> = classes.iter().collect();
+    if distinct.len() == classes.len() { Ok(()) } else { Err(Refused::invalid("classes", "each one once")) }
+}
+
+/// The classes approved, and those refused.
+type Classes = (Vec<RecordClass>, Vec<RecordClass>);
+
+impl PrivacyRequest {
+    /// GOV-P4: which classes are approved and which are refused; refusing some takes a note.
+    fn approved(
+        &self,
+        only: Option<Vec<RecordClass>>,
+        noted: bool,
+    ) -> Result<Classes, RefusedBy<PrivacyRequest>> {
+        let Some(only) = only else { return Ok((self.classes.clone(), Vec::new())) };
+        check_classes(&only)?;
+        let asked = if self.classes.is_empty() { &RecordClass::ALL[..] } else { &self.classes[..] };
+        if only.is_empty() || !only.iter().all(|class| asked.contains(class)) {
+            return Err(Refused::invalid("classes", "some of those that the request is about"));
+        }
+        let refused: Vec<RecordClass> = asked.iter().copied().filter(|class| !only.contains(class)).collect();
+        if refused.is_empty() || noted {
+            Ok((only, refused))
+        } else {
+            Err(Refused::invalid("note", "the ground on which the other classes are refused"))
+        }
+    }
+
+    /// A denied amendment, until its hearing is decided.
+    fn may_be_heard(&self) -> bool {
+        use PrivacyRequestStatus as S;
+        let denied = self.status == S::Denied && self.r#type == PrivacyRequestType::Amendment;
+        denied || (self.status == S::Hearing && self.amended.is_none())
+    }
+
+    fn has_all_steps(&self) -> bool {
+        if self.status == PrivacyRequestStatus::Hearing {
+            return self.amended.is_some();
+        }
+        let settled = self.steps.values().all(|outcome| *outcome != StepOutcome::Partial);
+        !self.steps.is_empty() && settled && (self.package || !self.r#type.wants_package())
+    }
+
+    fn fold(&mut self, event: &PrivacyRequestEvent) {
+        use PrivacyRequestEvent as E;
+        use PrivacyRequestStatus as S;
+        match event {
+            E::PrivacyRequestOpened { subject, regime, r#type, details: _, classes, opened_at, due_at } => {
+                *self = PrivacyRequest {
+                    status: S::Opened,
+                    subject: *subject,
+                    regime: *regime,
+                    r#type: *r#type,
+                    classes: classes.clone(),
+                    opened_at: *opened_at,
+                    due_at: *due_at,
+                    ..PrivacyRequest::default()
+                };
+            }
+            E::RequesterVerified { .. } => self.status = S::Verified,
+            E::PrivacyRequestApproved { classes, .. } => {
+                self.status = S::Approved;
+                self.classes.clone_from(classes);
+            }
+            E::PrivacyRequestDenied { by, .. } => {
+                self.status = S::Denied;
+                self.denied_by = *by;
+            }
+            E::PrivacyRequestExtended { due_at, .. } => {
+                self.extended = true;
+                self.due(*due_at);
+            }
+            E::FulfilmentStepRecorded { context, outcome, .. } => {
+                self.status = S::InFulfilment;
+                self.steps.insert(context.clone(), *outcome);
+            }
+            E::PrivacyPackageAttached { .. } => {
+                self.status = S::InFulfilment;
+                self.package = true;
+            }
+            E::HearingScheduled { at, officer } => {
+                self.status = S::Hearing;
+                self.hearing = Some((*at, *officer));
+                self.due(*at);
+            }
+            E::HearingDecided { amended, .. } => self.amended = Some(*amended),
+            E::StatementAttached { .. } => {}
+            E::PrivacyRequestCompleted { .. } => self.status = S::Completed,
+            E::PrivacyRequestCancelled { .. } => self.status = S::Cancelled,
+            E::PrivacyRequestEscalated { days_left } => {
+                self.escalated.insert(*days_left);
+            }
+        }
+    }
+
+    fn due(&mut self, due_at: Timestamp) {
+        self.due_at = due_at;
+        self.escalated.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,399 @@
+//! A security incident and what is owed for it (catalogue 2.11, SecurityIncident).
+//!
+//! Life cycle: `open -> classified -> contained -> closed`. An incident may be contained before it is classified, classified
+//! again as more becomes known, and is closed from any of these states.
+//!
+//! - **GOV-I1** a breach of personal data is due to the authority 72 hours after the incident was opened (Art. 33); one of
+//!   high risk is told to the people too (Art. 34). A breach whose authority was not told is not closed.
+//! - **GOV-I2** the system opens incidents by itself; which signs it opens them on is a policy.
+//!
+//! Handled by compliance (`manage:privacy`) and operators (`manage:ops`). The people affected are named by their ids alone,
+//! and what is written of the incident says nothing personal of them.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
+use uuid::Uuid;
+
+use crate::kernel::{
+    Actor, Context, Decided, Decider, Event, Known, NotYet, RecordClass, Refusal, Refused, RefusedBy, bounds,
+    schemas,
+};
+
+/// Within which time the authority is told (Art. 33(1)).
+pub const NOTIFY_WITHIN: SignedDuration = SignedDuration::from_hours(72);
+/// How many hours before that is due an incident is escalated.
+pub const ESCALATE_HOURS: [i32; 2] = [24, 0];
+/// How many people one classification names at most; further ones are named by the next.
+const MOST_AT_ONCE: usize = 1000;
+
+/// What kind of incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum IncidentKind {
+    AuthAnomaly,
+    Abuse,
+    DataBreach,
+    Integrity,
+    Availability,
+}
+
+/// How severe it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Severity {
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+/// Where in its life an incident is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum IncidentStatus {
+    /// It has no events.
+    #[default]
+    New,
+    /// It was opened.
+    Open,
+    /// It is known what it is about.
+    Classified,
+    /// It spreads no further.
+    Contained,
+    /// It is over and understood.
+    Closed,
+}
+
+/// The state that decisions need.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct SecurityIncident {
+    /// Where in its life it is.
+    pub status: IncidentStatus,
+    /// When it was opened.
+    pub opened_at: Timestamp,
+    /// Whether it was classified.
+    pub classified: bool,
+    /// The people affected.
+    pub subjects: BTreeSet<Uuid>,
+    /// Until when the authority is to be told, for a breach of personal data.
+    pub authority_due_at: Option<Timestamp>,
+    /// Whether the risk to the people is high.
+    pub high_risk: bool,
+    /// Whether the authority was told.
+    pub authority_told: bool,
+    /// Whether the people were told.
+    pub subjects_told: bool,
+    /// The escalations so far, by the hours that were left.
+    pub escalated: BTreeSet<i32>,
+}
+
+impl SecurityIncident {
+    /// GOV-I1.
+    fn authority_due(&self) -> Timestamp {
+        self.opened_at.checked_add(NOTIFY_WITHIN).unwrap_or(Timestamp::MAX)
+    }
+}
+
+/// What can be asked of a security incident.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(deny_unknown_fields)]
+pub enum SecurityIncidentCommand {
+    /// Opens the incident: it became known now.
+    OpenSecurityIncident {
+        /// What kind.
+        kind: IncidentKind,
+        /// How severe.
+        severity: Severity,
+        /// What happened, without personal data.
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        summary: String,
+        /// Documents and events that show it.
+        #[schemars(transform = schemas::count::<100>)]
+        evidence: Vec<Uuid>,
+    },
+    /// Says what it is about; again when more becomes known. People named before stay.
+    ClassifyIncident {
+        /// Whether personal data is concerned.
+        personal_data: bool,
+        /// Whether the risk to the people is high (Art. 34).
+        high_risk: bool,
+        /// The people affected, up to 1000 at once.
+        #[schemars(transform = schemas::count::<1000>)]
+        subjects: Vec<Uuid>,
+        /// The record classes.
+        #[schemars(transform = schemas::count::<10>)]
+        classes: Vec<RecordClass>,
+    },
+    /// Records what stopped it.
+    RecordContainment {
+        /// What was done.
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        action: String,
+    },
+    /// Records that the authority was told.
+    NotifyAuthority {
+        /// Which authority.
+        #[schemars(transform = schemas::text::<1, 200>)]
+        authority: String,
+        /// Its reference.
+        #[schemars(transform = schemas::text::<1, 200>)]
+        reference: String,
+        /// When.
+        #[schemars(transform = schemas::instant)]
+        at: Timestamp,
+    },
+    /// Tells the people affected.
+    NotifySubjects {
+        /// The template of the message.
+        #[schemars(transform = schemas::text::<1, 200>)]
+        template: String,
+    },
+    /// Closes the incident.
+    CloseSecurityIncident {
+        /// What was at the root of it.
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        root_cause: String,
+        /// What was learned.
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        lessons: String,
+    },
+    /// Escalates an incident of which the authority may still have to be told (P-59).
+    #[schemars(extend("x-system" = true))]
+    EscalateIncident {
+        /// The hours left: 24, or 0 when it is due.
+        hours_left: i32,
+    },
+}
+
+/// What can have happened to a security incident.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[allow(missing_docs, reason = "the fields are those of the commands")]
+pub enum SecurityIncidentEvent {
+    /// The incident was opened.
+    SecurityIncidentOpened {
+        kind: IncidentKind,
+        severity: Severity,
+        summary: String,
+        evidence: Vec<Uuid>,
+        opened_at: Timestamp,
+    },
+    /// It was said what it is about.
+    IncidentClassified {
+        personal_data: bool,
+        high_risk: bool,
+        subjects: Vec<Uuid>,
+        classes: Vec<RecordClass>,
+        authority_due_at: Option<Timestamp>,
+    },
+    /// It was contained.
+    IncidentContained { action: String },
+    /// The authority was told.
+    AuthorityNotified {
+        authority: String,
+        reference: String,
+        at: Timestamp,
+        /// Whether that was later than 72 hours, so that reasons are owed (Art. 33(1)).
+        late: bool,
+    },
+    /// The people affected were told.
+    SubjectsNotified { template: String, count: u32 },
+    /// The incident was closed.
+    SecurityIncidentClosed { root_cause: String, lessons: String },
+    /// The incident was escalated.
+    IncidentEscalated { hours_left: i32 },
+}
+
+impl Event for SecurityIncidentEvent {
+    fn name(&self) -> &'static str {
+        self.into()
+    }
+}
+
+/// Why a command was refused.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, thiserror::Error, IntoStaticStr)]
+#[allow(missing_docs, reason = "the messages say it")]
+pub enum SecurityIncidentRefusal {
+    #[error("it is not said yet whom the incident affects")]
+    NotClassified {},
+    #[error("the authority was not told of the breach yet")]
+    AuthorityNotTold {},
+    #[error("the people were not told of the high risk yet")]
+    SubjectsNotTold {},
+}
+
+impl Refusal for SecurityIncidentRefusal {
+    fn code(&self) -> &'static str {
+        self.into()
+    }
+}
+
+impl Decider for SecurityIncident {
+    const TYPE: &'static str = "governance.security_incident";
+    type Command = SecurityIncidentCommand;
+    type Event = SecurityIncidentEvent;
+    type Refusal = SecurityIncidentRefusal;
+    type Facts = ();
+
+    fn creates(command: &SecurityIncidentCommand) -> bool {
+        matches!(command, SecurityIncidentCommand::OpenSecurityIncident { .. })
+    }
+
+    fn facts(&self, _: &SecurityIncidentCommand, _: &Context, _: &mut impl Known) -> Result<(), NotYet> {
+        Ok(())
+    }
+
+    fn may(&self, actor: &Actor, command: &SecurityIncidentCommand) -> bool {
+        use SecurityIncidentCommand as C;
+        let handles = actor.has("manage:privacy") || actor.has("manage:ops");
+        match command {
+            C::OpenSecurityIncident { .. } => handles || actor.is_system(),
+            C::ClassifyIncident { .. }
+            | C::RecordContainment { .. }
+            | C::NotifyAuthority { .. }
+            | C::NotifySubjects { .. }
+            | C::CloseSecurityIncident { .. } => handles,
+            C::EscalateIncident { .. } => actor.is_system(),
+        }
+    }
+
+    fn decide(&self, command: SecurityIncidentCommand, (): &(), context: &Context) -> Decided<Self> {
+        use IncidentStatus as S;
+        use SecurityIncidentCommand as C;
+        use SecurityIncidentEvent as E;
+        use SecurityIncidentRefusal as R;
+        let wrong_state = Refused::InvalidState { state: self.status.into(), command: (&command).into() };
+        let live = matches!(self.status, S::Open | S::Classified | S::Contained);
+        let event = match command {
+            C::OpenSecurityIncident { .. } if self.status != S::New => return Err(wrong_state),
+            C::OpenSecurityIncident { kind, severity, summary, evidence } => {
+                bounds::text("summary", &summary, 1..=bounds::LONG)?;
+                bounds::count("evidence", evidence.len(), 100)?;
+                E::SecurityIncidentOpened { kind, severity, summary, evidence, opened_at: context.now }
+            }
+            // A clock that comes late has nothing to say.
+            C::EscalateIncident { hours_left } => {
+                // Until it is classified, an incident may be a breach.
+                let owed =
+                    live && !self.authority_told && (!self.classified || self.authority_due_at.is_some());
+                if !owed {
+                    return Ok(Vec::new());
+                }
+                let due = self.authority_due();
+                bounds::number("hours_left", hours_left.into(), 0..=72)?;
+                let before = SignedDuration::from_hours(hours_left.into());
+                let early = context.now < due.checked_sub(before).unwrap_or(Timestamp::MIN);
+                if early || self.escalated.contains(&hours_left) {
+                    return Ok(Vec::new());
+                }
+                E::IncidentEscalated { hours_left }
+            }
+            _ if !live => return Err(wrong_state),
+            C::ClassifyIncident { personal_data, high_risk, subjects, classes } => {
+                bounds::count("subjects", subjects.len(), MOST_AT_ONCE)?;
+                bounds::count("classes", classes.len(), RecordClass::ALL.len())?;
+                if high_risk && !personal_data {
+                    return Err(Refused::invalid("high_risk", "a risk to people is one of personal data"));
+                }
+                let authority_due_at = personal_data.then(|| self.authority_due());
+                E::IncidentClassified { personal_data, high_risk, subjects, classes, authority_due_at }
+            }
+            C::RecordContainment { action } => {
+                bounds::text("action", &action, 1..=bounds::LONG)?;
+                E::IncidentContained { action }
+            }
+            C::NotifyAuthority { authority, reference, at } => {
+                bounds::text("authority", &authority, 1..=200)?;
+                bounds::text("reference", &reference, 1..=200)?;
+                check_at(at, self.opened_at, context)?;
+                E::AuthorityNotified { authority, reference, at, late: at > self.authority_due() }
+            }
+            C::NotifySubjects { template } => {
+                bounds::text("template", &template, 1..=200)?;
+                if !self.classified || self.subjects.is_empty() {
+                    return Err(R::NotClassified {}.into());
+                }
+                let count = u32::try_from(self.subjects.len()).unwrap_or(u32::MAX);
+                E::SubjectsNotified { template, count }
+            }
+            C::CloseSecurityIncident { root_cause, lessons } => {
+                bounds::text("root_cause", &root_cause, 1..=bounds::LONG)?;
+                bounds::text("lessons", &lessons, 1..=bounds::LONG)?;
+                if !self.classified {
+                    return Err(R::NotClassified {}.into());
+                }
+                if self.authority_due_at.is_some() && !self.authority_told {
+                    return Err(R::AuthorityNotTold {}.into());
+                }
+                if self.high_risk && !self.subjects_told {
+                    return Err(R::SubjectsNotTold {}.into());
+                }
+                E::SecurityIncidentClosed { root_cause, lessons }
+            }
+        };
+        Ok(vec![event])
+    }
+
+    fn evolve(&mut self, event: &SecurityIncidentEvent) {
+        use IncidentStatus as S;
+        use SecurityIncidentEvent as E;
+        match event {
+            E::SecurityIncidentOpened { opened_at, .. } => {
+                self.status = S::Open;
+                self.opened_at = *opened_at;
+            }
+            E::IncidentClassified { high_risk, subjects, authority_due_at, .. } => {
+                self.classified = true;
+                if self.status == S::Open {
+                    self.status = S::Classified;
+                }
+                self.high_risk = *high_risk;
+                self.subjects.extend(subjects);
+                self.authority_due_at = *authority_due_at;
+            }
+            E::IncidentContained { .. } => self.status = S::Contained,
+            E::AuthorityNotified { .. } => self.authority_told = true,
+            E::SubjectsNotified { .. } => self.subjects_told = true,
+            E::SecurityIncidentClosed { .. } => self.status = S::Closed,
+            E::IncidentEscalated { hours_left } => {
+                self.escalated.insert(*hours_left);
+            }
+        }
+    }
+
+    fn concerns(event: &SecurityIncidentEvent) -> &[Uuid] {
+        use SecurityIncidentEvent as E;
+        match event {
+            E::IncidentClassified { subjects, .. } => subjects,
+            E::SecurityIncidentOpened { .. }
+            | E::IncidentContained { .. }
+            | E::AuthorityNotified { .. }
+            | E::SubjectsNotified { .. }
+            | E::SecurityIncidentClosed { .. }
+            | E::IncidentEscalated { .. } => &[],
+        }
+    }
+}
+
+/// Not before the incident was known, and not in the future.
+fn check_at(
+    at: Timestamp,
+    opened_at: Timestamp,
+    context: &Context,
+) -> Result<(), RefusedBy<SecurityIncident>> {
+    bounds::instant("at", at)?;
+    if at < opened_at || at > context.now {
+        return Err(Refused::invalid("at", "between the opening of the incident and now"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "security_incident_tests.rs"]
+mod tests;

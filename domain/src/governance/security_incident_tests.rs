@@ -1,0 +1,186 @@
+use super::{SecurityIncidentCommand as C, SecurityIncidentEvent as E, SecurityIncidentRefusal as R, *};
+use crate::kernel::testing::{Outcome, Scenario, given, keeps_history, nothing};
+
+const ADA: Uuid = Uuid::from_u128(0xAA);
+const BEN: Uuid = Uuid::from_u128(0xBB);
+const OPENED: &str = "2026-01-01T12:00:00Z";
+const DUE: &str = "2026-01-04T12:00:00Z";
+
+fn at(instant: &str) -> Timestamp {
+    instant.parse().unwrap()
+}
+
+fn open() -> C {
+    C::OpenSecurityIncident {
+        kind: IncidentKind::DataBreach,
+        severity: Severity::High,
+        summary: "A list was mailed to the wrong address".into(),
+        evidence: vec![Uuid::from_u128(0xE1)],
+    }
+}
+
+fn opened() -> E {
+    E::SecurityIncidentOpened {
+        kind: IncidentKind::DataBreach,
+        severity: Severity::High,
+        summary: "A list was mailed to the wrong address".into(),
+        evidence: vec![Uuid::from_u128(0xE1)],
+        opened_at: at(OPENED),
+    }
+}
+
+fn classify(personal_data: bool, high_risk: bool, subjects: &[Uuid]) -> C {
+    C::ClassifyIncident {
+        personal_data,
+        high_risk,
+        subjects: subjects.to_vec(),
+        classes: vec![RecordClass::Education],
+    }
+}
+
+fn classified(personal_data: bool, high_risk: bool, subjects: &[Uuid]) -> E {
+    E::IncidentClassified {
+        personal_data,
+        high_risk,
+        subjects: subjects.to_vec(),
+        classes: vec![RecordClass::Education],
+        authority_due_at: personal_data.then(|| at(DUE)),
+    }
+}
+
+fn tell(instant: &str) -> C {
+    C::NotifyAuthority { authority: "DPA".into(), reference: "2026-17".into(), at: at(instant) }
+}
+
+fn told(instant: &str, late: bool) -> E {
+    E::AuthorityNotified { authority: "DPA".into(), reference: "2026-17".into(), at: at(instant), late }
+}
+
+fn tell_people() -> C {
+    C::NotifySubjects { template: "breach_notice".into() }
+}
+
+fn people_told(count: u32) -> E {
+    E::SubjectsNotified { template: "breach_notice".into(), count }
+}
+
+fn close() -> C {
+    C::CloseSecurityIncident { root_cause: "A wrong list".into(), lessons: "Two pairs of eyes".into() }
+}
+
+fn closed() -> E {
+    E::SecurityIncidentClosed { root_cause: "A wrong list".into(), lessons: "Two pairs of eyes".into() }
+}
+
+fn contain() -> C {
+    C::RecordContainment { action: "The mail was recalled".into() }
+}
+
+fn escalate(hours_left: i32) -> C {
+    C::EscalateIncident { hours_left }
+}
+
+fn after(events: impl IntoIterator<Item = E>) -> Scenario<SecurityIncident> {
+    given([opened()].into_iter().chain(events))
+}
+
+#[track_caller]
+fn follows(outcome: Outcome<SecurityIncident>, name: &str) -> SecurityIncident {
+    outcome.then_names([name])
+}
+
+#[test]
+fn gov_i1_a_breach_of_personal_data_is_due_to_the_authority_72_hours_after_opening() {
+    nothing::<SecurityIncident>().when(open()).then([opened()]);
+    let later = after([]).at("2026-01-03T00:00:00Z");
+    later.when(classify(true, false, &[ADA])).then([classified(true, false, &[ADA])]);
+    after([]).when(classify(false, false, &[])).then([classified(false, false, &[])]);
+    after([]).when(classify(false, true, &[])).invalid("high_risk");
+    assert_eq!(SecurityIncident::concerns(&classified(true, false, &[ADA])), [ADA], "it is about them");
+}
+
+#[test]
+fn gov_i1_what_is_told_after_72_hours_is_late_and_told_all_the_same() {
+    let case = || after([classified(true, false, &[ADA])]).at("2026-02-01T00:00:00Z");
+    case().when(tell(DUE)).then([told(DUE, false)]);
+    case().when(tell("2026-01-04T12:00:01Z")).then([told("2026-01-04T12:00:01Z", true)]);
+    case().when(tell("2026-01-01T11:59:59Z")).invalid("at");
+    case().when(tell("2026-02-01T00:00:01Z")).invalid("at");
+}
+
+#[test]
+fn gov_i1_a_breach_is_closed_once_the_authority_and_at_high_risk_the_people_were_told() {
+    after([]).when(close()).refused(R::NotClassified {});
+    follows(after([classified(false, false, &[])]).when(close()), "SecurityIncidentClosed");
+    let breach = classified(true, true, &[ADA]);
+    after([breach.clone()]).when(close()).refused(R::AuthorityNotTold {});
+    after([breach.clone(), told(OPENED, false)]).when(close()).refused(R::SubjectsNotTold {});
+    after([breach, told(OPENED, false), people_told(1)]).when(close()).then([closed()]);
+}
+
+#[test]
+fn the_people_are_told_once_it_is_known_who_they_are_and_counted_once_each() {
+    after([]).when(tell_people()).refused(R::NotClassified {});
+    after([classified(true, true, &[])]).when(tell_people()).refused(R::NotClassified {});
+    let twice = [classified(true, true, &[ADA]), classified(true, true, &[ADA, BEN])];
+    after(twice).when(tell_people()).then([people_told(2)]);
+}
+
+#[test]
+fn an_incident_is_contained_before_or_after_it_is_classified() {
+    let state = follows(after([]).when(contain()), "IncidentContained");
+    assert_eq!(state.status, IncidentStatus::Contained);
+    let contained = E::IncidentContained { action: "The mail was recalled".into() };
+    let state = follows(after([contained]).when(classify(true, false, &[ADA])), "IncidentClassified");
+    assert_eq!((state.status, state.classified), (IncidentStatus::Contained, true));
+}
+
+#[test]
+fn a_closed_incident_takes_nothing_more() {
+    let case = || after([classified(false, false, &[]), closed()]);
+    for command in [open(), classify(true, false, &[]), contain(), tell(OPENED), tell_people(), close()] {
+        case().when(command).invalid_state("closed");
+    }
+    case().at("2026-01-05T00:00:00Z").when(escalate(0)).then([]);
+}
+
+#[test]
+fn an_incident_is_escalated_while_the_authority_is_not_told() {
+    let case = |events: &[E]| after([classified(true, false, &[ADA])].into_iter().chain(events.to_vec()));
+    for (hours_left, instant) in [(24, "2026-01-03T12:00:00Z"), (0, DUE)] {
+        let escalated = E::IncidentEscalated { hours_left };
+        case(&[]).at(instant).when(escalate(hours_left)).then([escalated.clone()]);
+        case(&[escalated]).at(instant).when(escalate(hours_left)).then([]);
+        case(&[told(OPENED, false)]).at(instant).when(escalate(hours_left)).then([]);
+        follows(after([]).at(instant).when(escalate(hours_left)), "IncidentEscalated");
+    }
+    case(&[]).when(escalate(24)).then([]);
+    after([classified(false, false, &[])]).at(DUE).when(escalate(0)).then([]);
+}
+
+#[test]
+fn gov_i2_the_system_opens_incidents_and_compliance_and_operators_handle_them() {
+    let system = Actor::policy("watch_logins");
+    assert!(after([]).permits(&system, &open()) && !after([]).permits(&system, &close()));
+    for role in ["compliance", "operator"] {
+        let actor = Actor::user(ADA, &[role]);
+        for command in [open(), classify(true, false, &[]), contain(), tell(OPENED), tell_people(), close()] {
+            assert!(after([]).permits(&actor, &command));
+        }
+        assert!(!after([]).permits(&actor, &escalate(0)));
+    }
+    assert!(!after([]).permits(&Actor::user(ADA, &["staff", "analyst"]), &open()));
+}
+
+#[test]
+fn every_event_reads_as_it_was_stored() {
+    keeps_history::<SecurityIncident>([
+        opened(),
+        classified(true, true, &[ADA]),
+        E::IncidentContained { action: "The mail was recalled".into() },
+        told(OPENED, false),
+        people_told(1),
+        closed(),
+        E::IncidentEscalated { hours_left: 24 },
+    ]);
+}
