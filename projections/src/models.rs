@@ -33,4 +33,9 @@ read_models! {
     table crate::budgeting::MerchantRules;
     table crate::intelligence::Decisions;
     table crate::governance::LogIndex;
+    table crate::governance::Consents;
+    table crate::governance::PrivacyRequests;
+    table crate::governance::DisclosureLog;
+    table crate::governance::ProcessingRegister;
+    table crate::governance::Incidents;
 }

@@ -1,19 +1,30 @@
 //! Governance & Privacy: views over the log itself. The audit trail says who did what, to what, about whom and
-//! why; causation and lineage say what came of what.
+//! why; causation and lineage say what came of what. Beside them the read models of this context: consents,
+//! privacy requests, the disclosure log, the register of processing and incidents.
 //!
 //! What must never live here: a copy of events. [`LogIndex`] only says where in the log to look; whatever is answered is
 //! read from the log, and events that the index has not reached yet are answered as well.
 
 mod audit;
+mod consents;
+mod disclosure_log;
 mod entry;
+mod incidents;
 mod lineage;
 mod log_index;
 mod log_view;
 mod openlineage;
+mod privacy_requests;
+mod processing_register;
 
 pub use audit::{AuditFilters, AuditPage, AuditQuery, CausationChain};
+pub use consents::{ConsentRow, ConsentState, Consents};
+pub use disclosure_log::{DisclosureLog, DisclosureRow, Redisclosure};
 pub use entry::{Entry, GovernanceError};
+pub use incidents::{IncidentRow, IncidentStep, Incidents};
 pub use lineage::{Direction, Edge, EdgeKind, Graph, LineageQuery, Node, NodeKind, NodeRef};
 pub use log_index::{LogIndex, LogIndexRow, Offsets};
 pub use log_view::Order;
 pub use openlineage::openlineage;
+pub use privacy_requests::{FulfilmentStep, PrivacyRequestRow, PrivacyRequests};
+pub use processing_register::{ProcessingRegister, ProcessingRow};
