@@ -8,6 +8,7 @@ mod budgeting;
 mod credentials;
 mod lanes;
 mod opportunities;
+mod privacy;
 mod runner;
 mod timers;
 
@@ -179,6 +180,11 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(credentials::AssessRecognition),
         Box::new(credentials::SuspendRecognitions),
         Box::new(credentials::ExpireRecognitions),
+        Box::new(privacy::ExpireConsents),
+        Box::new(privacy::EndWithConsent),
+        Box::new(privacy::EscalateRequests),
+        Box::new(privacy::WatchIncidents),
+        Box::new(privacy::OpenIncidents),
     ]
 }
 

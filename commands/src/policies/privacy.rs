@@ -1,0 +1,273 @@
+//! Consent and the deadlines of the law: end what rests on a consent with it, end consents in time, escalate what is due
+//! (catalogue 3.8).
+
+use domain::{
+    governance::{
+        AuditReplayEvent, ConsentLedgerCommand, ConsentLedgerEvent, ConsentPurpose, ESCALATE_BEFORE,
+        ESCALATE_HOURS, IncidentKind, NOTIFY_WITHIN, PrivacyRequestCommand, PrivacyRequestEvent,
+        SecurityIncidentCommand, SecurityIncidentEvent, Severity,
+    },
+    identity::ProfileCommand,
+    registry::{AnyCommand, AnyEvent},
+};
+use futures_util::future::BoxFuture;
+use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
+
+use super::{Fact, Issue, Policy, Reaction, Timer, World, timer_id};
+use crate::CommandError;
+
+/// What a policy of this context comes to: none of them looks anything up.
+fn reactions<'a>(reactions: Vec<Reaction>) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    Box::pin(std::future::ready(Ok(reactions)))
+}
+
+/// A consent with an end is marked as expired then (catalogue 3.10). That it has ended, every decision sees by itself.
+pub(super) struct ExpireConsents;
+
+impl Policy for ExpireConsents {
+    fn name(&self) -> &'static str {
+        "expire_consents"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["ConsentGranted", "ConsentWithdrawn", "ConsentExpired"]
+    }
+
+    fn react<'a>(
+        &'a self,
+        fact: &'a Fact,
+        _: &'a World,
+    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+        use ConsentLedgerEvent as E;
+        let AnyEvent::ConsentLedger(event) = &fact.event else { return reactions(Vec::new()) };
+        let (purpose, until) = match event {
+            E::ConsentGranted { purpose, until, .. } => (*purpose, *until),
+            E::ConsentWithdrawn { purpose } | E::ConsentExpired { purpose } => (*purpose, None),
+            E::DisclosureConsentGranted { .. } | E::DisclosureConsentRevoked { .. } => {
+                return reactions(Vec::new());
+            }
+        };
+        let id = timer_id(self.name(), &[&fact.id.to_string(), purpose.name()]);
+        let command = AnyCommand::ConsentLedger(ConsentLedgerCommand::ExpireConsent { purpose });
+        reactions(vec![match until {
+            Some(due_at) => Reaction::Arm(Timer { id, due_at, aggregate: fact.id, command }),
+            None => Reaction::Disarm(id),
+        }])
+    }
+}
+
+/// P-57: what rests on a consent ends with it.
+pub(super) struct EndWithConsent;
+
+impl Policy for EndWithConsent {
+    fn name(&self) -> &'static str {
+        "end_with_consent"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["ConsentWithdrawn", "ConsentExpired"]
+    }
+
+    fn react<'a>(
+        &'a self,
+        fact: &'a Fact,
+        _: &'a World,
+    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+        use ConsentLedgerEvent as E;
+        let AnyEvent::ConsentLedger(E::ConsentWithdrawn { purpose } | E::ConsentExpired { purpose }) =
+            &fact.event
+        else {
+            return reactions(Vec::new());
+        };
+        reactions(match purpose {
+            // Where nothing was declared, the refusal says so, and that is that.
+            ConsentPurpose::BiasMonitoring => {
+                let withdraw = AnyCommand::Profile(ProfileCommand::WithdrawDemographics {});
+                vec![Issue::new(fact.id, withdraw, "demographics").into()]
+            }
+            // What these carry asks for the consent whenever it acts (GOV-C1), and leaves nothing to be undone.
+            ConsentPurpose::AiProcessing
+            | ConsentPurpose::Marketing
+            | ConsentPurpose::Analytics
+            | ConsentPurpose::ExternalSync
+            | ConsentPurpose::Leaderboard
+            | ConsentPurpose::SmsDetail => Vec::new(),
+        })
+    }
+}
+
+/// P-55, GOV-P6: a request is escalated before it is due; and one that was heard is complete.
+pub(super) struct EscalateRequests;
+
+impl EscalateRequests {
+    fn timer(&self, request: Uuid, days_left: i32) -> Uuid {
+        timer_id(self.name(), &[&request.to_string(), &days_left.to_string()])
+    }
+
+    /// Timers for a due date. What is in the past already when it is set is not made up for, but for the due date itself.
+    fn arm(&self, fact: &Fact, due_at: Timestamp) -> Vec<Reaction> {
+        let each = ESCALATE_BEFORE.map(|days_left| {
+            let before = SignedDuration::from_hours(24 * i64::from(days_left));
+            let at = due_at.checked_sub(before).unwrap_or(due_at);
+            let id = self.timer(fact.id, days_left);
+            if days_left > 0 && at < fact.recorded_at {
+                return Reaction::Disarm(id);
+            }
+            let escalate = PrivacyRequestCommand::EscalatePrivacyRequest { days_left };
+            let command = AnyCommand::PrivacyRequest(escalate);
+            Reaction::Arm(Timer { id, due_at: at, aggregate: fact.id, command })
+        });
+        each.into()
+    }
+
+    fn disarm(&self, request: Uuid) -> Vec<Reaction> {
+        ESCALATE_BEFORE.map(|days_left| Reaction::Disarm(self.timer(request, days_left))).into()
+    }
+}
+
+impl Policy for EscalateRequests {
+    fn name(&self) -> &'static str {
+        "escalate_requests"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &[
+            "PrivacyRequestOpened",
+            "PrivacyRequestExtended",
+            "HearingScheduled",
+            "HearingDecided",
+            "PrivacyRequestDenied",
+            "PrivacyRequestCompleted",
+            "PrivacyRequestCancelled",
+        ]
+    }
+
+    fn react<'a>(
+        &'a self,
+        fact: &'a Fact,
+        _: &'a World,
+    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+        use PrivacyRequestEvent as E;
+        let AnyEvent::PrivacyRequest(event) = &fact.event else { return reactions(Vec::new()) };
+        reactions(match event {
+            E::PrivacyRequestOpened { due_at, .. }
+            | E::PrivacyRequestExtended { due_at, .. }
+            | E::HearingScheduled { at: due_at, .. } => self.arm(fact, *due_at),
+            E::HearingDecided { amended, .. } => {
+                let summary = match amended {
+                    true => "The hearing amended the record",
+                    false => "The hearing left the record; a statement may be placed with it (34 CFR 99.21)",
+                };
+                let complete = PrivacyRequestCommand::CompletePrivacyRequest { summary: summary.to_owned() };
+                let complete = Issue::new(fact.id, AnyCommand::PrivacyRequest(complete), "complete");
+                self.disarm(fact.id).into_iter().chain([complete.into()]).collect()
+            }
+            E::PrivacyRequestDenied { .. }
+            | E::PrivacyRequestCompleted { .. }
+            | E::PrivacyRequestCancelled { .. } => self.disarm(fact.id),
+            E::RequesterVerified { .. }
+            | E::PrivacyRequestApproved { .. }
+            | E::FulfilmentStepRecorded { .. }
+            | E::PrivacyPackageAttached { .. }
+            | E::StatementAttached { .. }
+            | E::PrivacyRequestEscalated { .. } => Vec::new(),
+        })
+    }
+}
+
+/// P-59, GOV-I1: an incident is escalated 48 and 72 hours after it was opened, unless the authority was told or need not be.
+pub(super) struct WatchIncidents;
+
+impl WatchIncidents {
+    fn timer(&self, incident: Uuid, hours_left: i32) -> Uuid {
+        timer_id(self.name(), &[&incident.to_string(), &hours_left.to_string()])
+    }
+
+    fn arm(&self, incident: Uuid, due: Timestamp) -> Vec<Reaction> {
+        let each = ESCALATE_HOURS.map(|hours_left| {
+            let before = SignedDuration::from_hours(hours_left.into());
+            let escalate = SecurityIncidentCommand::EscalateIncident { hours_left };
+            Reaction::Arm(Timer {
+                id: self.timer(incident, hours_left),
+                due_at: due.checked_sub(before).unwrap_or(due),
+                aggregate: incident,
+                command: AnyCommand::SecurityIncident(escalate),
+            })
+        });
+        each.into()
+    }
+
+    fn disarm(&self, incident: Uuid) -> Vec<Reaction> {
+        ESCALATE_HOURS.map(|hours_left| Reaction::Disarm(self.timer(incident, hours_left))).into()
+    }
+}
+
+impl Policy for WatchIncidents {
+    fn name(&self) -> &'static str {
+        "watch_incidents"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["SecurityIncidentOpened", "IncidentClassified", "AuthorityNotified", "SecurityIncidentClosed"]
+    }
+
+    fn react<'a>(
+        &'a self,
+        fact: &'a Fact,
+        _: &'a World,
+    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+        use SecurityIncidentEvent as E;
+        let AnyEvent::SecurityIncident(event) = &fact.event else { return reactions(Vec::new()) };
+        reactions(match event {
+            E::SecurityIncidentOpened { opened_at, .. } => {
+                self.arm(fact.id, opened_at.checked_add(NOTIFY_WITHIN).unwrap_or(Timestamp::MAX))
+            }
+            // A timer that has fired fires again, and the incident says that it was escalated already.
+            E::IncidentClassified { authority_due_at: Some(due), .. } => self.arm(fact.id, *due),
+            E::IncidentClassified { authority_due_at: None, .. }
+            | E::AuthorityNotified { .. }
+            | E::SecurityIncidentClosed { .. } => self.disarm(fact.id),
+            E::IncidentContained { .. } | E::SubjectsNotified { .. } | E::IncidentEscalated { .. } => {
+                Vec::new()
+            }
+        })
+    }
+}
+
+/// GOV-I2: a log that was tampered with is an incident.
+pub(super) struct OpenIncidents;
+
+impl Policy for OpenIncidents {
+    fn name(&self) -> &'static str {
+        "open_incidents"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["IntegrityVerified"]
+    }
+
+    fn react<'a>(
+        &'a self,
+        fact: &'a Fact,
+        _: &'a World,
+    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+        let AnyEvent::AuditReplay(AuditReplayEvent::IntegrityVerified { ok: false, broken_at, .. }) =
+            &fact.event
+        else {
+            return reactions(Vec::new());
+        };
+        let summary = match broken_at {
+            Some(position) => format!("The log is not what it was: it disagrees from position {position} on"),
+            None => "The log is not what it was".to_owned(),
+        };
+        let open = SecurityIncidentCommand::OpenSecurityIncident {
+            kind: IncidentKind::Integrity,
+            severity: Severity::Critical,
+            summary,
+            evidence: vec![fact.event_id],
+        };
+        let incident = Uuid::new_v5(&fact.event_id, b"incident");
+        reactions(vec![Issue::new(incident, AnyCommand::SecurityIncident(open), "incident").into()])
+    }
+}
