@@ -7,6 +7,7 @@ mod auth;
 mod commands;
 mod governance;
 mod node;
+mod privacy;
 mod queries;
 mod routes;
 mod stream;

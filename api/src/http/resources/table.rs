@@ -17,8 +17,13 @@ const BUDGET: &str = "budgeting.budget_profile";
 const MONTH: &str = "budgeting.budget_month";
 const TRANSACTION: &str = "budgeting.transaction";
 const DECISION: &str = "intelligence.decision";
+const CONSENT: &str = "governance.consent_ledger";
+const PRIVACY: &str = "governance.privacy_request";
+const DISCLOSURE: &str = "governance.disclosure";
+const PROCESSING: &str = "governance.processing_activity";
+const INCIDENT: &str = "governance.security_incident";
 
-/// The profile and the budget of a person have the id of their account.
+/// The profile, the budget and the consents of a person have the id of their account.
 const OWN: IdFrom = IdFrom::Caller;
 /// A month's budget (catalogue 0.3).
 const MONTH_ID: IdFrom = IdFrom::Derived(&[Text("budget"), Caller, Path("month")]);
@@ -162,4 +167,48 @@ pub const TABLE: &[Resource] = &[
     one("/v1/decisions/{id}", "decisions", &[("id", Path("id"))]),
     post("/v1/decisions/{id}/contest", DECISION, "ContestDecision"),
     post("/v1/decisions/{id}/review", DECISION, "ReviewDecision").giving(&[("reviewer", Caller)]),
+
+    // 5.9 governance: consents and requests
+    list("/v1/privacy/consents", "consents"),
+    post("/v1/privacy/consents", CONSENT, "GrantConsent").to(OWN),
+    delete("/v1/privacy/consents/{purpose}", CONSENT, "WithdrawConsent")
+        .to(OWN)
+        .giving(&[("purpose", Path("purpose"))]),
+    post("/v1/privacy/consents/disclosures", CONSENT, "GrantDisclosureConsent").to(OWN),
+    delete("/v1/privacy/consents/disclosures/{id}", CONSENT, "RevokeDisclosureConsent")
+        .to(OWN)
+        .giving(&[("consent", Path("id"))]),
+    list("/v1/privacy/requests", "privacy_requests"),
+    one("/v1/privacy/requests/{id}", "privacy_requests", &[("id", Path("id"))]),
+    post("/v1/privacy/requests", PRIVACY, "OpenPrivacyRequest").to(IdFrom::New).giving(&[("subject", Caller)]),
+    post("/v1/privacy/requests/{id}/verify", PRIVACY, "VerifyRequester"),
+    post("/v1/privacy/requests/{id}/cancel", PRIVACY, "CancelPrivacyRequest"),
+    post("/v1/privacy/requests/{id}/statement", PRIVACY, "AttachStatement"),
+    post("/v1/privacy/requests/{id}/approve", PRIVACY, "ApprovePrivacyRequest"),
+    post("/v1/privacy/requests/{id}/deny", PRIVACY, "DenyPrivacyRequest"),
+    post("/v1/privacy/requests/{id}/extend", PRIVACY, "ExtendPrivacyRequest"),
+    post("/v1/privacy/requests/{id}/hearing", PRIVACY, "ScheduleHearing"),
+    post("/v1/privacy/requests/{id}/hearing/outcome", PRIVACY, "RecordHearingOutcome"),
+    // 5.9 governance: disclosures of education records
+    list("/v1/disclosures/me", "disclosure_log").only(&[("subject", Caller)]),
+    list("/v1/disclosures", "disclosure_log"),
+    one("/v1/disclosures/{id}", "disclosure_log", &[("id", Path("id"))]),
+    post("/v1/disclosures", DISCLOSURE, "RequestDisclosure").to(IdFrom::New),
+    post("/v1/disclosures/{id}/authorize", DISCLOSURE, "AuthorizeDisclosure").giving(&[("by", Caller)]),
+    post("/v1/disclosures/{id}/refuse", DISCLOSURE, "RefuseDisclosure"),
+    post("/v1/disclosures/{id}/record", DISCLOSURE, "RecordDisclosure"),
+    post("/v1/disclosures/{id}/redisclosures", DISCLOSURE, "AppendRedisclosure"),
+    // 5.9 governance: the register of processing, and incidents
+    list("/v1/governance/processing", "processing_register"),
+    post("/v1/governance/processing", PROCESSING, "RegisterProcessingActivity").to(IdFrom::New),
+    put("/v1/governance/processing/{id}", PROCESSING, "ReviseProcessingActivity"),
+    delete("/v1/governance/processing/{id}", PROCESSING, "RetireProcessingActivity"),
+    list("/v1/incidents", "incidents"),
+    one("/v1/incidents/{id}", "incidents", &[("id", Path("id"))]),
+    post("/v1/incidents", INCIDENT, "OpenSecurityIncident").to(IdFrom::New),
+    post("/v1/incidents/{id}/classify", INCIDENT, "ClassifyIncident"),
+    post("/v1/incidents/{id}/contain", INCIDENT, "RecordContainment"),
+    post("/v1/incidents/{id}/notify-authority", INCIDENT, "NotifyAuthority"),
+    post("/v1/incidents/{id}/notify-subjects", INCIDENT, "NotifySubjects"),
+    post("/v1/incidents/{id}/close", INCIDENT, "CloseSecurityIncident"),
 ];
