@@ -18,11 +18,12 @@ use crate::{
     annals::Annals,
     event::{self, Event, Personal},
     failure::Failure,
-    opening::Opening,
+    opening::{Opening, Reading},
     progress::Progress,
 };
 use manifest::{Manifest, Stretch};
 use output::Written;
+pub(crate) use output::hex;
 
 /// How many events are read at once.
 const CHUNK: usize = 2000;
@@ -90,10 +91,16 @@ impl Export {
         if self.out.join(manifest::NAME).exists() {
             return Err(Failure::Wrong(format!("{} holds an export already", self.out.display())));
         }
-        let resource = format!("annals-replay:export:{}-{to}", self.from);
         let subjects = if self.opening.decrypt { self.subjects(annals, to).await? } else { BTreeSet::new() };
         let subjects: Vec<Uuid> = subjects.into_iter().collect();
-        let personal = self.opening.on_record(annals, &resource, &subjects).await?;
+        let reading = Reading {
+            resource: format!("export of positions {} to {to}", self.from),
+            from: self.from,
+            to,
+            events: to + 1 - self.from,
+            subjects: &subjects,
+        };
+        let personal = self.opening.on_record(annals, &reading).await?;
         self.write(annals, to, personal).await
     }
 

@@ -1,6 +1,6 @@
 //! Why a command could not do its work: exit code 2.
 
-use domain::registry::DecodeError;
+use commands::CommandError;
 use event_store::{AppendError, StoreError};
 use projections::{ProjectionError, QueryError, governance::GovernanceError};
 
@@ -20,7 +20,7 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Append(#[from] AppendError),
     #[error(transparent)]
-    Unreadable(#[from] DecodeError),
+    Command(#[from] CommandError),
     #[error(transparent)]
     Governance(#[from] GovernanceError),
     #[error(transparent)]

@@ -1,9 +1,14 @@
 //! Opening personal values: for a purpose, with a reason, and on the record before anything is shown.
 
-use domain::{Envelope, registry::AnyEvent};
-use event_store::{Append, NewEvent, StreamId};
-use jiff::{Timestamp, tz::TimeZone};
-use serde_json::json;
+use std::sync::Arc;
+
+use commands::{Commands, NoAnswers, Request};
+use domain::{
+    Stated,
+    governance::{AccessLog, AccessLogCommand, AuditReplay, AuditReplayCommand, access_log_id},
+};
+use event_store::Position;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::{annals::Annals, event::Personal, failure::Failure};
@@ -20,11 +25,27 @@ pub(crate) struct Opening {
     /// Why, in words.
     #[arg(long)]
     pub(crate) reason: Option<String>,
+    /// The audit replay under which this is read: it must have been opened for decryption and approved by a second officer
+    /// (GOV-A1), and not be closed (GOV-A4).
+    #[arg(long, requires = "decrypt")]
+    pub(crate) replay: Option<Uuid>,
 }
 
-/// The aggregate that keeps the record (catalogue 2.11), and its event.
-const ACCESS_LOG: (&str, &str) = ("governance.access_log", "AccessLogged");
-/// The most people that one entry names.
+/// What is about to be read.
+pub(crate) struct Reading<'a> {
+    /// What, in words.
+    pub(crate) resource: String,
+    /// The first position.
+    pub(crate) from: Position,
+    /// The last.
+    pub(crate) to: Position,
+    /// How many events.
+    pub(crate) events: u64,
+    /// Whose data is among them.
+    pub(crate) subjects: &'a [Uuid],
+}
+
+/// The most people that one entry of the access log names.
 const SUBJECTS_MAX: usize = 1000;
 
 impl Opening {
@@ -33,8 +54,7 @@ impl Opening {
     pub(crate) async fn on_record(
         &self,
         annals: &Annals,
-        resource: &str,
-        subjects: &[Uuid],
+        reading: &Reading<'_>,
     ) -> Result<Personal, Failure> {
         if !self.decrypt {
             return Ok(Personal::Sealed);
@@ -42,83 +62,137 @@ impl Opening {
         let (Some(purpose), Some(reason)) = (&self.purpose, &self.reason) else {
             return Err(Failure::Wrong("personal values are opened for a --purpose and a --reason".into()));
         };
-        let command_id = Uuid::now_v7();
-        let day = Timestamp::now().to_zoned(TimeZone::UTC).date();
-        let id = domain::derived_id(&["access-log", &day.to_string(), "0"]);
-        let entry = |subjects: &[Uuid]| {
-            // Who has a shell on the server has no address and no browser.
-            let payload = json!({ ACCESS_LOG.1: {
-                "actor": null, "route": "annals-replay", "resource": resource, "subjects": subjects,
-                "purpose": format!("{purpose}: {reason}"),
-                "ip": { "$personal": null }, "user_agent": { "$personal": null },
-            } });
-            let envelope = Envelope {
-                actor: annals.actor.to_string(),
-                occurred_at: Timestamp::now(),
-                correlation_id: command_id,
-                purpose: Some(purpose.clone()),
-                ..Envelope::default()
+        let commands = Commands::new(annals.store.clone(), Arc::new(NoAnswers), 16);
+        if let Some(replay) = self.replay {
+            read_under(&commands, annals, replay, reading).await?;
+        }
+        let nobody: &[Uuid] = &[];
+        let pieces = reading.subjects.chunks(SUBJECTS_MAX);
+        for subjects in pieces.chain(reading.subjects.is_empty().then_some(nobody)) {
+            let command = AccessLogCommand::LogAccess {
+                actor: None,
+                route: "annals-replay".into(),
+                resource: reading.resource.clone(),
+                subjects: subjects.to_vec(),
+                purpose: Some(format!("{purpose}: {reason}")),
+                // Whoever has a shell on the server has no address; the account of that shell is who acts.
+                ip: Stated("local".into()),
+                user_agent: Stated(concat!("annals-replay/", env!("CARGO_PKG_VERSION")).into()),
             };
-            let payload = payload.to_string();
-            // Only what the domain reads is a record.
-            AnyEvent::decode(ACCESS_LOG.0, ACCESS_LOG.1, "1", &payload)?;
-            Ok(NewEvent {
-                stream: StreamId::new(ACCESS_LOG.0, id.to_string()),
-                event_id: Uuid::now_v7(),
-                event_type: ACCESS_LOG.1.into(),
-                event_version: "1".into(),
-                payload,
-                personal: Vec::new(),
-                metadata: serde_json::to_string(&envelope).map_err(std::io::Error::from)?,
-            })
-        };
-        let none: &[Uuid] = &[];
-        let pieces = subjects.chunks(SUBJECTS_MAX);
-        let pieces = pieces.chain(subjects.is_empty().then_some(none));
-        let events = pieces.map(entry).collect::<Result<Vec<_>, Failure>>()?;
-        let append =
-            Append { command_id, fingerprint: None, conditions: Vec::new(), events, claims: Vec::new() };
-        annals.store.append(append).await?;
+            let request = Request { purpose: Some(purpose.clone()), ..Request::by(annals.actor.clone()) };
+            let id = access_log_id(Timestamp::now(), request.command_id.as_u128());
+            commands.note::<AccessLog>(id, command, &request).await?;
+        }
         Ok(Personal::Opened)
     }
 }
 
+/// Puts the reading on the record of an audit replay, which must cover it.
+async fn read_under(
+    commands: &Commands,
+    annals: &Annals,
+    replay: Uuid,
+    reading: &Reading<'_>,
+) -> Result<(), Failure> {
+    let state = commands.state::<AuditReplay>(replay).await?.state;
+    let scope = &state.scope;
+    let others = |person: Uuid| reading.subjects.iter().any(|subject| *subject != person);
+    if !state.decrypt
+        || scope.subject.is_some_and(others)
+        || scope.aggregate_type.is_some()
+        || scope.aggregate.is_some()
+    {
+        let text = format!("audit replay {replay} was not opened for decrypting {}", reading.resource);
+        return Err(Failure::Wrong(text));
+    }
+    let Reading { from, to, events, subjects, .. } = reading;
+    let command = AuditReplayCommand::RecordReplayRead {
+        from_position: *from,
+        to_position: *to,
+        events: *events,
+        subjects: subjects.to_vec(),
+    };
+    commands.execute::<AuditReplay>(replay, command, &Request::by(annals.actor.clone())).await?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
+    use domain::{
+        Actor,
+        governance::{ReplayPurpose, ReplayScope},
+    };
+
     use super::*;
     use crate::testing::{World, student};
 
-    fn asked() -> Opening {
-        Opening { decrypt: true, purpose: Some("ferpa".into()), reason: Some("She asked.".into()) }
+    fn asked(replay: Option<Uuid>) -> Opening {
+        let (purpose, reason) = (Some("ferpa".into()), Some("She asked.".into()));
+        Opening { decrypt: true, purpose, reason, replay }
+    }
+
+    fn about(subjects: &[Uuid]) -> Reading<'_> {
+        Reading { resource: "subject".into(), from: 1, to: 5, events: 3, subjects }
+    }
+
+    async fn head(world: &World) -> Position {
+        world.annals.store.head().await.unwrap().position
     }
 
     #[tokio::test]
     async fn what_is_not_asked_for_stays_sealed_and_leaves_no_record() {
         let world = World::campus().await;
-        let before = world.annals.store.head().await.unwrap().position;
-        let personal = Opening::default().on_record(&world.annals, "subject", &[student(0)]).await.unwrap();
-        assert_eq!(personal, Personal::Sealed);
-        assert_eq!(world.annals.store.head().await.unwrap().position, before);
+        let before = head(&world).await;
+        let personal = Opening::default().on_record(&world.annals, &about(&[student(0)])).await.unwrap();
+        assert_eq!((personal, head(&world).await), (Personal::Sealed, before));
     }
 
     #[tokio::test]
-    async fn nothing_is_opened_that_is_not_on_the_record_before() {
+    async fn what_is_opened_is_on_the_record_before() {
         let world = World::campus().await;
-        let before = world.annals.store.head().await.unwrap().position;
-        match asked().on_record(&world.annals, "subject", &[student(0)]).await {
-            Ok(personal) => {
-                assert_eq!(personal, Personal::Opened);
-                let entry = world.annals.store.read_all(before, 10).await.unwrap().remove(0);
-                assert_eq!(entry.event_type, "AccessLogged");
-                assert!(
-                    entry.payload.contains(&student(0).to_string()) && entry.payload.contains("She asked.")
-                );
-            }
-            // A domain without an access log.
-            Err(error) => {
-                assert!(matches!(error, Failure::Unreadable(_)), "{error}");
-                assert_eq!(world.annals.store.head().await.unwrap().position, before);
-            }
-        }
+        let before = head(&world).await;
+        let personal = asked(None).on_record(&world.annals, &about(&[student(0)])).await.unwrap();
+        assert_eq!(personal, Personal::Opened);
+        let entry = world.annals.store.read_all(before, 10).await.unwrap().remove(0);
+        assert_eq!(entry.event_type, "AccessLogged");
+        assert!(
+            entry.payload.contains(&student(0).to_string()) && entry.payload.contains("ferpa: She asked.")
+        );
+    }
+
+    #[tokio::test]
+    async fn more_people_than_one_entry_names_are_all_on_record() {
+        let world = World::empty().await;
+        let people: Vec<Uuid> = (0..SUBJECTS_MAX as u128 + 1).map(student).collect();
+        asked(None).on_record(&world.annals, &about(&people)).await.unwrap();
+        assert_eq!(head(&world).await, 2);
+    }
+
+    #[tokio::test]
+    async fn a_replay_opens_values_only_once_a_second_officer_approved_it_and_only_of_its_subject() {
+        // GOV-A1, GOV-A2
+        let world = World::campus().await;
+        let replay = Uuid::from_u128(0xA0D17);
+        let officer = |number: u128| Request::by(Actor::user(Uuid::from_u128(number), &["compliance"]));
+        let open = AuditReplayCommand::OpenAuditReplay {
+            purpose: Some(ReplayPurpose::Ferpa),
+            scope: ReplayScope { subject: Some(student(0)), ..ReplayScope::default() },
+            as_of: None,
+            decrypt: true,
+            reason: "She asked.".into(),
+        };
+        world.commands.execute::<AuditReplay>(replay, open, &officer(1)).await.unwrap();
+        let before = head(&world).await;
+        let early = asked(Some(replay)).on_record(&world.annals, &about(&[student(0)])).await;
+        assert!(matches!(early, Err(Failure::Command(_))), "{early:?}");
+        let approve = AuditReplayCommand::ApproveAuditReplay {};
+        world.commands.execute::<AuditReplay>(replay, approve, &officer(2)).await.unwrap();
+        let other = asked(Some(replay)).on_record(&world.annals, &about(&[student(1)])).await;
+        assert!(matches!(other, Err(Failure::Wrong(_))), "{other:?}");
+        assert_eq!(head(&world).await, before + 1, "only the approval");
+        asked(Some(replay)).on_record(&world.annals, &about(&[student(0)])).await.unwrap();
+        let recorded = world.annals.store.read_all(before + 1, 10).await.unwrap();
+        let types: Vec<&str> = recorded.iter().map(|event| &*event.event_type).collect();
+        assert_eq!(types, ["AuditReplayRead", "AccessLogged"]);
     }
 }

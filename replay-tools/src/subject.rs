@@ -5,7 +5,7 @@
 
 mod page;
 
-use event_store::{Position, StreamId};
+use event_store::{Head, Position, StreamId};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
@@ -15,7 +15,7 @@ use crate::{
     annals::Annals,
     event::{self, Event, Personal},
     failure::Failure,
-    opening::Opening,
+    opening::{Opening, Reading},
     progress::Progress,
 };
 
@@ -73,8 +73,8 @@ struct Report {
 struct Seen {
     position: Position,
     at: Timestamp,
-    /// The account; none where nobody was signed in.
-    by: Option<String>,
+    /// The account that read; where that is no person's, what acted.
+    by: String,
     route: String,
     resource: String,
     purpose: Option<String>,
@@ -82,12 +82,7 @@ struct Seen {
 
 impl Subject {
     pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
-        let resource = format!("annals-replay:subject:{}", self.id);
-        let personal = match self.opening.on_record(annals, &resource, &[self.id]).await? {
-            Personal::Sealed => Personal::Sealed,
-            Personal::Opened | Personal::OpenedFor(_) => Personal::OpenedFor(self.id),
-        };
-        let report = report(annals, self.id, personal, self.opening.purpose.clone()).await?;
+        let report = self.report(annals).await?;
         let format = if annals.json { Format::Json } else { self.format };
         let text = match format {
             Format::Text => report.to_text(),
@@ -99,14 +94,35 @@ impl Subject {
     }
 }
 
+impl Subject {
+    async fn report(&self, annals: &Annals) -> Result<Report, Failure> {
+        let head = annals.store.head().await?;
+        let positions = mentions(annals, self.id, head.position).await?;
+        let reading = Reading {
+            resource: format!("subject {}", self.id),
+            from: positions.first().copied().unwrap_or(1),
+            to: head.position,
+            events: positions.len() as u64,
+            subjects: &[self.id],
+        };
+        let personal = match self.opening.on_record(annals, &reading).await? {
+            Personal::Sealed => Personal::Sealed,
+            Personal::Opened | Personal::OpenedFor(_) => Personal::OpenedFor(self.id),
+        };
+        let purpose = self.opening.purpose.clone().filter(|_| self.opening.decrypt);
+        report(annals, self.id, head, &positions, personal, purpose).await
+    }
+}
+
 async fn report(
     annals: &Annals,
     subject: Uuid,
+    head: Head,
+    positions: &[Position],
     personal: Personal,
     purpose: Option<String>,
 ) -> Result<Report, Failure> {
     let store = &annals.store;
-    let head = store.head().await?;
     let mut report = Report {
         subject,
         incarnation: head.incarnation,
@@ -118,7 +134,7 @@ async fn report(
         disclosures: Vec::new(),
     };
     let mut given: Vec<StreamId> = Vec::new();
-    for positions in mentions(annals, subject, head.position).await?.chunks(CHUNK) {
+    for positions in positions.chunks(CHUNK) {
         for event in event::read(store, store.read_at(positions).await?, personal).await? {
             if event.aggregate_type == "governance.disclosure" {
                 let stream = StreamId::new(event.aggregate_type.clone(), event.aggregate_id.clone());
@@ -175,7 +191,7 @@ impl Seen {
         Seen {
             position: event.position,
             at: event.occurred_at,
-            by: text("actor"),
+            by: text("actor").unwrap_or_else(|| event.actor.clone()),
             route: text("route").unwrap_or_default(),
             resource: text("resource").unwrap_or_default(),
             purpose: text("purpose"),
@@ -203,7 +219,7 @@ impl Report {
                 "{} {} {} {} {}{}",
                 seen.position,
                 seen.at,
-                seen.by.as_deref().unwrap_or("nobody signed in"),
+                seen.by,
                 seen.route,
                 seen.resource,
                 seen.purpose.as_ref().map(|purpose| format!(" for {purpose}")).unwrap_or_default()
@@ -245,6 +261,12 @@ mod tests {
         testing::{World, student},
     };
 
+    async fn of(world: &World, person: Uuid, personal: Personal) -> Report {
+        let head = world.annals.store.head().await.unwrap();
+        let positions = mentions(&world.annals, person, head.position).await.unwrap();
+        report(&world.annals, person, head, &positions, personal, None).await.unwrap()
+    }
+
     async fn counted(world: &World, subject: Uuid) -> usize {
         let count: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM annals.events
@@ -261,7 +283,7 @@ mod tests {
     async fn a_report_has_as_many_events_as_the_envelopes_name_the_person_in() {
         let world = World::campus().await;
         for number in 0..crate::testing::STUDENTS {
-            let report = report(&world.annals, student(number), Personal::Sealed, None).await.unwrap();
+            let report = of(&world, student(number), Personal::Sealed).await;
             assert_eq!(report.events.len(), counted(&world, student(number)).await);
             assert!(report.events.len() >= 3, "a profile and a decision");
             assert!(report.events.is_sorted_by_key(|event| event.position));
@@ -271,13 +293,13 @@ mod tests {
     #[tokio::test]
     async fn personal_values_stay_sealed_unless_they_are_to_be_opened() {
         let world = World::campus().await;
-        let sealed = report(&world.annals, student(0), Personal::Sealed, None).await.unwrap();
-        let opened = report(&world.annals, student(0), Personal::OpenedFor(student(0)), None).await.unwrap();
+        let sealed = of(&world, student(0), Personal::Sealed).await;
+        let opened = of(&world, student(0), Personal::OpenedFor(student(0))).await;
         for (text, shown) in [(sealed.to_text(), false), (opened.to_text(), true)] {
             assert_eq!(text.contains("First words"), shown, "{text}");
             assert_eq!(text.contains(SEALED), !shown, "{text}");
         }
-        let other = report(&world.annals, student(0), Personal::OpenedFor(student(1)), None).await.unwrap();
+        let other = of(&world, student(0), Personal::OpenedFor(student(1))).await;
         assert!(!other.to_text().contains("First words"), "what is said of others stays sealed");
     }
 
@@ -286,7 +308,7 @@ mod tests {
         let world = World::campus().await;
         let before = counted(&world, student(0)).await;
         world.erase(student(0)).await;
-        let report = report(&world.annals, student(0), Personal::OpenedFor(student(0)), None).await.unwrap();
+        let report = of(&world, student(0), Personal::OpenedFor(student(0))).await;
         assert_eq!(report.events.len(), before);
         let text = report.to_text();
         assert!(text.contains(ERASED) && !text.contains("First words"), "{text}");
@@ -296,10 +318,29 @@ mod tests {
     async fn the_page_needs_nothing_else_and_lets_no_value_become_markup() {
         let world = World::campus().await;
         world.describe(1, "<script>alert('&')</script>").await;
-        let report = report(&world.annals, student(1), Personal::OpenedFor(student(1)), None).await.unwrap();
+        let report = of(&world, student(1), Personal::OpenedFor(student(1))).await;
         let page = page::page(&report);
         assert!(page.starts_with("<!doctype html>") && !page.contains("http") && !page.contains("<script"));
         assert!(page.contains("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;"), "{page}");
         assert_eq!(page.matches("<article").count(), report.events.len());
+    }
+
+    #[tokio::test]
+    async fn who_looked_is_told_to_whoever_looks_next() {
+        let world = World::campus().await;
+        let (purpose, reason) = (Some("ferpa".into()), Some("She asked.".into()));
+        let opening = Opening { decrypt: true, purpose, reason, replay: None };
+        let ask = Subject { id: student(0), format: Format::Text, opening };
+        let first = ask.report(&world.annals).await.unwrap();
+        assert!(first.to_text().contains("First words") && first.seen_by.is_empty());
+        let second = ask.report(&world.annals).await.unwrap();
+        let seen: Vec<_> = second.seen_by.iter().map(|seen| seen.purpose.as_deref()).collect();
+        assert_eq!(seen, [Some("ferpa: She asked.")]);
+        assert_eq!(second.events.len(), first.events.len() + 1, "the look itself is about them as well");
+        assert_eq!(
+            second.events.len(),
+            counted(&world, student(0)).await - 1,
+            "the second look is no part of it"
+        );
     }
 }

@@ -41,13 +41,12 @@ pub(super) fn page(report: &Report) -> String {
         html += "<p>Nothing is recorded.</p>\n";
     }
     for seen in &report.seen_by {
-        let by = seen.by.as_deref().unwrap_or("nobody signed in");
         let purpose = seen.purpose.as_deref().unwrap_or("not stated");
         _ = writeln!(
             html,
             "<p>{}: {} by way of {} ({}), purpose: {}. Position {}.</p>",
             seen.at,
-            escape(by),
+            escape(&seen.by),
             escape(&seen.route),
             escape(&seen.resource),
             escape(purpose),
