@@ -5,6 +5,7 @@
 
 mod annals;
 mod as_of;
+mod backup;
 mod checksum;
 mod diff;
 mod event;
@@ -52,6 +53,8 @@ enum Command {
     Export(export::Export),
     Import(import::Import),
     AsOf(as_of::AsOf),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
     Rebuild(rebuild::Rebuild),
     Rollback(rebuild::Rollback),
     Checksum(checksum::Checksum),
@@ -74,6 +77,10 @@ async fn main() -> ExitCode {
 
 /// Answers whether all is well.
 async fn run(cli: Cli) -> Result<bool, Failure> {
+    // Opening a log makes one where there is none.
+    if let Command::Restore(restore) = &cli.command {
+        return restore.run(cli.json).await;
+    }
     let annals = Annals::open(cli.json).await?;
     let well = match &cli.command {
         Command::Status => status::run(&annals).await,
@@ -87,6 +94,8 @@ async fn run(cli: Cli) -> Result<bool, Failure> {
         Command::Diff(diff) => diff.run(&annals).await,
         Command::Export(export) => export.run(&annals).await,
         Command::Import(import) => import.run(&annals).await,
+        Command::Backup(backup) => backup.run(&annals).await,
+        Command::Restore(restore) => restore.run(cli.json).await,
         Command::AsOf(as_of) => as_of.run(&annals).await,
         Command::Rebuild(rebuild) => rebuild.run(&annals).await,
         Command::Rollback(rollback) => rollback.run(&annals).await,

@@ -23,8 +23,7 @@ use crate::annals::Annals;
 pub(crate) struct World {
     pub(crate) annals: Annals,
     pub(crate) commands: Commands,
-    /// Dropped with the world.
-    _database: TestDatabase,
+    pub(crate) database: TestDatabase,
 }
 
 /// Students of the campus.
@@ -45,7 +44,7 @@ impl World {
         let store = database.store().await.unwrap();
         let annals = Annals::of(store.clone(), &database.url, false).unwrap();
         let commands = Commands::new(store, Arc::new(NoAnswers), 1000);
-        World { annals, commands, _database: database }
+        World { annals, commands, database }
     }
 
     /// The campus, with nothing folded yet.

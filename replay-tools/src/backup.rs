@@ -1,0 +1,146 @@
+//! `backup` and `restore`: the log in one archive, the keys in another, and what was erased in a third file.
+//!
+//! A restored log is another log: it gets an incarnation of its own, so that whatever followed the former one refuses to
+//! go on. Read models are not kept: they are folded again. Keys that were destroyed after the backup was made come back
+//! with it, unless the later erasures are applied again.
+
+mod erasures;
+mod manifest;
+mod postgres;
+
+use std::path::{Path, PathBuf};
+
+use event_store::{EventStore, KeyringConfig, StoreConfig};
+use serde_json::json;
+use sqlx::{Connection, PgConnection};
+use uuid::Uuid;
+
+use crate::{
+    annals::{self, Annals},
+    failure::Failure,
+};
+use manifest::{KEYS, LOG, Manifest};
+
+/// Writes the log to log.dump, the keys to keys.dump, what was erased to erasures.jsonl, and a manifest with checksums.
+/// Takes pg_dump of PostgreSQL.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Backup {
+    /// The folder for the log; it is made, and must hold no backup yet.
+    #[arg(long)]
+    out: PathBuf,
+    /// The folder for the keys and the erasures, which should have another life than the log; that of the log where none
+    /// is given. The keys in it are wrapped by the master key, which is in no backup.
+    #[arg(long)]
+    keys_out: Option<PathBuf>,
+}
+
+impl Backup {
+    pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
+        let manifest = self.backup(annals).await?;
+        annals.show(&manifest, || manifest.to_text())?;
+        Ok(true)
+    }
+
+    async fn backup(&self, annals: &Annals) -> Result<Manifest, Failure> {
+        let keys_out = self.keys_out.as_ref().unwrap_or(&self.out);
+        if self.out.join(manifest::NAME).exists() {
+            return Err(Failure::Wrong(format!("{} holds a backup already", self.out.display())));
+        }
+        std::fs::create_dir_all(&self.out)?;
+        std::fs::create_dir_all(keys_out)?;
+        // pg_dump reads the very snapshot in which the head was read.
+        let mut connection = PgConnection::connect(&annals.url).await?;
+        sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut connection).await?;
+        let (snapshot, position, incarnation): (String, i64, Uuid) =
+            sqlx::query_as("SELECT pg_export_snapshot(), position, incarnation FROM annals.head")
+                .fetch_one(&mut connection)
+                .await?;
+        let models: Vec<String> = sqlx::query_scalar("SELECT DISTINCT name FROM annals.projections")
+            .fetch_all(&mut connection)
+            .await?;
+        let mut arguments =
+            vec!["--schema=annals".into(), "--schema=read".into(), format!("--snapshot={snapshot}")];
+        // The analysts' views of read models: they are made again with these.
+        arguments.extend(models.iter().map(|name| format!("--exclude-table=read.\"{name}\"")));
+        postgres::dump(&annals.url, &arguments, &self.out.join(LOG)).await?;
+        connection.close().await?;
+        // After the log: every event that is in it has its keys, unless they were destroyed.
+        postgres::dump(&annals.url, &["--schema=annals_keys".into()], &keys_out.join(KEYS)).await?;
+        erasures::write(annals.store.keyring(), keys_out).await?;
+        let manifest = Manifest::of(incarnation, position.cast_unsigned(), &self.out, keys_out)?;
+        manifest.save(&self.out)?;
+        Ok(manifest)
+    }
+}
+
+/// Restores a backup into an empty database, as a log of its own. Exits with 1 when a file is not what was written.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Restore {
+    /// The folder with the log.
+    #[arg(long)]
+    from: PathBuf,
+    /// The folder with the keys and the erasures; that of the log where none is given.
+    #[arg(long)]
+    keys_from: Option<PathBuf>,
+    /// The erasures of a later backup: keys that were destroyed since are destroyed again.
+    #[arg(long)]
+    erasures: Option<PathBuf>,
+}
+
+impl Restore {
+    pub(crate) async fn run(&self, json: bool) -> Result<bool, Failure> {
+        let config = StoreConfig::new(annals::database_url()?, KeyringConfig::new(annals::master_key()?));
+        let keys_from = self.keys_from.as_ref().unwrap_or(&self.from);
+        let manifest = Manifest::read(&self.from)?;
+        if let Some(broken) = manifest.first_broken(&self.from, keys_from)? {
+            eprintln!("annals-replay: {broken} is not what was written: nothing was restored");
+            return Ok(false);
+        }
+        let (store, url) = (self.restore(config.clone(), &manifest, keys_from).await?, config.database_url);
+        let annals = Annals::of(store, &url, json)?;
+        let head = annals.store.head().await?;
+        let answer = json!({ "position": head.position, "incarnation": head.incarnation, "was": manifest.incarnation });
+        annals.show(&answer, || {
+            format!(
+                "restored up to position {} as log {} (was {}); `verify` looks at it, `rebuild` folds the read models",
+                head.position, head.incarnation, manifest.incarnation
+            )
+        })?;
+        annals.store.shutdown().await;
+        Ok(head.position == manifest.position)
+    }
+
+    async fn restore(
+        &self,
+        config: StoreConfig,
+        manifest: &Manifest,
+        keys_from: &Path,
+    ) -> Result<EventStore, Failure> {
+        let url = &config.database_url;
+        let mut connection = PgConnection::connect(url).await?;
+        let taken: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname IN ('annals', 'annals_keys', 'read'))",
+        )
+        .fetch_one(&mut connection)
+        .await?;
+        if taken {
+            return Err(Failure::Wrong("the database is not empty: restore into a new one".into()));
+        }
+        postgres::restore(url, &self.from.join(LOG)).await?;
+        postgres::restore(url, &keys_from.join(KEYS)).await?;
+        sqlx::raw_sql(include_str!("sql/restored.sql")).execute(&mut connection).await?;
+        connection.close().await?;
+        let store = EventStore::open(config).await?;
+        let head = store.head().await?.position;
+        if head != manifest.position {
+            return Err(Failure::Wrong(format!("the log ends at {head}, not at {}", manifest.position)));
+        }
+        if let Some(file) = &self.erasures {
+            erasures::apply(store.keyring(), file).await?;
+        }
+        Ok(store)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! What a backup consists of, and whether it still does.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use event_store::Position;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::erasures;
+use crate::{export::hex, failure::Failure};
+
+pub(super) const NAME: &str = "manifest.json";
+pub(super) const LOG: &str = "log.dump";
+pub(super) const KEYS: &str = "keys.dump";
+
+/// The manifest.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    pub(super) created_at: Timestamp,
+    /// The log.
+    pub(super) incarnation: Uuid,
+    /// The last position in it.
+    pub(super) position: Position,
+    log: Archive,
+    keys: Archive,
+    erasures: Archive,
+}
+
+/// A file.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Archive {
+    name: String,
+    bytes: u64,
+    sha256: String,
+}
+
+impl Archive {
+    fn of(folder: &Path, name: &str) -> io::Result<Self> {
+        let (mut file, mut hash, mut bytes) = (File::open(folder.join(name))?, Sha256::new(), 0);
+        let mut piece = vec![0; 1 << 16];
+        loop {
+            let read = file.read(&mut piece)?;
+            if read == 0 {
+                return Ok(Archive { name: name.to_owned(), bytes, sha256: hex(&hash.finalize()) });
+            }
+            hash.update(&piece[..read]);
+            bytes += read as u64;
+        }
+    }
+}
+
+impl Manifest {
+    pub(super) fn of(incarnation: Uuid, position: Position, log: &Path, keys: &Path) -> io::Result<Self> {
+        Ok(Manifest {
+            created_at: Timestamp::now(),
+            incarnation,
+            position,
+            log: Archive::of(log, LOG)?,
+            keys: Archive::of(keys, KEYS)?,
+            erasures: Archive::of(keys, erasures::NAME)?,
+        })
+    }
+
+    /// Writes it last: a backup without one is not complete.
+    pub(super) fn save(&self, folder: &Path) -> Result<(), Failure> {
+        let text = serde_json::to_vec_pretty(self).map_err(io::Error::from)?;
+        Ok(std::fs::write(folder.join(NAME), text)?)
+    }
+
+    pub(super) fn read(folder: &Path) -> Result<Self, Failure> {
+        Ok(serde_json::from_slice(&std::fs::read(folder.join(NAME))?).map_err(io::Error::from)?)
+    }
+
+    /// The first file that is not what was written.
+    pub(super) fn first_broken(&self, log: &Path, keys: &Path) -> io::Result<Option<&str>> {
+        for (archive, folder) in [(&self.log, log), (&self.keys, keys), (&self.erasures, keys)] {
+            if Archive::of(folder, &archive.name)? != *archive {
+                return Ok(Some(&archive.name));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn to_text(&self) -> String {
+        let line = |one: &Archive| format!("{}  {} ({} bytes)", one.sha256, one.name, one.bytes);
+        let files = [&self.log, &self.keys, &self.erasures].map(line).join("\n");
+        format!("log {} up to position {}\n{files}", self.incarnation, self.position)
+    }
+}

@@ -1,0 +1,86 @@
+use std::time::Duration;
+
+use event_store::testing::{self, TestDatabase};
+
+use super::*;
+use crate::{
+    event::{self, Event, Personal},
+    testing::{Folder, World, student},
+};
+
+fn backup(folder: &Folder, name: &str) -> Backup {
+    let keys_out = Some(folder.path().join(format!("{name}-keys")));
+    Backup { out: folder.path().join(name), keys_out }
+}
+
+/// Restores a backup as another machine with the same master key would.
+async fn restored(world: &World, backup: &Backup, erasures: Option<PathBuf>) -> (EventStore, TestDatabase) {
+    let target = testing::database().await;
+    let restore = Restore { from: backup.out.clone(), keys_from: backup.keys_out.clone(), erasures };
+    let keys = KeyringConfig::new(world.database.master.clone());
+    let config = StoreConfig { pool_size: 4, ..StoreConfig::new(&target.url, keys) };
+    let manifest = Manifest::read(&backup.out).unwrap();
+    let keys_from = backup.keys_out.as_ref().unwrap();
+    assert_eq!(manifest.first_broken(&backup.out, keys_from).unwrap(), None);
+    (restore.restore(config, &manifest, keys_from).await.unwrap(), target)
+}
+
+async fn events(store: &EventStore) -> Vec<Event> {
+    event::read(store, store.read_all(0, 1000).await.unwrap(), Personal::Opened).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_log_has_every_event_and_value_is_another_log_and_takes_new_events() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    let projections = &world.annals.projections;
+    projections.start();
+    let head = world.annals.store.head().await.unwrap();
+    assert!(projections.wait_for("org_directory", head.position, Duration::from_secs(20)).await.unwrap());
+    let backup = backup(&folder, "first");
+    let manifest = backup.backup(&world.annals).await.unwrap();
+    assert_eq!((manifest.position, manifest.incarnation), (head.position, head.incarnation));
+    let (store, target) = restored(&world, &backup, None).await;
+    assert_eq!(events(&store).await, events(&world.annals.store).await);
+    assert_ne!(store.head().await.unwrap().incarnation, head.incarnation);
+    let there = Annals::of(store, &target.url, false).unwrap();
+    there.projections.start();
+    let reached = there.projections.wait_for("org_directory", head.position, Duration::from_secs(20)).await;
+    assert!(reached.unwrap(), "the read models are folded again");
+    let refused = sqlx::raw_sql("DELETE FROM annals.events").execute(there.store.pool()).await;
+    assert!(refused.is_err(), "it is append-only as well");
+    assert!(backup.backup(&world.annals).await.is_err(), "a backup is not overwritten");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_erased_after_the_backup_stays_erased_when_later_erasures_are_applied_again() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    let (first, second) = (backup(&folder, "first"), backup(&folder, "second"));
+    first.backup(&world.annals).await.unwrap();
+    world.erase(student(0)).await;
+    second.backup(&world.annals).await.unwrap();
+    let erasures = second.keys_out.as_ref().unwrap().join(erasures::NAME);
+    for (later, erased) in [(None, false), (Some(erasures), true)] {
+        let (store, _target) = restored(&world, &first, later).await;
+        let readable =
+            events(&store).await.iter().any(|event| event.data.to_string().contains("First words"));
+        let own = events(&store).await.iter().any(|event| {
+            event.subjects.contains(&student(0)) && event.data.to_string().contains("First words")
+        });
+        assert_eq!((readable, own), (true, !erased));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_changed_is_named_and_a_database_in_use_is_not_restored_into() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    let backup = backup(&folder, "first");
+    let manifest = backup.backup(&world.annals).await.unwrap();
+    let keys_from = backup.keys_out.clone().unwrap();
+    let restore = Restore { from: backup.out.clone(), keys_from: backup.keys_out.clone(), erasures: None };
+    let taken = restore.restore(world.database.config(), &manifest, &keys_from).await;
+    assert!(matches!(taken, Err(Failure::Wrong(_))));
+    let mut bytes = std::fs::read(backup.out.join(LOG)).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(backup.out.join(LOG), bytes).unwrap();
+    assert_eq!(manifest.first_broken(&backup.out, &keys_from).unwrap(), Some(LOG));
+}
