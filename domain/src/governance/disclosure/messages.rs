@@ -47,7 +47,9 @@ pub enum DisclosureCommand {
         party: Stated<String>,
         /// What kind of party.
         party_kind: PartyKind,
-        /// Which records, by name.
+        /// Which records, by name. Directory information is `name`, `address`, `telephone`, `email`, `photograph`,
+        /// `date_of_birth`, `place_of_birth`, `major`, `grade_level`, `enrollment_status`, `dates_of_attendance`,
+        /// `activities`, `athletics`, `degrees`, `honors` and `previous_school`.
         #[schemars(transform = schemas::texts::<100, 200>)]
         records: Vec<String>,
         /// The legitimate interest in them.
