@@ -143,6 +143,8 @@ struct Inner {
     /// Tells the follower that read models joined or left.
     changed: Notify,
     feed: source::Counters,
+    /// How far a rebuild has read, and how far it will.
+    passed: watch::Sender<(Position, Position)>,
     task: Mutex<Option<JoinHandle<()>>>,
     /// The generations that serve, as far as this process knows.
     serving: Mutex<HashMap<&'static str, (i32, String)>>,
@@ -174,6 +176,7 @@ impl Projections {
             stop: watch::Sender::new(false),
             changed: Notify::new(),
             feed: source::Counters::default(),
+            passed: watch::Sender::default(),
             task: Mutex::default(),
             serving: Mutex::default(),
         })))
@@ -182,6 +185,11 @@ impl Projections {
     /// All read models.
     pub fn models(&self) -> &[&'static dyn ReadModel] {
         &self.0.config.models
+    }
+
+    /// How far the rebuild that is under way has read the log, and how far it will; both 0 before the first.
+    pub fn passed(&self) -> watch::Receiver<(Position, Position)> {
+        self.0.passed.subscribe()
     }
 
     /// The read model of this name.

@@ -4,7 +4,7 @@ use event_store::Position;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::{annals::Annals, failure::Failure, rebuild};
+use crate::{annals::Annals, failure::Failure, progress, rebuild};
 
 /// Builds read models as they stood at an instant or position, in the schema `asof_<position>`. Exits with 1 when one could
 /// not be built.
@@ -32,7 +32,8 @@ impl AsOf {
             return Ok(dropped);
         }
         let names: Vec<&str> = self.models.iter().map(String::as_str).collect();
-        let built = annals.projections.build_as_of(&names, position).await?;
+        let build = annals.projections.build_as_of(&names, position);
+        let built = progress::of_rebuild(&annals.projections, build).await?;
         let models: Vec<_> = built.iter().map(rebuild::told).collect();
         annals.show(&json!({ "schema": schema, "position": position, "read_models": models }), || {
             let lines = built.iter().map(rebuild::line).collect::<Vec<_>>().join("\n");

@@ -107,3 +107,31 @@ async fn run(cli: Cli) -> Result<bool, Failure> {
     annals.store.shutdown().await;
     well
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn values_are_opened_for_a_purpose_and_a_reason_only() {
+        let subject = ["annals-replay", "subject", "00000000-0000-0000-0000-000000000001", "--decrypt"];
+        let with = |more: &[&str]| Cli::try_parse_from(subject.iter().chain(more)).is_ok();
+        assert!(!with(&[]) && !with(&["--purpose", "ferpa"]) && !with(&["--reason", "She asked."]));
+        assert!(with(&["--purpose", "ferpa", "--reason", "She asked."]));
+    }
+
+    #[test]
+    fn an_import_has_one_source() {
+        let with =
+            |more: &[&str]| Cli::try_parse_from(["annals-replay", "import"].iter().chain(more)).is_ok();
+        assert!(!with(&[]) && !with(&["--file", "a", "--from-database", "b"]));
+        assert!(with(&["--file", "a"]) && with(&["--from-database", "b"]));
+    }
+}

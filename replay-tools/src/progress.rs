@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use projections::Projections;
 
 /// What is done sooner needs no bar.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -29,6 +30,22 @@ impl Progress {
         self.bar.set_position(done);
         if self.bar.is_hidden() && self.since.elapsed() > PATIENCE {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+}
+
+/// Shows how far a rebuild of read models has read the log while it is at work.
+pub(crate) async fn of_rebuild<T>(projections: &Projections, work: impl Future<Output = T>) -> T {
+    let mut passed = projections.passed();
+    let mut progress = None;
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            Ok(()) = passed.changed() => {
+                let (at, until) = *passed.borrow_and_update();
+                progress.get_or_insert_with(|| Progress::new("folding the log", until)).at(at);
+            }
         }
     }
 }

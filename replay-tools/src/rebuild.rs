@@ -3,7 +3,7 @@
 use projections::{Config, Difference, Projections, Rebuilt};
 use serde_json::{Value, json};
 
-use crate::{annals::Annals, failure::Failure};
+use crate::{annals::Annals, failure::Failure, progress};
 
 /// Builds read models anew beside those that serve, says what is different and switches; the former rows are kept for
 /// `rollback` until `drop`. Exits with 1 when one was parked or its rows are different.
@@ -44,11 +44,13 @@ impl Rebuild {
         let config = Config { threads, compare: !self.no_diff, ..config };
         let projections = Projections::new(annals.store.clone(), config)?;
         let names: Vec<&str> = self.models.iter().map(String::as_str).collect();
-        Ok(if names.is_empty() {
-            projections.rebuild_all().await?
-        } else {
-            projections.rebuild(&names).await?
-        })
+        let rebuild = async {
+            match names.as_slice() {
+                [] => projections.rebuild_all().await,
+                names => projections.rebuild(names).await,
+            }
+        };
+        Ok(progress::of_rebuild(&projections, rebuild).await?)
     }
 }
 

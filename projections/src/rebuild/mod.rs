@@ -225,6 +225,7 @@ async fn pass(
                 break 'reading; // that worker failed and says why
             }
         }
+        inner.passed.send_replace((batch.last, until));
         if told.elapsed() > Duration::from_secs(1) {
             told = Instant::now();
             let names: Vec<_> = sites.iter().map(|site| site.member.name()).collect();
