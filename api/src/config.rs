@@ -77,6 +77,10 @@ settings! {
     /// A file with the key that signs access tokens: 32 bytes as they are, or 32 or more in base64 or hexadecimal.
     /// Unset, a development key is made in data_dir/keys.
     jwt_key_file: Option<PathBuf> = "";
+    /// The file of the ledger of erasures. Keep it on another disk than the log and the keys, and out of their backups:
+    /// it keeps a restored backup from bringing back what was erased.
+    /// Unset, it is data_dir/erasures/ledger.
+    erasure_ledger: Option<PathBuf> = "";
     /// What is logged: a level (error, warn, info, debug, trace) or a filter such as "info,api=debug".
     log: String = "info";
     /// How log lines look: "text" for people, "json" for machines.
@@ -172,6 +176,11 @@ impl Config {
         Ok(sources.build()?.try_deserialize()?)
     }
 
+    /// The file of the ledger of erasures.
+    pub fn erasure_ledger(&self) -> PathBuf {
+        self.erasure_ledger.clone().unwrap_or_else(|| self.data_dir.join("erasures").join("ledger"))
+    }
+
     /// Opens the API's listener: at `listen`, or where that is not set at the usual port, or a free one if the
     /// usual one is taken.
     ///
@@ -253,6 +262,7 @@ fn illustration(name: &str) -> &'static str {
         "nats_url" => "nats://127.0.0.1:4222",
         "master_key_file" => "/etc/annals/master.key",
         "jwt_key_file" => "/etc/annals/jwt.key",
+        "erasure_ledger" => "/var/lib/annals-erasures/ledger",
         _ => "",
     }
 }

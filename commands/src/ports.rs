@@ -33,8 +33,16 @@ pub trait Embedding: Send + Sync + 'static {
     fn embed<'a>(&'a self, texts: &'a [String]) -> BoxFuture<'a, Result<Vec<Vec<f32>>, PortError>>;
 }
 
+/// Signs what this deployment states, so that anybody can check later that it did.
+pub trait Notary: Send + Sync + 'static {
+    /// The statement as a compact JWS (RFC 7515), signed with Ed25519, with the public key in its header.
+    fn sign(&self, statement: &serde_json::Value) -> Result<String, PortError>;
+}
+
 /// The adapters that are plugged in.
 pub struct Ports {
+    /// Signs certificates.
+    pub notary: Arc<dyn Notary>,
     /// Embeddings of texts.
     pub embedding: Arc<dyn Embedding>,
 }

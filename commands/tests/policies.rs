@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use commands::{
     CommandError, Commands, NoAnswers, Request,
     policies::{self, PolicyStatus, World, every_policy},
-    ports::{Embedding, PortError, Ports},
+    ports::{Embedding, Notary, PortError, Ports},
 };
 use domain::{
     Actor, BasisPoints, Money,
@@ -33,6 +33,15 @@ impl Embedding for NoEmbedding {
     }
 }
 
+/// No policy of these tests signs anything.
+struct NoNotary;
+
+impl Notary for NoNotary {
+    fn sign(&self, _: &serde_json::Value) -> Result<String, PortError> {
+        Err(PortError { port: "notary", reason: "there is none".into() })
+    }
+}
+
 struct Node {
     commands: Commands,
     status: watch::Receiver<Vec<PolicyStatus>>,
@@ -43,7 +52,10 @@ impl Node {
     async fn start(database: &testing::TestDatabase) -> Node {
         let store = database.store().await.unwrap();
         let commands = Commands::new(store, Arc::new(NoAnswers), 1000);
-        let world = World::new(commands.clone(), Arc::new(Ports { embedding: Arc::new(NoEmbedding) }));
+        let world = World::new(
+            commands.clone(),
+            Arc::new(Ports { notary: Arc::new(NoNotary), embedding: Arc::new(NoEmbedding) }),
+        );
         let (reached, status) = watch::channel(Vec::new());
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(policies::run(every_policy(), world, reached, stopped));

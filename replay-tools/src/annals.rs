@@ -27,7 +27,10 @@ impl Annals {
     /// Opens the log that the environment names.
     pub(crate) async fn open(json: bool) -> Result<Self, Failure> {
         let url = database_url()?;
-        let store = EventStore::open(StoreConfig::new(&url, KeyringConfig::new(master_key()?))).await?;
+        let mut keys = KeyringConfig::new(master_key()?);
+        // A backup that was restored must not be read before what was erased is destroyed again.
+        keys.ledger = std::env::var_os("ANNALS_ERASURE_LEDGER").map(Into::into);
+        let store = EventStore::open(StoreConfig::new(&url, keys)).await?;
         Self::of(store, &url, json)
     }
 

@@ -44,6 +44,8 @@ pub fn write_env_file(
     export("ANNALS_METRICS_URL", metrics_url);
     export("ANNALS_TOKEN", token);
     export("ANNALS_DATA_DIR", &data.to_string_lossy());
+    let ledger = std::path::absolute(config.erasure_ledger())?;
+    export("ANNALS_ERASURE_LEDGER", &ledger.to_string_lossy());
     match &keys.master_file {
         Some(file) => export("ANNALS_MASTER_KEY_FILE", &file.to_string_lossy()),
         None => export("ANNALS_MASTER_KEY", config.master_key.as_deref().unwrap_or_default()),

@@ -12,7 +12,7 @@ use commands::{
     ports::Ports,
 };
 use event_store::{EventStore, KeyringConfig, MasterKey, StoreConfig, StoreError};
-use integrations::embedding::HashedTfIdf;
+use integrations::{embedding::HashedTfIdf, notary::Ed25519Notary};
 use projections::{FollowerState, NatsConfig, ProjectionError, Projections};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -78,7 +78,8 @@ impl Node {
     pub async fn start(config: &Config, servers: &Servers) -> Result<Self, StartError> {
         let keys = Keys::load(config)?;
         let signing = SigningKeys::read(&keys.jwt)?;
-        let sealing = KeyringConfig::new(MasterKey::from_bytes(keys.master));
+        let mut sealing = KeyringConfig::new(MasterKey::from_bytes(keys.master));
+        sealing.ledger = Some(config.erasure_ledger());
         let mut store = StoreConfig::new(&servers.database_url, sealing);
         store.pool_size = config.database_pool;
         let mut reading = projections::Config::new(&servers.database_url);
@@ -115,7 +116,8 @@ impl Node {
 
         let (stop, stopped) = watch::channel(false);
         let (told, status) = watch::channel(Vec::new());
-        let ports = Arc::new(Ports { embedding: Arc::new(HashedTfIdf) });
+        let notary = Arc::new(Ed25519Notary::new(&signing.derive("certificates")));
+        let ports = Arc::new(Ports { notary, embedding: Arc::new(HashedTfIdf) });
         let world = World::new(commands.clone(), ports);
         let policies = tokio::spawn(policies::run(policies::every_policy(), world, told, stopped));
 

@@ -92,7 +92,7 @@ async fn attempt_one(policy: &dyn Policy, fact: &Fact, world: &World) -> Result<
                     return Err(error);
                 }
                 Err(refusal) => {
-                    tracing::debug!(policy = policy.name(), position = fact.position, command = issue.label, %refusal, "policy outcome");
+                    tracing::debug!(policy = policy.name(), position = fact.position, command = &*issue.label, %refusal, "policy outcome");
                     let then = issue.on_refusal.as_ref().map(|then| then(&refusal)).unwrap_or_default();
                     pending.extend(then.into_iter().rev());
                 }

@@ -6,13 +6,14 @@
 
 mod budgeting;
 mod credentials;
+mod governance;
 mod lanes;
 mod opportunities;
 mod privacy;
 mod runner;
 mod timers;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use domain::{
     Answer, Decider, Envelope, Question, Versioned,
@@ -87,7 +88,7 @@ pub struct Issue {
     /// The command.
     pub command: AnyCommand,
     /// Tells this command apart from others to the same aggregate that follow from the same event.
-    pub label: &'static str,
+    pub label: Cow<'static, str>,
     /// What its result was computed from, as `type:id@version`.
     pub derived_from: Vec<String>,
     /// How it was computed, as `engine@version`.
@@ -97,8 +98,15 @@ pub struct Issue {
 
 impl Issue {
     /// A command to an aggregate.
-    pub fn new(id: Uuid, command: AnyCommand, label: &'static str) -> Self {
-        Issue { id, command, label, derived_from: Vec::new(), transformation: None, on_refusal: None }
+    pub fn new(id: Uuid, command: AnyCommand, label: impl Into<Cow<'static, str>>) -> Self {
+        Issue {
+            id,
+            command,
+            label: label.into(),
+            derived_from: Vec::new(),
+            transformation: None,
+            on_refusal: None,
+        }
     }
 
     /// Records where the result comes from: the lineage of the events that follow.
@@ -185,6 +193,9 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(privacy::EscalateRequests),
         Box::new(privacy::WatchIncidents),
         Box::new(privacy::OpenIncidents),
+        Box::new(governance::DestroyKeys),
+        Box::new(governance::RunRetention),
+        Box::new(governance::CloseReplays),
     ]
 }
 

@@ -126,6 +126,8 @@ pub enum SubjectKeyCommand {
         record_classes: Vec<RecordClass>,
         /// The ids of the keys that there were.
         key_ids: Vec<String>,
+        /// When they were destroyed.
+        destroyed_at: Timestamp,
         /// The signed certificate, as a compact JWS.
         certificate: Option<String>,
     },
@@ -225,7 +227,7 @@ impl Decider for SubjectKey {
         }
     }
 
-    fn decide(&self, command: SubjectKeyCommand, (): &(), context: &Context) -> Decided<Self> {
+    fn decide(&self, command: SubjectKeyCommand, (): &(), _: &Context) -> Decided<Self> {
         use SubjectKeyCommand as C;
         use SubjectKeyEvent as E;
         use SubjectKeyRefusal as R;
@@ -275,12 +277,12 @@ impl Decider for SubjectKey {
                 }
                 E::SubjectKeyShredded { record_classes, basis, through, cause }
             }
-            C::ConfirmKeyDestruction { cause, record_classes, key_ids, certificate } => {
+            C::ConfirmKeyDestruction { cause, record_classes, key_ids, destroyed_at, certificate } => {
                 bounds::texts("key_ids", &key_ids, 10_000, 100)?;
                 if !self.awaits(cause, &record_classes) {
                     return Ok(Vec::new());
                 }
-                let backups_until = context.now.checked_add(BACKUP_WINDOW).unwrap_or(Timestamp::MAX);
+                let backups_until = destroyed_at.checked_add(BACKUP_WINDOW).unwrap_or(Timestamp::MAX);
                 E::SubjectKeysDestroyed { cause, record_classes, key_ids, backups_until, certificate }
             }
             C::RecordResidueCheck { cause, residue } => E::KeyResidueChecked { cause, residue },

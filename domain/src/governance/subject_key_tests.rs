@@ -61,6 +61,7 @@ fn confirm() -> C {
         cause: REQUEST,
         record_classes: vec![RecordClass::Education],
         key_ids: vec!["education/2026-12".into()],
+        destroyed_at: "2026-01-01T12:00:00Z".parse().unwrap(),
         certificate: Some("eyJ…".into()),
     }
 }

@@ -7,6 +7,7 @@
 //! What must never be here: any knowledge of what the sealed bytes mean.
 
 mod epoch;
+mod ledger;
 mod master;
 mod mint;
 mod seal;
@@ -16,6 +17,7 @@ use std::{
     borrow::Cow,
     collections::{HashMap, HashSet},
     fmt,
+    path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, OnceLock},
 };
 
@@ -55,12 +57,15 @@ pub struct KeyringConfig {
     pub database_url: Option<String>,
     /// How many data keys are kept in memory (some 250 bytes each).
     pub cached: usize,
+    /// The file of the ledger of erasures, beside neither the log nor the keys. What it names is destroyed again when the
+    /// keyring is opened, so that a restored backup of the keys brings nothing back. None: there is no such ledger.
+    pub ledger: Option<PathBuf>,
 }
 
 impl KeyringConfig {
     /// Keys beside the log, wrapped by this master key.
     pub fn new(master: MasterKey) -> Self {
-        Self { master, previous: Vec::new(), database_url: None, cached: 100_000 }
+        Self { master, previous: Vec::new(), database_url: None, cached: 100_000, ledger: None }
     }
 }
 
@@ -78,6 +83,7 @@ struct Inner {
     /// after it.
     shreds: Mutex<u64>,
     orders: mpsc::Sender<mint::Order>,
+    ledger: Option<ledger::Ledger>,
     tasks: Mutex<Vec<AbortHandle>>,
 }
 
@@ -172,6 +178,10 @@ impl Keyring {
         let database = own.as_ref().unwrap_or(log);
         migrate::run(database, "annals_keys", migrate::KEYS).await?;
         let pool = PgPoolOptions::new().max_connections(4).connect_with(database.clone()).await?;
+        let ledger = match &config.ledger {
+            Some(path) => Some(shred::reconcile(path, &pool).await?),
+            None => None,
+        };
         // A new key must be on disk before anything that it sealed. Beside the log in one cluster there is one WAL, and
         // the append that follows flushes it up to its own commit, so also past the commit of the key, before it is
         // acknowledged: waiting for the disk here would wait twice. In another cluster nobody else would wait.
@@ -188,6 +198,7 @@ impl Keyring {
             shreds: Mutex::new(0),
             config,
             orders,
+            ledger,
             tasks: Mutex::default(),
         }));
         let mint = tokio::spawn(mint::run(Arc::downgrade(&keyring.0), minting, queue));

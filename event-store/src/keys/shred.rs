@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    path::Path,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -11,7 +12,11 @@ use sqlx::{PgPool, Row, postgres::PgListener};
 use tokio::task::AbortHandle;
 use uuid::Uuid;
 
-use super::{Epoch, Inner, KeyId, Keyring, lock};
+use super::{
+    Epoch, Inner, KeyId, Keyring,
+    ledger::{Ledger, Line},
+    lock,
+};
 use crate::{StoreError, micros::Micros, names::intern};
 
 /// Why keys are destroyed, and so how far it reaches.
@@ -59,8 +64,8 @@ const CHANNEL: &str = "annals_shreds";
 const POLL: Duration = Duration::from_secs(1);
 
 impl Keyring {
-    /// Destroys the keys of a subject, and says how many there were. It is durable when this returns. Doing it again does
-    /// no harm.
+    /// Destroys the keys of a subject, and says how many there were. It is durable when this returns, in the ledger of
+    /// erasures first. Doing it again does no harm.
     ///
     /// Other nodes drop the keys from memory when they hear of it: at once, or within a second.
     ///
@@ -78,6 +83,10 @@ impl Keyring {
             Basis::Erasure => None,
             Basis::Retention { through } => Some(through.number()),
         };
+        if let Some(ledger) = &self.0.ledger {
+            let line = |class: &&str| (subject, (*class).to_owned(), through);
+            ledger.add(classes.iter().map(line).collect()).await?;
+        }
         let mut transaction = self.0.pool.begin().await?;
         sqlx::query("SET LOCAL synchronous_commit = on").execute(&mut *transaction).await?;
         // No key is bound while this runs, and whoever waits to bind one sees the tombstone (keys_mint.sql).
@@ -134,6 +143,41 @@ impl Keyring {
         }
     }
 
+    /// The ids of a subject's keys of one class, as `class/yyyy-mm`: those that a shred on this basis would destroy.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn key_ids(&self, subject: Uuid, class: &str, basis: Basis) -> Result<Vec<String>, StoreError> {
+        let through = match basis {
+            Basis::Erasure => i32::MAX,
+            Basis::Retention { through } => through.number(),
+        };
+        let epochs: Vec<i32> = sqlx::query_scalar(
+            "SELECT epoch FROM annals_keys.data_keys WHERE subject = $1 AND class = $2 AND epoch <= $3 ORDER BY epoch",
+        )
+        .bind(subject)
+        .bind(class)
+        .bind(through)
+        .fetch_all(&self.0.pool)
+        .await?;
+        Ok(epochs.into_iter().map(|epoch| format!("{class}/{}", Epoch::from_number(epoch))).collect())
+    }
+
+    /// Whose keys of a class a retention shred up to this epoch would destroy, and how many; with `idle` only of those
+    /// who have no later one.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn due(&self, class: &str, through: Epoch, idle: bool) -> Result<Vec<(Uuid, u64)>, StoreError> {
+        let rows: Vec<(Uuid, i64)> = sqlx::query_as(include_str!("../sql/keys_due.sql"))
+            .bind(class)
+            .bind(through.number())
+            .bind(idle)
+            .fetch_all(&self.0.pool)
+            .await?;
+        Ok(rows.into_iter().map(|(subject, count)| (subject, count.unsigned_abs())).collect())
+    }
+
     /// What was shredded after the shred `after` (0: from the beginning), in order.
     ///
     /// # Errors
@@ -184,6 +228,23 @@ async fn read(pool: &PgPool, after: i64, limit: usize) -> Result<Vec<Shred>, Sto
     rows.into_iter().map(shred).collect()
 }
 
+/// Opens the ledger of erasures: what it names and the keys still have is destroyed; what was shredded without it, it is
+/// told.
+pub(super) async fn reconcile(path: &Path, pool: &PgPool) -> Result<Ledger, StoreError> {
+    let ledger = Ledger::open(path).await?;
+    let destroyed = ledger.apply(pool).await?;
+    if destroyed > 0 {
+        tracing::warn!(destroyed, "keys that had been destroyed were back and were destroyed again");
+    }
+    let mut last = 0;
+    loop {
+        let shreds = read(pool, last, 10_000).await?;
+        let Some(newest) = shreds.last() else { return Ok(ledger) };
+        last = newest.id;
+        ledger.add(shreds.into_iter().map(Shred::line).collect()).await?;
+    }
+}
+
 /// Starts the task that hears of shreds by other nodes. Notifications are a hint, the table is the truth.
 pub(super) async fn feed(keyring: &Keyring) -> Result<AbortHandle, StoreError> {
     let pool = keyring.0.pool.clone();
@@ -206,6 +267,12 @@ pub(super) async fn feed(keyring: &Keyring) -> Result<AbortHandle, StoreError> {
                     let Some(newest) = shreds.last() else { continue };
                     last = newest.id;
                     let Some(keyring) = keyring.upgrade().map(Keyring) else { return };
+                    if let Some(ledger) = &keyring.0.ledger {
+                        let lines = shreds.iter().cloned().map(Shred::line).collect();
+                        if let Err(error) = ledger.add(lines).await {
+                            tracing::error!(%error, "the ledger of erasures could not be told of another node's shred");
+                        }
+                    }
                     let shreds: Vec<_> = shreds.into_iter().map(Shred::parts).collect();
                     keyring.forget(&shreds);
                 }
@@ -217,6 +284,11 @@ pub(super) async fn feed(keyring: &Keyring) -> Result<AbortHandle, StoreError> {
 }
 
 impl Shred {
+    fn line(self) -> Line {
+        let (subject, class, through) = self.parts();
+        (subject, class.into_owned(), through)
+    }
+
     fn parts(self) -> (Uuid, Cow<'static, str>, Option<i32>) {
         let through = match self.basis {
             Basis::Erasure => None,

@@ -222,3 +222,65 @@ async fn keys_may_live_in_another_database_and_move_to_another_master_key() {
     let events = whole_log(&stranger).await;
     assert!(matches!(stranger.keyring().load_for(&events).await, Err(StoreError::Configuration(_))));
 }
+
+#[tokio::test]
+async fn a_restored_backup_of_the_keys_brings_nothing_back_that_was_erased() {
+    let database = testing::database().await;
+    let folder = std::env::temp_dir().join(format!("annals-ledger-{}", Uuid::new_v4().simple()));
+    let mut config = database.config();
+    config.keys.ledger = Some(folder.join("ledger"));
+    let store = EventStore::open(config.clone()).await.unwrap();
+    let (gone, stays) = (Uuid::new_v4(), Uuid::new_v4());
+    let one = stream("one");
+    let events = vec![
+        personal(&one, gone, "identity", "Ada"),
+        personal(&one, gone, "device", "token"),
+        personal(&one, stays, "identity", "Charles"),
+    ];
+    store.append(appending(events)).await.unwrap();
+    store.pool().execute("CREATE TABLE backup AS TABLE annals_keys.data_keys").await.unwrap();
+    assert_eq!(store.keyring().key_ids(gone, "identity", Basis::Erasure).await.unwrap().len(), 1);
+    store.keyring().shred(gone, Classes::Only(&["identity"]), Basis::Erasure).await.unwrap();
+    // Shredding without the ledger, as a node that has none does, is told to it when it is next opened.
+    let without = database.store().await.unwrap();
+    without.keyring().shred(gone, Classes::Only(&["device"]), Basis::Erasure).await.unwrap();
+    drop(EventStore::open(config.clone()).await.unwrap());
+
+    store.pool().execute("TRUNCATE annals_keys.shreds").await.unwrap();
+    store.pool().execute("DELETE FROM annals_keys.data_keys").await.unwrap();
+    store.pool().execute("INSERT INTO annals_keys.data_keys TABLE backup").await.unwrap();
+    // A crash in the middle of a line is no reason not to open.
+    let torn = std::fs::read_to_string(folder.join("ledger")).unwrap() + "1 0190";
+    std::fs::write(folder.join("ledger"), torn).unwrap();
+    for _ in 0..2 {
+        let restored = EventStore::open(config.clone()).await.unwrap();
+        assert_eq!(opened(&restored, "one").await, [None, None, text("Charles")]);
+        assert!(restored.keyring().is_erased(gone, "identity").await.unwrap());
+        assert!(!restored.keyring().is_erased(stays, "identity").await.unwrap());
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn a_ledger_of_erasures_that_cannot_be_read_keeps_the_store_shut() {
+    let database = testing::database().await;
+    let file = std::env::temp_dir().join(format!("annals-ledger-{}", Uuid::new_v4().simple()));
+    std::fs::write(&file, "nonsense\n").unwrap();
+    let mut config = database.config();
+    config.keys.ledger = Some(file.clone());
+    assert!(matches!(EventStore::open(config).await, Err(StoreError::Configuration(_))));
+    std::fs::remove_file(file).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_due_for_retention_is_found_by_epochs() {
+    let database = testing::database().await;
+    let store = database.store().await.unwrap();
+    let (person, one) = (Uuid::new_v4(), stream("one"));
+    store.append(appending(vec![personal(&one, person, "device", "token")])).await.unwrap();
+    let now = Epoch::month(Timestamp::now());
+    assert_eq!(store.keyring().due("device", now, false).await.unwrap(), [(person, 1)]);
+    assert_eq!(store.keyring().due("device", now, true).await.unwrap(), [(person, 1)]);
+    assert_eq!(store.keyring().due("device", Epoch::from_number(202_001), false).await.unwrap(), []);
+    assert_eq!(store.keyring().due("identity", now, false).await.unwrap(), []);
+}

@@ -1,0 +1,290 @@
+//! Holds, erasure and retention against a real log and real keys.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{sync::Arc, time::Duration};
+
+use commands::{
+    CommandError, Commands, NoAnswers, Request,
+    policies::{self, PolicyStatus, World, every_policy},
+    ports::{Embedding, Notary, PortError, Ports},
+};
+use domain::{
+    Actor, RecordClass,
+    governance::{
+        AuditReplay, AuditReplayCommand, LegalHold, LegalHoldCommand, ReplayPurpose, ReplayScope,
+        RetentionAction, RetentionPolicy, RetentionPolicyCommand, RetentionStart, ShredBasis, SubjectKey,
+        SubjectKeyCommand, retention_policy_id,
+    },
+    identity::{Profile, ProfileCommand},
+};
+use event_store::{EventStore, testing};
+use futures_util::future::BoxFuture;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+const ANNA: Uuid = Uuid::from_u128(0xA);
+const BERT: Uuid = Uuid::from_u128(0xB);
+
+struct NoEmbedding;
+
+impl Embedding for NoEmbedding {
+    fn engine(&self) -> &str {
+        "none"
+    }
+    fn embed<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<Vec<Vec<f32>>, PortError>> {
+        Box::pin(async { Err(PortError { port: "embedding", reason: "there is none".into() }) })
+    }
+}
+
+/// Certifies in the clear, for these tests to read.
+struct PlainNotary;
+
+impl Notary for PlainNotary {
+    fn sign(&self, statement: &Value) -> Result<String, PortError> {
+        Ok(statement.to_string())
+    }
+}
+
+struct Node {
+    commands: Commands,
+    status: watch::Receiver<Vec<PolicyStatus>>,
+    _stop: watch::Sender<bool>,
+}
+
+impl Node {
+    async fn start(store: EventStore) -> Node {
+        let commands = Commands::new(store, Arc::new(NoAnswers), 1000);
+        let ports = Ports { notary: Arc::new(PlainNotary), embedding: Arc::new(NoEmbedding) };
+        let world = World::new(commands.clone(), Arc::new(ports));
+        let (reached, status) = watch::channel(Vec::new());
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(policies::run(every_policy(), world, reached, stopped));
+        Node { commands, status, _stop: stop }
+    }
+
+    /// Until every policy has reacted to everything, what followed included.
+    async fn settled(&mut self) {
+        loop {
+            let head = self.commands.store().head().await.unwrap().position;
+            let reached =
+                |all: &Vec<PolicyStatus>| !all.is_empty() && all.iter().all(|policy| policy.position >= head);
+            let waited = tokio::time::timeout(Duration::from_secs(20), self.status.wait_for(reached)).await;
+            waited.unwrap().unwrap();
+            if self.commands.store().head().await.unwrap().position == head {
+                return;
+            }
+        }
+    }
+
+    /// The events of this type: their stream and their fields.
+    async fn events(&self, name: &str) -> Vec<(String, Value)> {
+        let events = self.commands.store().read_all(0, 1000).await.unwrap();
+        let of_name = events.into_iter().filter(|event| event.event_type == name);
+        of_name
+            .map(|event| {
+                let mut payload: Value = serde_json::from_str(&event.payload).unwrap();
+                (event.stream.aggregate_id, payload[name].take())
+            })
+            .collect()
+    }
+
+    /// A profile with something to erase.
+    async fn headline(&self, account: Uuid) {
+        let revise: ProfileCommand =
+            serde_json::from_value(json!({ "ReviseProfile": { "headline": "Hello" } })).unwrap();
+        let own = Request::by(Actor::user(account, &["student"]));
+        self.commands.execute::<Profile>(account, revise, &own).await.unwrap();
+    }
+
+    async fn hold(&self, subjects: &[Uuid], classes: &[RecordClass]) -> Uuid {
+        let hold = Uuid::now_v7();
+        let place = LegalHoldCommand::PlaceLegalHold {
+            title: "Smith v. University".into(),
+            subjects: subjects.to_vec(),
+            classes: classes.to_vec(),
+            contexts: Vec::new(),
+            reason: "litigation".into(),
+            ordered_by: "District court".into(),
+        };
+        self.commands.execute::<LegalHold>(hold, place, &compliance()).await.unwrap();
+        hold
+    }
+
+    async fn shred(&self, account: Uuid, classes: &[RecordClass]) -> Result<(), CommandError> {
+        let shred = SubjectKeyCommand::ShredSubjectKey {
+            record_classes: classes.to_vec(),
+            basis: ShredBasis::Erasure,
+            through: None,
+            cause: Uuid::from_u128(0x9E),
+        };
+        let request = Request::by(Actor::policy("erase"));
+        self.commands.execute::<SubjectKey>(account, shred, &request).await.map(drop)
+    }
+}
+
+fn compliance() -> Request {
+    Request::by(Actor::user(Uuid::from_u128(0xC), &["compliance"]))
+}
+
+fn code(outcome: Result<(), CommandError>) -> &'static str {
+    match outcome {
+        Err(CommandError::Refused { code, .. }) => code,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn gov_r1_a_hold_on_the_person_on_the_class_or_on_both_keeps_the_keys() {
+    let database = testing::database().await;
+    let mut node = Node::start(database.store().await.unwrap()).await;
+    node.headline(ANNA).await;
+    for (subjects, classes) in
+        [(&[ANNA][..], &[][..]), (&[], &[RecordClass::Profile]), (&[BERT, ANNA], &[RecordClass::Profile])]
+    {
+        let hold = node.hold(subjects, classes).await;
+        assert_eq!(code(node.shred(ANNA, &[RecordClass::Profile]).await), "LegalHoldActive");
+        let release = LegalHoldCommand::ReleaseLegalHold { reason: "settled".into() };
+        node.commands.execute::<LegalHold>(hold, release, &compliance()).await.unwrap();
+    }
+    node.hold(&[BERT], &[RecordClass::Profile]).await;
+    node.shred(ANNA, &[RecordClass::Profile]).await.unwrap();
+    node.settled().await;
+    assert!(node.commands.store().keyring().is_erased(ANNA, "profile").await.unwrap());
+}
+
+#[tokio::test]
+async fn gov_k2_an_erasure_destroys_the_keys_and_is_certified_without_personal_data() {
+    let database = testing::database().await;
+    let mut node = Node::start(database.store().await.unwrap()).await;
+    node.headline(ANNA).await;
+    node.headline(BERT).await;
+    assert_eq!(code(node.shred(ANNA, &[RecordClass::Payment]).await), "LegalDuty");
+    node.shred(ANNA, &[RecordClass::Profile]).await.unwrap();
+    node.settled().await;
+
+    let destroyed = node.events("SubjectKeysDestroyed").await;
+    let [(stream, fields)] = &destroyed[..] else { panic!("{destroyed:?}") };
+    assert_eq!(*stream, ANNA.to_string());
+    let certificate: Value = serde_json::from_str(fields["certificate"].as_str().unwrap()).unwrap();
+    assert_eq!(certificate["subject"], ANNA.to_string());
+    assert_eq!(certificate["record_classes"], json!(["profile"]));
+    assert_eq!(
+        (&certificate["key_ids"], &certificate["backups_until"]),
+        (&fields["key_ids"], &fields["backups_until"])
+    );
+    assert_eq!(fields["key_ids"].as_array().unwrap().len(), 1);
+
+    let state = |account| {
+        let commands = Commands::new(node.commands.store().clone(), Arc::new(NoAnswers), 10);
+        async move { commands.state::<Profile>(account).await.unwrap() }
+    };
+    assert!(state(ANNA).await.exists(), "the stream still folds");
+    let events = node.commands.store().read_all(0, 10).await.unwrap();
+    let store = node.commands.store();
+    store.keyring().load_for(&events).await.unwrap();
+    let opened = |account: Uuid| {
+        let own = events.iter().filter(|event| event.stream.aggregate_id == account.to_string());
+        own.flat_map(|event| store.keyring().open(event).unwrap()).collect::<Vec<_>>()
+    };
+    assert!(opened(ANNA).iter().all(Option::is_none) && !opened(ANNA).is_empty());
+    assert!(opened(BERT).iter().all(Option::is_some) && !opened(BERT).is_empty());
+    let again = Request::by(Actor::user(ANNA, &["student"]));
+    let revise: ProfileCommand =
+        serde_json::from_value(json!({ "ReviseProfile": { "headline": "Again" } })).unwrap();
+    let refused = node.commands.execute::<Profile>(ANNA, revise, &again).await;
+    assert!(matches!(refused, Err(CommandError::SubjectErased)), "{refused:?}");
+}
+
+/// A run as of a time when this year's epochs are over.
+async fn run(node: &mut Node, dry_run: bool) -> Value {
+    let policy = retention_policy_id(RecordClass::Profile, None);
+    let run = Uuid::now_v7();
+    let start = RetentionPolicyCommand::StartRetentionRun { run, dry_run, as_of: jiff::Timestamp::now() };
+    node.commands.execute::<RetentionPolicy>(policy, start, &compliance()).await.unwrap();
+    node.settled().await;
+    let told = |events: Vec<(String, Value)>| {
+        let of_run =
+            events.into_iter().map(|(_, fields)| fields).filter(|fields| fields["run"] == run.to_string());
+        let without = |mut fields: Value| {
+            let object = fields.as_object_mut().unwrap();
+            object.remove("run");
+            assert_eq!(object.remove("dry_run").unwrap(), dry_run);
+            fields
+        };
+        of_run.map(without).collect::<Vec<_>>()
+    };
+    json!([
+        told(node.events("RetentionActionApplied").await),
+        told(node.events("RetentionRunCompleted").await)
+    ])
+}
+
+#[tokio::test]
+async fn gov_r2_a_dry_run_tells_what_the_real_run_does_and_holds_win() {
+    let database = testing::database().await;
+    let mut node = Node::start(database.store().await.unwrap()).await;
+    node.headline(ANNA).await;
+    node.headline(BERT).await;
+    // What was recorded just now is made old: its keys are those of an epoch that is long over.
+    sqlx::query("UPDATE annals_keys.data_keys SET epoch = 202012")
+        .execute(node.commands.store().pool())
+        .await
+        .unwrap();
+    node.hold(&[BERT], &[RecordClass::Profile]).await;
+    let policy = retention_policy_id(RecordClass::Profile, None);
+    let set = RetentionPolicyCommand::SetRetentionPolicy {
+        record_class: RecordClass::Profile,
+        aggregate: None,
+        after: RetentionStart::Event,
+        days: 30,
+        action: RetentionAction::Shred,
+        legal_basis: "Art. 5(1)(e) GDPR".into(),
+    };
+    node.commands.execute::<RetentionPolicy>(policy, set, &compliance()).await.unwrap();
+
+    let dry = run(&mut node, true).await;
+    assert_eq!(node.events("SubjectKeyShredded").await, []);
+    let real = run(&mut node, false).await;
+    assert_eq!(dry, real);
+    let completed = &real[1][0];
+    assert_eq!(
+        (&completed["affected"], &completed["held"], &completed["failed"]),
+        (&json!(1), &json!(1), &json!(0))
+    );
+    let shredded = node.events("SubjectKeyShredded").await;
+    assert_eq!(shredded.len(), 1);
+    assert_eq!((&*shredded[0].0, &shredded[0].1["basis"]), (&*ANNA.to_string(), &json!("retention")));
+    assert_eq!(node.events("SubjectKeysDestroyed").await.len(), 1);
+    assert!(!node.commands.store().keyring().is_erased(ANNA, "profile").await.unwrap(), "the class lives on");
+}
+
+#[tokio::test]
+async fn gov_a4_a_replay_has_a_timer_that_closes_it() {
+    let database = testing::database().await;
+    let mut node = Node::start(database.store().await.unwrap()).await;
+    let open = AuditReplayCommand::OpenAuditReplay {
+        purpose: Some(ReplayPurpose::SelfTest),
+        scope: ReplayScope::default(),
+        as_of: None,
+        decrypt: false,
+        reason: "to see that it closes".into(),
+    };
+    let replay = Uuid::now_v7();
+    node.commands.execute::<AuditReplay>(replay, open, &compliance()).await.unwrap();
+    node.settled().await;
+    let pool = node.commands.store().pool().clone();
+    // Eight hours pass.
+    let moved = sqlx::query("UPDATE annals.timers SET due_at = now() WHERE aggregate_id = $1")
+        .bind(replay)
+        .execute(&pool);
+    assert_eq!(moved.await.unwrap().rows_affected(), 1);
+    let closed = async {
+        let mut head = node.commands.store().subscribe_head();
+        while node.events("AuditReplayClosed").await.is_empty() {
+            head.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), closed).await.unwrap();
+}

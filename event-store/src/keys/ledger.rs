@@ -1,0 +1,154 @@
+//! The ledger of erasures: what was shredded, in a third place beside the log and the keys. A backup of the keys that is
+//! restored brings keys back; the ledger takes them away again before anybody can use them.
+//!
+//! One line for each: `1 <subject> <class or *> <last epoch or ->`. It is only ever appended to, and on disk before a key is
+//! destroyed. A line that a crash cut off was followed by no destruction: it is ended and passed over.
+
+use std::{
+    collections::HashSet,
+    fs::{File, OpenOptions},
+    io::{Read, Write},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+
+use sqlx::PgPool;
+use uuid::Uuid;
+
+use super::lock;
+use crate::StoreError;
+
+/// What is destroyed: whose keys, of which class (`*`: every), up to which epoch (none: all, for ever).
+pub(super) type Line = (Uuid, String, Option<i32>);
+
+/// An open ledger. Clones are the same one.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger(Arc<Mutex<Open>>);
+
+#[derive(Debug)]
+struct Open {
+    path: PathBuf,
+    file: File,
+    known: HashSet<Line>,
+}
+
+impl Ledger {
+    /// Opens or begins the ledger of this file.
+    pub(super) async fn open(path: &Path) -> Result<Self, StoreError> {
+        let path = path.to_owned();
+        blocking(move || {
+            let failed = |error: std::io::Error| unusable(&path, &error.to_string());
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or_else(|| Path::new("."));
+            std::fs::create_dir_all(folder).map_err(failed)?;
+            let mut file =
+                OpenOptions::new().create(true).append(true).read(true).open(&path).map_err(failed)?;
+            let mut text = String::new();
+            file.read_to_string(&mut text).map_err(failed)?;
+            let mut known = HashSet::new();
+            let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+            for (number, line) in whole.lines().enumerate() {
+                // What a crash left of a line was ended by whoever opened the ledger next.
+                match parse(line) {
+                    Some(line) => _ = known.insert(line),
+                    None if line.ends_with(CUT) => {}
+                    None => return Err(unusable(&path, &format!("line {} cannot be read", number + 1))),
+                }
+            }
+            if !text.is_empty() && !text.ends_with('\n') {
+                file.write_all(format!("{CUT}\n").as_bytes()).map_err(failed)?;
+            }
+            file.sync_all().map_err(failed)?;
+            File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
+            Ok(Ledger(Arc::new(Mutex::new(Open { path, file, known }))))
+        })
+        .await
+    }
+
+    /// Adds what it does not have yet. It is on disk when this returns.
+    pub(super) async fn add(&self, lines: Vec<Line>) -> Result<(), StoreError> {
+        let ledger = self.clone();
+        blocking(move || {
+            let mut open = lock(&ledger.0);
+            let new: Vec<Line> = lines.into_iter().filter(|line| !open.known.contains(line)).collect();
+            if new.is_empty() {
+                return Ok(());
+            }
+            let text: String = new.iter().map(written).collect();
+            let done = open.file.write_all(text.as_bytes()).and_then(|()| open.file.sync_all());
+            done.map_err(|error| unusable(&open.path, &error.to_string()))?;
+            open.known.extend(new);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Destroys again what a restored backup of the keys has brought back, and says how many keys that were.
+    pub(super) async fn apply(&self, pool: &PgPool) -> Result<u64, StoreError> {
+        let lines: Vec<Line> = lock(&self.0).known.iter().cloned().collect();
+        let mut destroyed = 0;
+        for lines in lines.chunks(10_000) {
+            let subjects: Vec<Uuid> = lines.iter().map(|(subject, ..)| *subject).collect();
+            let classes: Vec<&str> = lines.iter().map(|(_, class, _)| class.as_str()).collect();
+            let through: Vec<Option<i32>> = lines.iter().map(|(.., through)| *through).collect();
+            let mut transaction = pool.begin().await?;
+            sqlx::query("SET LOCAL synchronous_commit = on").execute(&mut *transaction).await?;
+            sqlx::query("LOCK TABLE annals_keys.data_keys IN SHARE ROW EXCLUSIVE MODE")
+                .execute(&mut *transaction)
+                .await?;
+            let gone = sqlx::query(include_str!("../sql/keys_reapply.sql"))
+                .bind(subjects)
+                .bind(classes)
+                .bind(through)
+                .execute(&mut *transaction)
+                .await?;
+            transaction.commit().await?;
+            destroyed += gone.rows_affected();
+        }
+        Ok(destroyed)
+    }
+}
+
+/// What ends a line that a crash cut off.
+const CUT: &str = " cut";
+
+fn written((subject, class, through): &Line) -> String {
+    let through = through.map_or("-".to_owned(), |through| through.to_string());
+    format!("1 {subject} {class} {through}\n")
+}
+
+fn parse(line: &str) -> Option<Line> {
+    let mut words = line.split(' ');
+    let (version, subject, class, through) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    if version != "1" || words.next().is_some() || class.is_empty() {
+        return None;
+    }
+    let through = if through == "-" { None } else { Some(through.parse().ok()?) };
+    Some((subject.parse().ok()?, class.to_owned(), through))
+}
+
+fn unusable(path: &Path, why: &str) -> StoreError {
+    StoreError::Configuration(format!("the ledger of erasures {}: {why}", path.display()))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(StoreError::Closed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_reads_as_it_was_written_and_half_a_line_is_none() {
+        let subject = Uuid::from_u128(7);
+        for line in [(subject, "*".to_owned(), None), (subject, "device".to_owned(), Some(202_512))] {
+            let text = written(&line);
+            assert_eq!(parse(text.trim_end()), Some(line));
+            assert_eq!(parse(&text[..text.len() / 2]), None);
+        }
+        assert_eq!(parse(&format!("2 {subject} device -")), None);
+    }
+}
