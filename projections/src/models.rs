@@ -32,6 +32,9 @@ read_models! {
     table crate::budgeting::Redistributions;
     table crate::budgeting::MerchantRules;
     table crate::intelligence::Decisions;
+    table crate::governance::RetentionBoard;
+    table crate::governance::LegalHolds;
+    table crate::governance::Keys;
     table crate::governance::LogIndex;
     table crate::governance::Consents;
     table crate::governance::PrivacyRequests;

@@ -11,7 +11,7 @@ use projections::{
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Api, Call, access, pairs::Pairs, query, route::Governance};
+use super::{Api, Call, access, pairs::Pairs, query, replay, route::Governance};
 use crate::problem::{FORBIDDEN, INVALID_PARAMETER, NOT_FOUND, Problem, UNAVAILABLE};
 
 /// The most nodes of a graph.
@@ -30,6 +30,19 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: Governance) -> Res
         // What is about them or was done by them, even for those who may see more.
         Governance::Mine => trail(api, call, &Actor::user(call.account()?, &[]), pairs).await,
         Governance::Chain => chain(api, call, pairs).await,
+        Governance::Inventory => {
+            pairs.done()?;
+            let subject = call.id("subject")?;
+            access::log_read(api, call, [subject]).await?;
+            Ok(answer(&api.projections.inventory(call.actor()?, subject).await.map_err(problem)?))
+        }
+        Governance::OwnInventory => {
+            pairs.done()?;
+            let account = call.account()?;
+            let own = Actor::user(account, &[]);
+            Ok(answer(&api.projections.inventory(&own, account).await.map_err(problem)?))
+        }
+        Governance::Replay => replay::events(api, call, pairs).await,
         Governance::Lineage => {
             // A key of several parts comes with `%2F` between them.
             let id = call.parameter("id").replace("%2F", "/").replace("%2f", "/");
@@ -122,7 +135,7 @@ fn answer(body: &impl Serialize) -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(body)
 }
 
-fn problem(error: GovernanceError) -> Problem {
+pub(super) fn problem(error: GovernanceError) -> Problem {
     let detail = error.to_string();
     match error {
         GovernanceError::Forbidden => Problem::new(FORBIDDEN, detail),

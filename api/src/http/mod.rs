@@ -15,6 +15,7 @@ pub mod governance;
 mod health;
 mod pairs;
 mod query;
+mod replay;
 pub mod resources;
 mod route;
 mod router;

@@ -119,6 +119,12 @@ pub enum Governance {
     Lineage,
     /// The same in the words of OpenLineage.
     OpenLineage,
+    /// Everything that is held about a person.
+    Inventory,
+    /// Everything that is held about the caller.
+    OwnInventory,
+    /// The events that an audit replay shows.
+    Replay,
 }
 
 /// What this process answers from itself.

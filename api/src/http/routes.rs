@@ -40,7 +40,12 @@ fn pages() -> Vec<Route> {
 fn governance() -> Vec<Route> {
     const AUDIT: Access = Access::AnyScope(&["read:audit"]);
     const LINEAGE: Access = Access::AnyScope(&["read:audit", "read:analytics"]);
+    const REPLAY: Access = Access::AnyScope(&["replay:history"]);
+    const PRIVACY: Access = Access::AnyScope(&["manage:privacy"]);
     let routes = [
+        ("/v1/privacy/inventory/me", Governance::OwnInventory, Access::Authenticated),
+        ("/v1/privacy/inventory/{subject}", Governance::Inventory, PRIVACY),
+        ("/v1/audit/replays/{id}/events", Governance::Replay, REPLAY),
         ("/v1/audit/trail", Governance::Trail, AUDIT),
         ("/v1/audit/me", Governance::Mine, Access::Authenticated),
         ("/v1/audit/events/{id}/chain", Governance::Chain, Access::Authenticated),

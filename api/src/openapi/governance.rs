@@ -1,7 +1,7 @@
 //! The operations that read the log itself.
 
 use projections::{
-    governance::{AuditPage, CausationChain, Graph},
+    governance::{AuditPage, CausationChain, Graph, Inventory},
     query::{LIMIT, LIMIT_MAX},
 };
 use schemars::SchemaGenerator;
@@ -29,6 +29,26 @@ pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Val
             let chain = schemas.subschema_for::<CausationChain>().to_value();
             get("What caused an event, and what it caused", chain, vec![in_path("id", uuid()), as_of])
         }
+        Governance::Inventory => {
+            let inventory = schemas.subschema_for::<Inventory>().to_value();
+            let parameters = vec![in_path("subject", uuid()), super::queries::purpose()];
+            get("Everything that is held about a person", inventory, parameters)
+        }
+        Governance::OwnInventory => {
+            let inventory = schemas.subschema_for::<Inventory>().to_value();
+            get("Everything that is held about the caller", inventory, Vec::new())
+        }
+        Governance::Replay => {
+            let parameters = vec![
+                in_path("id", uuid()),
+                parameter("after", "The `next` of the page before.", position()),
+                parameter("limit", "How many events.", count(LIMIT_MAX, Some(LIMIT))),
+            ];
+            let mut replay = get("The events that an audit replay shows", shown_events(), parameters);
+            let refused = problems(&[409]);
+            replay["responses"].as_object_mut().expect("responses are an object").extend(refused);
+            replay
+        }
         Governance::Lineage => {
             let graph = schemas.subschema_for::<Graph>().to_value();
             let name = json!({ "type": "string", "minLength": 1 });
@@ -43,6 +63,23 @@ pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Val
             get("Lineage as OpenLineage run events", events, [vec![node], around(as_of)].concat())
         }
     }
+}
+
+/// A page of a replay: entries of the audit trail, each with its fields and whether some were shredded since.
+fn shown_events() -> Value {
+    json!({
+        "type": "object",
+        "required": ["events", "next", "position"],
+        "properties": {
+            "events": { "type": "array", "maxItems": LIMIT_MAX, "items": {
+                "type": "object",
+                "required": ["position", "event_id", "recorded_at", "actor", "action", "data", "shredded_since"],
+            } },
+            "next": { "type": ["integer", "null"], "minimum": 0 },
+            "position": position(),
+        },
+        "additionalProperties": false,
+    })
 }
 
 fn trail() -> Vec<Value> {

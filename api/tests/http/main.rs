@@ -9,5 +9,6 @@ mod governance;
 mod node;
 mod privacy;
 mod queries;
+mod replays;
 mod routes;
 mod stream;

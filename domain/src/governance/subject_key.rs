@@ -136,6 +136,8 @@ pub enum SubjectKeyCommand {
     RecordResidueCheck {
         /// What ordered the destruction.
         cause: Uuid,
+        /// Of which classes it was.
+        record_classes: Vec<RecordClass>,
         /// How many places still had some; 0 is how it should be.
         residue: u64,
     },
@@ -165,7 +167,12 @@ pub enum SubjectKeyEvent {
         certificate: Option<String>,
     },
     /// It was looked for plaintext that should be gone.
-    KeyResidueChecked { cause: Uuid, residue: u64 },
+    KeyResidueChecked {
+        cause: Uuid,
+        #[serde(default)]
+        record_classes: Vec<RecordClass>,
+        residue: u64,
+    },
 }
 
 impl Event for SubjectKeyEvent {
@@ -285,7 +292,9 @@ impl Decider for SubjectKey {
                 let backups_until = destroyed_at.checked_add(BACKUP_WINDOW).unwrap_or(Timestamp::MAX);
                 E::SubjectKeysDestroyed { cause, record_classes, key_ids, backups_until, certificate }
             }
-            C::RecordResidueCheck { cause, residue } => E::KeyResidueChecked { cause, residue },
+            C::RecordResidueCheck { cause, record_classes, residue } => {
+                E::KeyResidueChecked { cause, record_classes, residue }
+            }
         };
         Ok(vec![event])
     }

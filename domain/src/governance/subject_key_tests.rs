@@ -129,7 +129,8 @@ fn one_request_erases_several_classes_each_of_which_is_confirmed() {
 
 #[test]
 fn gov_k3_what_was_found_after_the_destruction_is_put_on_record() {
-    let check = C::RecordResidueCheck { cause: REQUEST, residue: 0 };
+    let check =
+        C::RecordResidueCheck { cause: REQUEST, record_classes: vec![RecordClass::Education], residue: 0 };
     given::<SubjectKey>([shredded()]).when(check).then_names(["KeyResidueChecked"]);
 }
 
@@ -153,6 +154,6 @@ fn history_of_subject_keys() {
         },
         shredded(),
         destroyed(),
-        E::KeyResidueChecked { cause: REQUEST, residue: 0 },
+        E::KeyResidueChecked { cause: REQUEST, record_classes: vec![], residue: 0 },
     ]);
 }

@@ -22,12 +22,17 @@ const PRIVACY: &str = "governance.privacy_request";
 const DISCLOSURE: &str = "governance.disclosure";
 const PROCESSING: &str = "governance.processing_activity";
 const INCIDENT: &str = "governance.security_incident";
+const RETENTION: &str = "governance.retention_policy";
+const HOLD: &str = "governance.legal_hold";
+const REPLAY: &str = "governance.audit_replay";
 
 /// The profile, the budget and the consents of a person have the id of their account.
 const OWN: IdFrom = IdFrom::Caller;
 /// A month's budget (catalogue 0.3).
 const MONTH_ID: IdFrom = IdFrom::Derived(&[Text("budget"), Caller, Path("month")]);
 const DAY_ID: IdFrom = IdFrom::Derived(&[Text("budget"), Caller, MonthOf("date")]);
+/// The retention policy of a record class, for all its aggregates.
+const RETENTION_ID: IdFrom = IdFrom::Derived(&[Text("retention"), Path("class"), Text("")]);
 
 /// The table.
 #[rustfmt::skip]
@@ -211,4 +216,20 @@ pub const TABLE: &[Resource] = &[
     post("/v1/incidents/{id}/notify-authority", INCIDENT, "NotifyAuthority"),
     post("/v1/incidents/{id}/notify-subjects", INCIDENT, "NotifySubjects"),
     post("/v1/incidents/{id}/close", INCIDENT, "CloseSecurityIncident"),
+    // 5.9 governance: retention, holds, keys, replays
+    list("/v1/governance/retention", "retention_board").for_scopes(&["manage:governance"]),
+    put("/v1/governance/retention/{class}", RETENTION, "SetRetentionPolicy")
+        .to(RETENTION_ID)
+        .giving(&[("record_class", Path("class"))]),
+    delete("/v1/governance/retention/{class}", RETENTION, "RetireRetentionPolicy").to(RETENTION_ID),
+    post("/v1/governance/retention/{class}/runs", RETENTION, "StartRetentionRun").to(RETENTION_ID),
+    list("/v1/governance/retention/holds", "legal_holds").for_scopes(&["manage:governance"]),
+    one("/v1/governance/retention/holds/{id}", "legal_holds", &[("id", Path("id"))]).for_scopes(&["manage:governance"]),
+    post("/v1/governance/retention/holds", HOLD, "PlaceLegalHold").to(IdFrom::New),
+    put("/v1/governance/retention/holds/{id}", HOLD, "ExtendLegalHoldScope"),
+    delete("/v1/governance/retention/holds/{id}", HOLD, "ReleaseLegalHold"),
+    list("/v1/privacy/inventory/keys", "keys").for_scopes(&["manage:privacy"]),
+    post("/v1/audit/replays", REPLAY, "OpenAuditReplay").to(IdFrom::New),
+    post("/v1/audit/replays/{id}/approve", REPLAY, "ApproveAuditReplay"),
+    post("/v1/audit/replays/{id}/close", REPLAY, "CloseAuditReplay"),
 ];

@@ -1,0 +1,129 @@
+//! Audit replays, retention, holds and inventory over HTTP.
+
+use actix_web::test::TestRequest;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::node::{Answer, TestNode, node};
+
+const ANNA: Uuid = Uuid::from_u128(5);
+const OFFICER: Uuid = Uuid::from_u128(8);
+const SECOND: Uuid = Uuid::from_u128(9);
+
+async fn by(node: &TestNode, officer: Uuid, path: &str, body: Value) -> Answer {
+    node.send_as(officer, &["compliance"], TestRequest::post().uri(path).set_json(body)).await
+}
+
+async fn read(node: &TestNode, officer: Uuid, path: &str) -> Answer {
+    node.send_as(officer, &["compliance"], TestRequest::get().uri(path)).await
+}
+
+async fn open(node: &TestNode, decrypt: bool) -> String {
+    let body = json!({ "purpose": "ferpa", "scope": { "subject": ANNA }, "decrypt": decrypt, "reason": "complaint 7" });
+    let opened = by(node, OFFICER, "/v1/audit/replays", body).await;
+    assert_eq!(opened.status, 201, "{}", opened.text);
+    format!("/v1/audit/replays/{}", opened.json()["id"].as_str().unwrap())
+}
+
+async fn headline(node: &TestNode) {
+    let headline = TestRequest::put().uri("/v1/users/me/profile").set_json(json!({ "headline": "Hello" }));
+    assert_eq!(node.send_as(ANNA, &["student"], headline).await.status, 201);
+}
+
+/// The headlines that a replay shows, and whether something was shredded since.
+fn shown(answer: &Answer) -> Vec<(Value, Value)> {
+    let json = answer.json();
+    let events = json["events"].as_array().unwrap_or_else(|| panic!("{}", answer.text)).iter();
+    let revised = events.filter(|event| event["action"] == "ProfileRevised");
+    revised
+        .map(|event| (event["data"]["changes"]["headline"].clone(), event["shredded_since"].clone()))
+        .collect()
+}
+
+#[actix_web::test]
+async fn gov_a1_decrypted_history_is_shown_after_a_second_officer_approved_and_is_on_record_before() {
+    let node = node().await;
+    headline(&node).await;
+    let replay = open(&node, true).await;
+    let events = format!("{replay}/events");
+    read(&node, OFFICER, &events).await.problem(409, "NotApproved");
+    by(&node, OFFICER, &format!("{replay}/approve"), json!({})).await.problem(403, "SamePerson");
+    assert_eq!(by(&node, SECOND, &format!("{replay}/approve"), json!({})).await.status, 200);
+    let answer = read(&node, OFFICER, &events).await;
+    assert!(answer.text.contains("Hello"), "{}", answer.text);
+
+    let log = node.node.api.commands.store().read_all(0, 1000).await.unwrap();
+    let reads: Vec<_> = log.iter().filter(|event| event.event_type == "AuditReplayRead").collect();
+    let payload: Value = serde_json::from_str(&reads[0].payload).unwrap();
+    assert_eq!(payload["AuditReplayRead"]["subjects"], json!([ANNA]));
+    assert_eq!(payload["AuditReplayRead"]["decrypted"], true);
+    // The person whose data was read finds it in their own trail.
+    let own =
+        node.send_as(ANNA, &[], TestRequest::get().uri("/v1/audit/me?action=AuditReplayRead")).await.json();
+    assert_eq!(own["entries"].as_array().unwrap().len(), 1);
+
+    let erased = node.node.api.commands.store().keyring();
+    let classes = event_store::Classes::Only(&["profile"]);
+    erased.shred(ANNA, classes, event_store::Basis::Erasure).await.unwrap();
+    let after = read(&node, OFFICER, &events).await;
+    assert!(!after.text.contains("Hello") && after.text.contains("«erased»"), "{}", after.text);
+    assert!(shown(&after).iter().any(|(_, shredded)| *shredded == true), "{}", after.text);
+
+    assert_eq!(by(&node, SECOND, &format!("{replay}/close"), json!({})).await.status, 200);
+    read(&node, OFFICER, &events).await.problem(409, "Closed");
+}
+
+#[actix_web::test]
+async fn a_replay_that_decrypts_nothing_shows_facts_and_no_personal_value() {
+    let node = node().await;
+    headline(&node).await;
+    let events = format!("{}/events?limit=1", open(&node, false).await);
+    let first = read(&node, OFFICER, &events).await;
+    assert_eq!(first.json()["events"].as_array().unwrap().len(), 1, "{}", first.text);
+    assert!(first.headers.contains_key("link"));
+    let all = read(&node, OFFICER, events.trim_end_matches("?limit=1")).await;
+    assert!(all.text.contains("«sealed»") && !all.text.contains("Hello"), "{}", all.text);
+    let student = TestRequest::get().uri(&events);
+    node.send_as(ANNA, &["student"], student).await.problem(403, "Forbidden");
+    let missing = format!("/v1/audit/replays/{}/events", Uuid::from_u128(1));
+    read(&node, OFFICER, &missing).await.problem(404, "NotFound");
+}
+
+#[actix_web::test]
+async fn holds_and_retention_policies_have_their_board() {
+    let node = node().await;
+    let hold = json!({ "title": "Smith", "subjects": [ANNA], "reason": "litigation", "ordered_by": "court" });
+    let placed = by(&node, OFFICER, "/v1/governance/retention/holds", hold).await.json();
+    let path = format!("/v1/governance/retention/holds?min_position={}", placed["position"]);
+    let holds = read(&node, OFFICER, &path).await.json();
+    assert_eq!(holds["items"][0]["held_subjects"], json!([ANNA]), "{holds}");
+
+    let policy =
+        |days| json!({ "after": "event", "days": days, "action": "archive", "legal_basis": "policy 7" });
+    let set = |class: &str, days| {
+        let put = TestRequest::put().uri(&format!("/v1/governance/retention/{class}")).set_json(policy(days));
+        node.send_as(OFFICER, &["compliance"], put)
+    };
+    set("payment", 30).await.problem(422, "BelowLegalMinimum");
+    let position = set("payment", 3000).await.json()["position"].clone();
+    let board =
+        read(&node, OFFICER, &format!("/v1/governance/retention?min_position={position}")).await.json();
+    assert_eq!((&board["items"][0]["class"], &board["items"][0]["days"]), (&json!("payment"), &json!(3000)));
+    let student = TestRequest::get().uri("/v1/governance/retention");
+    node.send_as(ANNA, &["student"], student).await.problem(403, "Forbidden");
+}
+
+#[actix_web::test]
+async fn people_see_what_is_held_about_them_and_compliance_leaves_a_trace() {
+    let node = node().await;
+    headline(&node).await;
+    let own = node.send_as(ANNA, &[], TestRequest::get().uri("/v1/privacy/inventory/me")).await.json();
+    let classes: Vec<&str> =
+        own["holdings"].as_array().unwrap().iter().filter_map(|holding| holding["class"].as_str()).collect();
+    assert!(classes.contains(&"profile") && own["complete"] == true && own["reads"] == 0, "{own}");
+    let path = format!("/v1/privacy/inventory/{ANNA}");
+    let seen = read(&node, OFFICER, &path).await.json();
+    assert_eq!((&seen["holdings"], &seen["reads"]), (&own["holdings"], &json!(1)));
+    let student = TestRequest::get().uri(&path);
+    node.send_as(Uuid::from_u128(6), &["student"], student).await.problem(403, "Forbidden");
+}
