@@ -12,9 +12,10 @@ use commands::{
 use domain::{
     Actor, RecordClass,
     governance::{
-        AuditReplay, AuditReplayCommand, LegalHold, LegalHoldCommand, ReplayPurpose, ReplayScope,
-        RetentionAction, RetentionPolicy, RetentionPolicyCommand, RetentionStart, ShredBasis, SubjectKey,
-        SubjectKeyCommand, retention_policy_id,
+        AuditReplay, AuditReplayCommand, LegalHold, LegalHoldCommand, PrivacyRegime, PrivacyRequest,
+        PrivacyRequestCommand, PrivacyRequestType, ReplayPurpose, ReplayScope, RetentionAction,
+        RetentionPolicy, RetentionPolicyCommand, RetentionStart, ShredBasis, SubjectKey, SubjectKeyCommand,
+        Verification, retention_policy_id,
     },
     identity::{Profile, ProfileCommand},
 };
@@ -287,4 +288,48 @@ async fn gov_a4_a_replay_has_a_timer_that_closes_it() {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), closed).await.unwrap();
+}
+
+#[tokio::test]
+async fn gov_p4_an_approved_request_erases_class_by_class_and_refuses_what_is_kept_with_the_ground() {
+    let database = testing::database().await;
+    let mut node = Node::start(database.store().await.unwrap()).await;
+    node.headline(ANNA).await;
+    node.hold(&[ANNA], &[RecordClass::Device]).await;
+    let request = Uuid::now_v7();
+    let own = || Request::by(Actor::user(ANNA, &["student"]));
+    let open = PrivacyRequestCommand::OpenPrivacyRequest {
+        subject: ANNA,
+        regime: PrivacyRegime::Gdpr,
+        r#type: PrivacyRequestType::Erasure,
+        details: None,
+        classes: vec![
+            RecordClass::Profile,
+            RecordClass::Device,
+            RecordClass::Payment,
+            RecordClass::Communication,
+        ],
+    };
+    node.commands.execute::<PrivacyRequest>(request, open, &own()).await.unwrap();
+    let verify = PrivacyRequestCommand::VerifyRequester { method: Verification::Session, proof: None };
+    node.commands.execute::<PrivacyRequest>(request, verify, &own()).await.unwrap();
+    let approve = PrivacyRequestCommand::ApprovePrivacyRequest { note: None, classes: None };
+    node.commands.execute::<PrivacyRequest>(request, approve, &compliance()).await.unwrap();
+    node.settled().await;
+
+    let steps = node.events("FulfilmentStepRecorded").await.into_iter().map(|(_, fields)| fields);
+    let settled: Vec<Value> = steps.filter(|step| step["outcome"] != "partial").collect();
+    let of = |class: &str| settled.iter().find(|step| step["context"] == format!("keys of {class}")).unwrap();
+    assert_eq!((&of("profile")["outcome"], &of("profile")["records"]), (&json!("done"), &json!(1)));
+    assert_eq!(of("communication")["outcome"], "nothing");
+    for (class, ground) in [("device", "legal hold"), ("payment", "tax")] {
+        assert_eq!(of(class)["outcome"], "refused");
+        assert!(of(class)["note"].as_str().unwrap().contains(ground), "{}", of(class));
+    }
+    assert_eq!(node.events("PrivacyRequestCompleted").await.len(), 1);
+    let keyring = node.commands.store().keyring();
+    assert!(
+        keyring.is_erased(ANNA, "profile").await.unwrap()
+            && !keyring.is_erased(ANNA, "device").await.unwrap()
+    );
 }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use commands::{
     Commands, NoAnswers, Request,
     policies::{self, World, every_policy},
-    ports::{Embedding, PortError, Ports},
+    ports::{Embedding, Notary, PortError, Ports},
 };
 use domain::{
     Actor, Stated,
@@ -36,6 +36,15 @@ impl Embedding for NoEmbedding {
     }
 }
 
+/// No policy of these tests signs anything.
+struct NoNotary;
+
+impl Notary for NoNotary {
+    fn sign(&self, _: &serde_json::Value) -> Result<String, PortError> {
+        Err(PortError { port: "notary", reason: "there is none".into() })
+    }
+}
+
 const ADA: Uuid = Uuid::from_u128(0xADA);
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -48,7 +57,10 @@ impl Node {
     async fn start(database: &testing::TestDatabase) -> Node {
         let store = database.store().await.unwrap();
         let commands = Commands::new(store, Arc::new(NoAnswers), 1000);
-        let world = World::new(commands.clone(), Arc::new(Ports { embedding: Arc::new(NoEmbedding) }));
+        let world = World::new(
+            commands.clone(),
+            Arc::new(Ports { notary: Arc::new(NoNotary), embedding: Arc::new(NoEmbedding) }),
+        );
         let (reached, _) = watch::channel(Vec::new());
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(policies::run(every_policy(), world, reached, stopped));

@@ -6,6 +6,7 @@
 
 mod budgeting;
 mod credentials;
+mod erasure;
 mod governance;
 mod lanes;
 mod opportunities;
@@ -193,7 +194,9 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(privacy::EscalateRequests),
         Box::new(privacy::WatchIncidents),
         Box::new(privacy::OpenIncidents),
+        Box::new(erasure::EraseOnRequest),
         Box::new(governance::DestroyKeys),
+        Box::new(erasure::CompleteErasures),
         Box::new(governance::RunRetention),
         Box::new(governance::CloseReplays),
     ]
