@@ -27,10 +27,7 @@ impl Annals {
     /// Opens the log that the environment names.
     pub(crate) async fn open(json: bool) -> Result<Self, Failure> {
         let url = database_url()?;
-        let mut keys = KeyringConfig::new(master_key()?);
-        // A backup that was restored must not be read before what was erased is destroyed again.
-        keys.ledger = std::env::var_os("ANNALS_ERASURE_LEDGER").map(Into::into);
-        let store = EventStore::open(StoreConfig::new(&url, keys)).await?;
+        let store = EventStore::open(StoreConfig::new(&url, keys()?)).await?;
         Self::of(store, &url, json)
     }
 
@@ -65,6 +62,14 @@ impl Annals {
 /// The database of the log.
 pub(crate) fn database_url() -> Result<String, Failure> {
     std::env::var("ANNALS_DATABASE_URL").map_err(|_| Failure::NoDatabase)
+}
+
+/// The keys, and the ledger of erasures where the environment names one: a backup that was restored must not be read before
+/// what was erased is destroyed again.
+pub(crate) fn keys() -> Result<KeyringConfig, Failure> {
+    let mut keys = KeyringConfig::new(master_key()?);
+    keys.ledger = std::env::var_os("ANNALS_ERASURE_LEDGER").map(Into::into);
+    Ok(keys)
 }
 
 /// What wraps the data keys.

@@ -10,7 +10,7 @@ mod postgres;
 
 use std::path::{Path, PathBuf};
 
-use event_store::{EventStore, KeyringConfig, StoreConfig};
+use event_store::{EventStore, StoreConfig};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
@@ -89,7 +89,7 @@ pub(crate) struct Restore {
 
 impl Restore {
     pub(crate) async fn run(&self, json: bool) -> Result<bool, Failure> {
-        let config = StoreConfig::new(annals::database_url()?, KeyringConfig::new(annals::master_key()?));
+        let config = StoreConfig::new(annals::database_url()?, annals::keys()?);
         let keys_from = self.keys_from.as_ref().unwrap_or(&self.from);
         let manifest = Manifest::read(&self.from)?;
         if let Some(broken) = manifest.first_broken(&self.from, keys_from)? {

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use event_store::testing::{self, TestDatabase};
+use event_store::{
+    KeyringConfig,
+    testing::{self, TestDatabase},
+};
 
 use super::*;
 use crate::{
