@@ -203,6 +203,12 @@ impl Append {
             ));
         }
         for event in &self.events {
+            let names =
+                stream_texts(&event.stream).into_iter().chain([&*event.event_type, &event.event_version]);
+            // The leaf of the event has a line for each of them.
+            if let Some(name) = names.into_iter().find(|name| name.contains('\n')) {
+                return invalid(format!("{name:?} cannot be a name"));
+            }
             if serde_json::from_str::<IgnoredAny>(&event.payload).is_err() {
                 return invalid(format!("the payload of {} is not JSON", event.event_type));
             }

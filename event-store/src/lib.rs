@@ -1,4 +1,4 @@
-//! The log of Annals: append, read, follow, and seal personal data.
+//! The log of Annals: append, read, follow, seal personal data, and prove integrity.
 //!
 //! One log, in commit order, without gaps. [`EventStore::append`] hands a command's events to one writer task, which
 //! commits what has gathered in one statement (`writer`); each command in a batch succeeds or is refused on its own.
@@ -13,6 +13,7 @@ mod config;
 mod driver;
 mod error;
 mod follow;
+pub mod integrity;
 mod keys;
 mod micros;
 pub mod migrate;

@@ -7,6 +7,7 @@ mod claiming;
 mod crashing;
 mod following;
 mod immutable;
+mod notarising;
 mod racing;
 mod reading;
 mod sealing;
