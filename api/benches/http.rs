@@ -21,7 +21,7 @@ use api::{
 };
 use commands::Request;
 use domain::Actor;
-use event_store::testing::database;
+use event_store::{integrity::NotaryConfig, testing::database};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::value::RawValue;
 use tokio::{
@@ -45,7 +45,9 @@ async fn main() {
     let token = keys.sign(&claims).unwrap();
     let reading = projections::Config::new(&database.url);
     let limits = Limits { states: 100_000, body: 1 << 20 };
-    let node = Node::assemble(database.config(), reading, keys, limits).await.unwrap();
+    let notary = std::env::temp_dir().join(format!("annals-bench-{}", Uuid::new_v4().simple()));
+    let signing = NotaryConfig::new(&notary, [7; 32]);
+    let node = Node::assemble(database.config(), reading, signing, keys, limits).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = http::server(node.api.clone(), listener).unwrap();
@@ -71,6 +73,7 @@ async fn main() {
     );
     handle.stop(true).await;
     node.stop().await;
+    std::fs::remove_dir_all(notary).unwrap();
 }
 
 /// How many commands a second `IN_FLIGHT` workers carry out.

@@ -81,6 +81,16 @@ settings! {
     /// it keeps a restored backup from bringing back what was erased.
     /// Unset, it is data_dir/erasures/ledger.
     erasure_ledger: Option<PathBuf> = "";
+    /// A file with the key that signs the log's checkpoints (Ed25519): 32 bytes, as they are or in base64 or
+    /// hexadecimal.
+    /// Unset, a development key is made in data_dir/keys.
+    notary_key_file: Option<PathBuf> = "";
+    /// The name of this log in its checkpoints, such as records.example.edu/annals, without spaces. Unset, it is
+    /// "annals/" and the incarnation of the log. It must not change once something was signed.
+    notary_origin: Option<String> = "";
+    /// The folder where the log's signed checkpoint and its tiles are published. Nodes may share it: one signs, all
+    /// serve it. Unset, it is data_dir/notary.
+    notary_dir: Option<PathBuf> = "";
     /// What is logged: a level (error, warn, info, debug, trace) or a filter such as "info,api=debug".
     log: String = "info";
     /// How log lines look: "text" for people, "json" for machines.
@@ -263,6 +273,9 @@ fn illustration(name: &str) -> &'static str {
         "master_key_file" => "/etc/annals/master.key",
         "jwt_key_file" => "/etc/annals/jwt.key",
         "erasure_ledger" => "/var/lib/annals-erasures/ledger",
+        "notary_key_file" => "/etc/annals/notary.key",
+        "notary_origin" => "records.example.edu/annals",
+        "notary_dir" => "/var/lib/annals/notary",
         _ => "",
     }
 }

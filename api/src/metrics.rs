@@ -26,6 +26,10 @@ pub struct Metrics {
     pub streams: IntGauge,
     /// The last position of the log.
     pub head: IntGauge,
+    /// The last position that this node's notary has signed.
+    pub signed: IntGauge,
+    /// Whether this node's notary refuses to sign.
+    pub refused: IntGauge,
     /// The position of each read model.
     pub model_position: IntGaugeVec,
     /// How many positions each read model is behind the log.
@@ -89,6 +93,8 @@ impl Metrics {
             in_flight: gauge("annals_http_requests_in_flight", "Requests that are being answered."),
             streams: gauge("annals_stream_clients", "Clients of the event stream."),
             head: gauge("annals_log_head_position", "The last position of the log."),
+            signed: gauge("annals_notary_signed_position", "The last position that was signed."),
+            refused: gauge("annals_notary_refused", "1 where the log is not what was signed."),
             model_position: gauges("annals_projection_position", "How far a read model is.", &["model"]),
             model_lag: gauges(
                 "annals_projection_lag_positions",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use commands::policies::PolicyStatus;
-use event_store::{EventStore, Position};
+use event_store::{EventStore, Position, integrity::NotaryState};
 use projections::{FollowerState, Projections, State};
 use serde::Serialize;
 use tokio::sync::watch;
@@ -60,6 +60,7 @@ pub struct Vitals {
     store: EventStore,
     projections: Projections,
     policies: watch::Receiver<Vec<PolicyStatus>>,
+    notary: watch::Receiver<NotaryState>,
     sample: watch::Receiver<Sample>,
     with_nats: bool,
 }
@@ -70,6 +71,7 @@ impl Vitals {
         store: EventStore,
         projections: Projections,
         policies: watch::Receiver<Vec<PolicyStatus>>,
+        notary: watch::Receiver<NotaryState>,
         with_nats: bool,
     ) -> Self {
         let (sampled, sample) = watch::channel(Sample::default());
@@ -82,7 +84,7 @@ impl Vitals {
                 tokio::time::sleep(EVERY).await;
             }
         });
-        Vitals { store, projections, policies, sample, with_nats }
+        Vitals { store, projections, policies, notary, sample, with_nats }
     }
 
     /// All parts.
@@ -95,7 +97,8 @@ impl Vitals {
             }
             Err(_elapsed) => Part::new("log", Status::Down, "the database does not answer"),
         };
-        [log, self.follower(), self.models(), self.reacting()].into_iter().chain(self.nats()).collect()
+        let parts = [log, self.follower(), self.models(), self.reacting(), self.signing()];
+        parts.into_iter().chain(self.nats()).collect()
     }
 
     fn follower(&self) -> Part {
@@ -142,6 +145,19 @@ impl Vitals {
         }
     }
 
+    /// A log that is not signed is still a log: nothing waits for the notary.
+    fn signing(&self) -> Part {
+        let (status, detail) = match &*self.notary.borrow() {
+            NotaryState::Signed(size) => (Status::Up, format!("signed up to position {size}")),
+            NotaryState::Standby => (Status::Up, "another node signs".to_owned()),
+            NotaryState::Interrupted(_) => (Status::Degraded, "signing is interrupted".to_owned()),
+            NotaryState::Refused(_) => {
+                (Status::Degraded, "it refuses to sign this log; the logs say why".to_owned())
+            }
+        };
+        Part::new("notary", status, detail)
+    }
+
     /// Brings the gauges up to date.
     pub fn measure(&self, metrics: &Metrics) {
         let sample = self.sample.borrow();
@@ -169,6 +185,10 @@ impl Vitals {
             metrics.policy_position.with_label_values(&[name]).set(gauge(*position));
             metrics.policy_lag.with_label_values(&[name]).set(gauge(sample.head.saturating_sub(*position)));
         }
+        if let NotaryState::Signed(size) = *self.notary.borrow() {
+            metrics.signed.set(gauge(size));
+        }
+        metrics.refused.set(i64::from(matches!(&*self.notary.borrow(), NotaryState::Refused(_))));
         let (size, idle) = (self.store.pool().size(), self.store.pool().num_idle());
         metrics.pool.with_label_values(&["open"]).set(size.into());
         metrics.pool.with_label_values(&["idle"]).set(gauge(idle as u64));

@@ -51,6 +51,9 @@ pub fn write_env_file(
         None => export("ANNALS_MASTER_KEY", config.master_key.as_deref().unwrap_or_default()),
     }
     export("ANNALS_JWT_KEY_FILE", &keys.jwt_file.to_string_lossy());
+    let notary = config.notary_dir.as_deref().filter(|folder| !folder.as_os_str().is_empty());
+    let notary = notary.map_or_else(|| data.join("notary"), Path::to_owned);
+    export("ANNALS_NOTARY_DIR", &notary.to_string_lossy());
     write_private(&env_file(data), &text, None)
 }
 

@@ -1,5 +1,5 @@
-//! The two secrets of an instance: the master key that wraps the keys of personal data, and the key that signs
-//! access tokens. Where the configuration names none, development keys are made once and kept beside the data.
+//! The three secrets of an instance: the master key that wraps the keys of personal data, the key that signs access
+//! tokens, and the key that signs the log's checkpoints. Where the configuration names none, development keys are made once and kept beside the data.
 
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
@@ -19,6 +19,8 @@ pub struct Keys {
     pub master: [u8; 32],
     /// What signs access tokens: the content of its file, as [`crate::auth::SigningKeys::read`] takes it.
     pub jwt: Vec<u8>,
+    /// The secret of the key that signs the log's checkpoints.
+    pub notary: [u8; 32],
     /// The absolute path of the master key's file; `None` where the configuration holds the key itself.
     pub master_file: Option<PathBuf>,
     /// The absolute path of the signing key's file.
@@ -45,22 +47,32 @@ impl Keys {
             Some(text) => (decode(text, "ANNALS_MASTER_KEY")?, None),
             None => {
                 let (content, file) = read_or_make(config, config.master_key_file.as_deref(), "master.key")?;
-                let key = match content.len() {
-                    32 => content,
-                    _ => decode(&String::from_utf8_lossy(&content), &file.display().to_string())?,
-                };
-                (key, Some(file))
+                (bytes(content, &file)?, Some(file))
             }
         };
-        let master = <[u8; 32]>::try_from(master).map_err(|key| EmbeddedError::Key {
-            place: master_file
-                .as_deref()
-                .map_or("ANNALS_MASTER_KEY".into(), |file| file.display().to_string()),
-            reason: format!("a master key has 32 bytes, not {}", key.len()),
-        })?;
+        let place =
+            master_file.as_deref().map_or("ANNALS_MASTER_KEY".into(), |file| file.display().to_string());
+        let master = exactly_32(master, place)?;
+        let (notary, file) = read_or_make(config, config.notary_key_file.as_deref(), "notary.key")?;
+        let notary = exactly_32(bytes(notary, &file)?, file.display().to_string())?;
         let (jwt, jwt_file) = read_or_make(config, config.jwt_key_file.as_deref(), "jwt.key")?;
-        Ok(Self { master, jwt, master_file, jwt_file })
+        Ok(Self { master, jwt, notary, master_file, jwt_file })
     }
+}
+
+/// The key in a file that holds its bytes as they are, or as text.
+fn bytes(content: Vec<u8>, file: &Path) -> Result<Vec<u8>, EmbeddedError> {
+    match content.len() {
+        32 => Ok(content),
+        _ => decode(&String::from_utf8_lossy(&content), &file.display().to_string()),
+    }
+}
+
+fn exactly_32(key: Vec<u8>, place: String) -> Result<[u8; 32], EmbeddedError> {
+    key.try_into().map_err(|key: Vec<u8>| EmbeddedError::Key {
+        place,
+        reason: format!("this key has 32 bytes, not {}", key.len()),
+    })
 }
 
 fn read_or_make(

@@ -7,6 +7,7 @@
 //! data/servers.json   their ports and password, and the folder of their files if it is not this one
 //! data/keys/          development keys
 //! data/log/           what the servers say
+//! data/notary/        the log's signed checkpoint and its tiles
 //! data/postgres/      the cluster
 //! data/nats/          JetStream's files
 //! ```

@@ -64,7 +64,7 @@ pub(super) async fn log_denial(
     trace: &Trace,
 ) {
     let guards = match route.operation {
-        Operation::Query(_) | Operation::Governance(_) => true,
+        Operation::Query(_) | Operation::Governance(_) | Operation::Log(_) => true,
         Operation::Command(_) | Operation::Page(_) => false,
     };
     if !guards || !matches!(reason.status().as_u16(), 401 | 403) {

@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
 use commands::{Catalog, Commands};
+use event_store::integrity::Directory;
 use projections::Projections;
 use uuid::Uuid;
 
@@ -25,6 +26,8 @@ pub struct Api {
     pub projections: Projections,
     /// What can be asked of each read model.
     pub filters: HashMap<&'static str, Vec<Parameter>>,
+    /// What was signed of the log.
+    pub log: Directory,
     /// Verifies tokens.
     pub keys: SigningKeys,
     /// Finds routes.
@@ -49,6 +52,7 @@ impl Api {
     pub fn new(
         commands: Commands,
         projections: Projections,
+        log: Directory,
         keys: SigningKeys,
         vitals: Vitals,
         body_limit: usize,
@@ -72,6 +76,7 @@ impl Api {
             commands,
             projections,
             filters,
+            log,
             keys,
             router,
             vitals,

@@ -19,7 +19,7 @@ use futures_util::FutureExt;
 use super::{
     Api, Call, Missed, Operation, Route, Trace, access,
     call::{authenticate, forbidden, unauthenticated},
-    command, documents, governance, query,
+    command, documents, governance, log, query,
 };
 use crate::problem::{INTERNAL, METHOD_NOT_ALLOWED, NO_SUCH_ROUTE, Problem, TIMED_OUT};
 
@@ -106,6 +106,7 @@ async fn operate(
         Operation::Command(route) => command::handle(api, &call, route, payload).await,
         Operation::Query(route) => query::handle(api, &call, route).await,
         Operation::Governance(route) => governance::handle(api, &call, *route).await,
+        Operation::Log(route) => log::handle(api, &call, *route).await,
         Operation::Page(page) => documents::handle(api, &call, *page).await,
     }
 }

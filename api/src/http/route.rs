@@ -33,6 +33,8 @@ pub enum Operation {
     Query(QueryRoute),
     /// Reads the log itself.
     Governance(Governance),
+    /// Shows what was signed of the log.
+    Log(Log),
     /// Answers from this process itself.
     Page(Page),
 }
@@ -125,6 +127,21 @@ pub enum Governance {
     OwnInventory,
     /// The events that an audit replay shows.
     Replay,
+}
+
+/// What was signed of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Log {
+    /// The signed checkpoint.
+    Checkpoint,
+    /// The key that it is verified with.
+    Key,
+    /// A tile of the tree.
+    Tile,
+    /// The proof that an event is in the log.
+    Proof,
+    /// The proof that a tree begins with an older one.
+    Consistency,
 }
 
 /// What this process answers from itself.

@@ -4,7 +4,7 @@
 use actix_web::http::Method;
 use commands::Catalog;
 
-use super::{CommandRoute, Governance, IdFrom, Operation, Page, Route, resources};
+use super::{CommandRoute, Governance, IdFrom, Log, Operation, Page, Route, resources};
 use crate::auth::Access;
 
 /// All routes.
@@ -12,6 +12,7 @@ pub fn routes(catalog: &Catalog) -> Vec<Route> {
     pages()
         .into_iter()
         .chain(governance())
+        .chain(log())
         .chain(resources::routes(catalog))
         .chain(canonical(catalog))
         .collect()
@@ -61,6 +62,28 @@ fn governance() -> Vec<Route> {
     routes.into_iter().map(route).collect()
 }
 
+/// What was signed of the log. Hashes are public; a proof names a stream.
+fn log() -> Vec<Route> {
+    let routes = [
+        ("/v1/log/checkpoint", Log::Checkpoint, Access::Public),
+        ("/v1/log/key", Log::Key, Access::Public),
+        // `tile/<L>/<N>[.p/<W>]`, where <N> has a segment for every three digits: enough for 256 billion events.
+        ("/v1/log/tile/{level}/{a}", Log::Tile, Access::Public),
+        ("/v1/log/tile/{level}/{a}/{b}", Log::Tile, Access::Public),
+        ("/v1/log/tile/{level}/{a}/{b}/{c}", Log::Tile, Access::Public),
+        ("/v1/log/tile/{level}/{a}/{b}/{c}/{d}", Log::Tile, Access::Public),
+        ("/v1/log/consistency", Log::Consistency, Access::Public),
+        ("/v1/log/proof/{position}", Log::Proof, Access::AnyScope(&["read:audit"])),
+    ];
+    let route = |(path, log, access): (&str, Log, Access)| Route {
+        method: Method::GET,
+        template: path.to_owned(),
+        access,
+        operation: Operation::Log(log),
+    };
+    routes.into_iter().map(route).collect()
+}
+
 /// `POST /v1/{context}/{aggregate}/{id}/{command}` for every command that is not the system's own. Who may issue it the
 /// aggregate says, which denies by default.
 fn canonical(catalog: &Catalog) -> Vec<Route> {
@@ -103,13 +126,18 @@ mod tests {
     }
 
     #[test]
-    fn only_health_and_documents_are_public() {
+    fn only_health_documents_and_the_logs_hashes_are_public() {
         let public: Vec<String> = routes(&Catalog::new())
             .into_iter()
             .filter(|route| !route.access.needs_token())
             .map(|route| route.template)
             .collect();
         let expected = ["/health", "/health/live", "/health/ready", "/health/startup", "/problems/{code}"];
-        assert_eq!(public, [&expected[..], &["/v1/openapi.json"]].concat());
+        let tiles = ["/{a}", "/{a}/{b}", "/{a}/{b}/{c}", "/{a}/{b}/{c}/{d}"];
+        let tiles = tiles.map(|index| format!("/v1/log/tile/{{level}}{index}"));
+        let tiles: Vec<&str> = tiles.iter().map(String::as_str).collect();
+        let hashes = ["/v1/log/checkpoint", "/v1/log/key"];
+        let expected = [&expected[..], &["/v1/openapi.json"], &hashes, &tiles, &["/v1/log/consistency"]];
+        assert_eq!(public, expected.concat());
     }
 }

@@ -4,6 +4,7 @@
 mod commands;
 mod components;
 mod governance;
+mod log;
 mod pages;
 mod queries;
 
@@ -69,6 +70,7 @@ fn operation(
             Some(queries::operation(shape, route, query, schemas))
         }
         Operation::Governance(route) => Some(governance::operation(*route, schemas)),
+        Operation::Log(log) => Some(log::operation(*log, route, schemas)),
         Operation::Page(Page::Stream) => None,
         Operation::Page(page) => Some(pages::operation(*page)),
     }

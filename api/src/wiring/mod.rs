@@ -1,4 +1,4 @@
-//! Puts a node together and takes it apart again: the log, its keys, read models, commands, policies, HTTP. The only
+//! Puts a node together and takes it apart again: the log, its keys, its notary, read models, commands, policies, HTTP. The only
 //! place where everything is known.
 
 mod answers;
@@ -11,7 +11,10 @@ use commands::{
     policies::{self, World},
     ports::Ports,
 };
-use event_store::{EventStore, KeyringConfig, MasterKey, StoreConfig, StoreError};
+use event_store::{
+    EventStore, KeyringConfig, MasterKey, StoreConfig, StoreError,
+    integrity::{Notary, NotaryConfig, NotaryError},
+};
 use integrations::{embedding::HashedTfIdf, notary::Ed25519Notary};
 use projections::{FollowerState, NatsConfig, ProjectionError, Projections};
 use tokio::{sync::watch, task::JoinHandle};
@@ -46,6 +49,9 @@ pub enum StartError {
     /// The read models.
     #[error("the read models cannot be started: {0}")]
     Projections(#[from] ProjectionError),
+    /// The notary.
+    #[error("the notary cannot be started: {0}")]
+    Notary(#[from] NotaryError),
     /// A listener.
     #[error("cannot listen: {0}")]
     Listen(#[from] std::io::Error),
@@ -66,6 +72,7 @@ pub struct Node {
     pub api: web::Data<Api>,
     store: EventStore,
     projections: Projections,
+    notary: Notary,
     stop: watch::Sender<bool>,
     policies: JoinHandle<()>,
 }
@@ -88,11 +95,14 @@ impl Node {
         if config.rebuild_workers > 0 {
             reading.threads = config.rebuild_workers;
         }
+        let directory = config.notary_dir.clone().unwrap_or_else(|| config.data_dir.join("notary"));
+        let mut notary = NotaryConfig::new(directory, keys.notary);
+        notary.origin = config.notary_origin.clone().filter(|origin| !origin.is_empty());
         let limits = Limits {
             states: (config.cache_memory_mb * 1024 * 1024 / STATE_SIZE).max(1),
             body: config.request_body_kb * 1024,
         };
-        Self::assemble(store, reading, signing, limits).await
+        Self::assemble(store, reading, notary, signing, limits).await
     }
 
     /// Starts everything on a database that is there.
@@ -102,6 +112,7 @@ impl Node {
     pub async fn assemble(
         config: StoreConfig,
         reading: projections::Config,
+        notary: NotaryConfig,
         signing: SigningKeys,
         limits: Limits,
     ) -> Result<Self, StartError> {
@@ -110,20 +121,22 @@ impl Node {
         let projections = Projections::new(store.clone(), reading)?;
         projections.start();
         begun(&projections).await;
+        let notary = Notary::start(store.clone(), notary).await?;
 
         let answers = Arc::new(FromReadModels::new(projections.clone(), &signing));
         let commands = Commands::new(store.clone(), answers, limits.states);
 
         let (stop, stopped) = watch::channel(false);
         let (told, status) = watch::channel(Vec::new());
-        let notary = Arc::new(Ed25519Notary::new(&signing.derive("certificates")));
-        let ports = Arc::new(Ports { notary, embedding: Arc::new(HashedTfIdf) });
+        let certifying = Arc::new(Ed25519Notary::new(&signing.derive("certificates")));
+        let ports = Arc::new(Ports { notary: certifying, embedding: Arc::new(HashedTfIdf) });
         let world = World::new(commands.clone(), ports);
         let policies = tokio::spawn(policies::run(policies::every_policy(), world, told, stopped));
 
-        let vitals = Vitals::watch(store.clone(), projections.clone(), status, with_nats);
-        let api = Api::new(commands, projections.clone(), signing, vitals, limits.body);
-        Ok(Node { api: web::Data::from(api), store, projections, stop, policies })
+        let vitals = Vitals::watch(store.clone(), projections.clone(), status, notary.state(), with_nats);
+        let api =
+            Api::new(commands, projections.clone(), notary.directory().clone(), signing, vitals, limits.body);
+        Ok(Node { api: web::Data::from(api), store, projections, notary, stop, policies })
     }
 
     /// Stops in order: what reacts, what follows, what writes. Whatever was acknowledged is on disk already.
@@ -132,6 +145,7 @@ impl Node {
         if let Err(error) = self.policies.await {
             tracing::error!(%error, "the policies did not end well");
         }
+        self.notary.stop().await;
         self.projections.shutdown().await;
         self.store.shutdown().await;
     }

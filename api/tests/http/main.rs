@@ -6,6 +6,7 @@ mod access;
 mod auth;
 mod commands;
 mod governance;
+mod log;
 mod node;
 mod privacy;
 mod queries;

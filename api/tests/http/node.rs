@@ -1,5 +1,7 @@
 //! A node on a database of its own, and calls to it.
 
+use std::{path::PathBuf, time::Duration};
+
 use actix_web::{
     App,
     body::to_bytes,
@@ -12,7 +14,10 @@ use api::{
     http::configure,
     wiring::{Limits, Node},
 };
-use event_store::testing::{TestDatabase, database};
+use event_store::{
+    integrity::NotaryConfig,
+    testing::{TestDatabase, database},
+};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use uuid::Uuid;
@@ -20,7 +25,14 @@ use uuid::Uuid;
 /// A node, and what its tokens are signed with.
 pub(crate) struct TestNode {
     pub(crate) node: Node,
+    pub(crate) notary: PathBuf,
     _database: TestDatabase,
+}
+
+impl Drop for TestNode {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.notary);
+    }
 }
 
 /// The largest body that a test node takes.
@@ -32,8 +44,11 @@ pub(crate) async fn node() -> TestNode {
     let keys = SigningKeys::single(&[7; 32]).unwrap();
     let reading = projections::Config::new(&database.url);
     let limits = Limits { states: 1000, body: BODY_LIMIT };
-    let node = Node::assemble(database.config(), reading, keys, limits).await.unwrap();
-    TestNode { node, _database: database }
+    let notary = std::env::temp_dir().join(format!("annals-http-{}", Uuid::new_v4().simple()));
+    let every = Duration::from_millis(5);
+    let signing = NotaryConfig { every, ..NotaryConfig::new(&notary, [7; 32]) };
+    let node = Node::assemble(database.config(), reading, signing, keys, limits).await.unwrap();
+    TestNode { node, notary, _database: database }
 }
 
 /// An answer.
@@ -87,6 +102,16 @@ impl TestNode {
         let (status, headers) = (response.status(), response.headers().clone());
         let body = to_bytes(response.into_body()).await.unwrap_or_else(|_| panic!("a body"));
         Answer { status, headers, text: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
+    /// Sends a request whose answer is no text.
+    pub(crate) async fn status_and_length(&self, request: TestRequest) -> (u16, usize) {
+        let app = App::new().app_data(self.node.api.clone()).configure(configure);
+        let service = test::init_service(app).await;
+        let response = test::call_service(&service, request.to_request()).await;
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body()).await.unwrap_or_else(|_| panic!("a body"));
+        (status, body.len())
     }
 
     /// Sends a request as a person with these roles.
