@@ -2,8 +2,9 @@
 //! of it; adding an aggregate is adding a line.
 
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
-use crate::{Decider, Event, upcast};
+use crate::{Claim, Decider, Event, upcast};
 
 /// Visits every aggregate, with its type.
 pub trait Visitor {
@@ -85,6 +86,11 @@ macro_rules! aggregates {
             /// The event type.
             pub fn name(&self) -> &'static str {
                 match self { $( AnyEvent::$Aggregate(event) => event.name(), )* }
+            }
+
+            /// What the event takes and frees across streams, recorded in the stream of this aggregate.
+            pub fn claims(&self, id: Uuid) -> Vec<Claim> {
+                match self { $( AnyEvent::$Aggregate(event) => <crate::$context::$Aggregate as Decider>::claims(id, event), )* }
             }
 
             /// The aggregate's storage name.

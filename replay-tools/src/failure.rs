@@ -1,7 +1,10 @@
 //! Why a command could not do its work: exit code 2.
 
 use commands::CommandError;
-use event_store::{AppendError, StoreError};
+use event_store::{
+    AppendError, StoreError,
+    integrity::{DirectoryError, NoteError},
+};
 use projections::{ProjectionError, QueryError, governance::GovernanceError};
 
 /// Why it could not be done.
@@ -13,6 +16,14 @@ pub(crate) enum Failure {
         "the master key is missing or no key: set ANNALS_MASTER_KEY_FILE or ANNALS_MASTER_KEY (`. data/annals.env`)"
     )]
     NoKey,
+    #[error("a checkpoint needs the log's verifier key: --key")]
+    NoVerifier,
+    #[error("the log has no position {0}")]
+    NoPosition(u64),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error(transparent)]
+    Note(#[from] NoteError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]

@@ -16,6 +16,7 @@ mod import;
 mod interventions;
 mod opening;
 mod progress;
+mod prove;
 mod rebuild;
 mod status;
 mod subject;
@@ -45,8 +46,9 @@ struct Cli {
 enum Command {
     /// Says where the log and every read model stand.
     Status,
-    /// Reads the whole log: positions without a gap, sequences without a gap, every event readable. Exits with 1 when not.
-    Verify,
+    Verify(verify::Verify),
+    Prove(prove::Prove),
+    CheckProof(prove::CheckProof),
     Explain(explain::Explain),
     Subject(subject::Subject),
     Diff(diff::Diff),
@@ -81,14 +83,16 @@ async fn run(cli: Cli) -> Result<bool, Failure> {
     if let Command::Restore(restore) = &cli.command {
         return restore.run(cli.json).await;
     }
+    // This one needs no log.
+    if let Command::CheckProof(check) = &cli.command {
+        return check.run(cli.json);
+    }
     let annals = Annals::open(cli.json).await?;
     let well = match &cli.command {
         Command::Status => status::run(&annals).await,
-        Command::Verify => {
-            let report = verify::verify(&annals.store).await?;
-            annals.show(&report, || report.to_string())?;
-            Ok(report.problems.is_empty())
-        }
+        Command::Verify(verify) => verify.run(&annals).await,
+        Command::Prove(prove) => prove.run(&annals).await,
+        Command::CheckProof(check) => check.run(annals.json),
         Command::Explain(explain) => explain.run(&annals).await,
         Command::Subject(subject) => subject.run(&annals).await,
         Command::Diff(diff) => diff.run(&annals).await,

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Checkpoint, Hash, Leaf, Nodes, NoteError, Proof, ProofError, Tile, Verifier, consistency_proof,
-    inclusion_proof, tile::above,
+    inclusion_proof, tile::subtree_hash,
 };
 use crate::Position;
 
@@ -203,6 +203,6 @@ impl Nodes for Tiles<'_> {
         let (tile_level, tile_index, hashes) = Tile::of_node(level, index);
         let missing = || io::Error::new(ErrorKind::NotFound, "the tree is not that large");
         let tile = Tile::in_tree(tile_level, tile_index, self.size).ok_or_else(missing)?;
-        Ok(above(self.directory.hashes(tile)?.get(hashes).ok_or_else(missing)?))
+        Ok(subtree_hash(self.directory.hashes(tile)?.get(hashes).ok_or_else(missing)?))
     }
 }

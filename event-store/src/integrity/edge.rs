@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::{Hash, TILE_WIDTH, Tile, node_hash, tile::above};
+use super::{Hash, TILE_WIDTH, Tile, node_hash, tile::subtree_hash};
 
 /// The partial tiles of a tree, from the leaves up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,12 +31,27 @@ impl Edge {
     }
 
     /// Adds a leaf and gives the tiles that it has filled to a function.
-    pub fn push(&mut self, leaf: Hash, mut filled: impl FnMut(Tile, Vec<Hash>)) {
+    pub fn push(&mut self, leaf: Hash, filled: impl FnMut(Tile, Vec<Hash>)) {
         self.size += 1;
-        let mut hash = leaf;
-        for level in 0.. {
-            if self.levels.len() == level {
-                self.levels.push(Vec::new());
+        self.carry(0, leaf, filled);
+    }
+
+    /// Adds 256 leaves at once, by the hash over them, and gives the tiles above that it has filled to a function.
+    ///
+    /// # Panics
+    /// When the last tile of leaves is not full.
+    pub fn push_tile(&mut self, over: Hash, filled: impl FnMut(Tile, Vec<Hash>)) {
+        assert!(self.size.is_multiple_of(TILE_WIDTH), "tiles follow full tiles");
+        self.size += TILE_WIDTH;
+        self.carry(1, over, filled);
+    }
+
+    /// Puts a hash into its level, and what that fills into the level above.
+    fn carry(&mut self, level: usize, hash: Hash, mut filled: impl FnMut(Tile, Vec<Hash>)) {
+        let mut hash = hash;
+        for level in level.. {
+            if self.levels.len() <= level {
+                self.levels.resize_with(level + 1, Vec::new);
             }
             let hashes = &mut self.levels[level];
             hashes.push(hash);
@@ -44,7 +59,7 @@ impl Edge {
                 return;
             }
             let hashes = std::mem::take(hashes);
-            hash = above(&hashes);
+            hash = subtree_hash(&hashes);
             let level = level as u32;
             let index = (self.size >> (8 * (level + 1))) - 1;
             filled(Tile { level, index, width: TILE_WIDTH }, hashes);
@@ -64,7 +79,7 @@ impl Edge {
             // From the right: complete subtrees of growing size.
             while !rest.is_empty() {
                 let (left, last) = rest.split_at(rest.len() - (1 << rest.len().trailing_zeros()));
-                let subtree = above(last);
+                let subtree = subtree_hash(last);
                 root = Some(root.map_or(subtree, |right| node_hash(&subtree, &right)));
                 rest = left;
             }

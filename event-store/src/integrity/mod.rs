@@ -32,7 +32,7 @@ pub use leaf::Leaf;
 pub use notary::{Notary, NotaryConfig, NotaryError, NotaryState};
 pub use note::{NoteError, Signer, Verifier};
 pub use proof::{Proof, ProofError};
-pub use tile::{TILE_WIDTH, Tile};
+pub use tile::{TILE_WIDTH, Tile, subtree_hash};
 pub use tree::{
     Hash, Nodes, consistency_proof, inclusion_proof, leaf_hash, node_hash, root, verify_consistency,
     verify_inclusion,

@@ -5,7 +5,7 @@ use std::{cell::Cell, convert::Infallible};
 use proptest::prelude::*;
 
 use super::*;
-use crate::integrity::{leaf::hex, tile::above};
+use crate::integrity::{leaf::hex, tile::subtree_hash};
 
 /// Leaves in memory.
 struct Leaves(Vec<Hash>);
@@ -14,7 +14,7 @@ impl Nodes for Leaves {
     type Error = Infallible;
     fn node(&self, level: u32, index: u64) -> Result<Hash, Infallible> {
         let start = (index << level) as usize;
-        Ok(above(&self.0[start..start + (1 << level)]))
+        Ok(subtree_hash(&self.0[start..start + (1 << level)]))
     }
 }
 
@@ -117,6 +117,12 @@ proptest! {
         prop_assert_eq!(get(root(&leaves, size as u64)), expected);
         prop_assert_eq!(edge.root(), expected);
         prop_assert_eq!(filled.get(), size / 256);
+        let mut by_tiles = Edge::default();
+        let tiles = leaves.0.chunks_exact(256);
+        let rest = tiles.remainder();
+        tiles.for_each(|tile| by_tiles.push_tile(subtree_hash(tile), |_, _| {}));
+        rest.iter().for_each(|leaf| by_tiles.push(*leaf, |_, _| {}));
+        prop_assert_eq!(&by_tiles, &edge);
         let read = Edge::read(edge.size(), |wanted| {
             edge.tiles().find(|(tile, _)| *tile == wanted).map(|(_, hashes)| hashes.to_vec()).ok_or(wanted)
         });

@@ -99,12 +99,15 @@ impl FromStr for Tile {
 }
 
 /// The hash over 1, 2, 4 ... 256 hashes that stand side by side.
-pub(super) fn above(hashes: &[Hash]) -> Hash {
+///
+/// # Panics
+/// When there are none.
+pub fn subtree_hash(hashes: &[Hash]) -> Hash {
     match hashes {
         [one] => *one,
         several => {
             let (left, right) = several.split_at(several.len() / 2);
-            node_hash(&above(left), &above(right))
+            node_hash(&subtree_hash(left), &subtree_hash(right))
         }
     }
 }

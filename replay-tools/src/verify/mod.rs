@@ -1,160 +1,211 @@
-//! Whether the log is what it must be: gapless, in order, and readable from end to end.
+//! `verify`: whether the log is what was signed, whole and readable, and whether what stands beside it follows from it.
+//!
+//! Parts of the log are read, hashed and compared with their tiles at the same time ([`chunk`]); what depends on the
+//! order (the tree, the streams, the claims) is put together as they come in. What must never be here: a write.
 
-use std::{collections::HashMap, fmt};
-
-use domain::registry::AnyEvent;
-use event_store::{EventStore, Position, StoreError};
-use serde::Serialize;
-
-/// How many events are read at once.
-const BATCH: usize = 5000;
-/// How many problems are named before the rest is only counted.
-const NAMED: usize = 20;
-
-/// What was found.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Report {
-    /// Events that were read.
-    pub(crate) events: u64,
-    /// Streams that they belong to.
-    pub(crate) streams: usize,
-    /// The first problems, each with its position.
-    pub(crate) problems: Vec<String>,
-}
-
-impl Report {
-    fn problem(&mut self, position: Position, what: impl fmt::Display) {
-        if self.problems.len() < NAMED {
-            self.problems.push(format!("position {position}: {what}"));
-        }
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} events in {} streams", self.events, self.streams)?;
-        match self.problems.as_slice() {
-            [] => write!(f, ": the log is whole"),
-            problems => problems.iter().try_for_each(|problem| write!(f, "\n{problem}")),
-        }
-    }
-}
-
-/// Reads the whole log.
-pub(crate) async fn verify(store: &EventStore) -> Result<Report, StoreError> {
-    let (mut report, head) = (Report::default(), store.head().await?);
-    let mut sequences: HashMap<(String, String), u64> = HashMap::new();
-    let (mut position, mut recorded_at) = (0, None);
-    while position < head.position {
-        let batch = store.read_all(position, BATCH).await?;
-        let Some(last) = batch.last() else {
-            report.problem(position + 1, format_args!("it is missing, up to the end at {}", head.position));
-            break;
-        };
-        let end = last.position;
-        for event in batch {
-            report.events += 1;
-            position += 1;
-            if event.position != position {
-                report
-                    .problem(position, format_args!("it is missing; the log goes on at {}", event.position));
-                position = event.position;
-            }
-            let stream = (event.stream.aggregate_type.to_string(), event.stream.aggregate_id.clone());
-            let sequence = sequences.entry(stream).or_default();
-            *sequence += 1;
-            if event.sequence != *sequence {
-                let why =
-                    format!("{} has sequence {} where {sequence} must come", event.stream, event.sequence);
-                report.problem(event.position, why);
-                *sequence = event.sequence;
-            }
-            if recorded_at.is_some_and(|before| event.recorded_at < before) {
-                report.problem(event.position, "it was recorded before its predecessor");
-            }
-            recorded_at = Some(event.recorded_at);
-            let read = AnyEvent::decode(
-                &event.stream.aggregate_type,
-                &event.event_type,
-                &event.event_version,
-                &event.payload,
-            );
-            if let Err(error) = read {
-                report.problem(event.position, error);
-            }
-        }
-        position = end;
-    }
-    report.streams = sequences.len();
-    Ok(report)
-}
-
+mod chunk;
+mod claims;
+mod explain;
+mod report;
 #[cfg(test)]
-mod tests {
-    use event_store::{Append, Condition, NewEvent, StreamId, testing};
-    use uuid::Uuid;
+mod tests;
+mod tree;
 
-    use super::*;
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
 
-    async fn log_of_five() -> (EventStore, testing::TestDatabase) {
-        let database = testing::database().await;
-        let store = database.store().await.unwrap();
-        let stream = StreamId::new("identity.org_unit", Uuid::nil().to_string());
-        for version in 0..5 {
-            let event = NewEvent {
-                stream: stream.clone(),
-                event_id: Uuid::now_v7(),
-                event_type: "OrgUnitDeactivated".into(),
-                event_version: "1".into(),
-                payload: r#"{"OrgUnitDeactivated":{"reason":"merged"}}"#.into(),
-                personal: Vec::new(),
-                metadata: "{}".into(),
-            };
-            let conditions = vec![Condition { stream: stream.clone(), version }];
-            let append = Append {
-                command_id: Uuid::now_v7(),
-                fingerprint: None,
-                conditions,
-                events: vec![event],
-                claims: Vec::new(),
-            };
-            store.append(append).await.unwrap();
+use event_store::{
+    EventStore, Head, Position,
+    integrity::{Checkpoint, Directory, Verifier},
+};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use sqlx::Row;
+
+use crate::{annals::Annals, failure::Failure, progress::Progress};
+use chunk::{CHUNK, Chunk, Signed, Stream};
+use claims::Claims;
+use report::{Kind, Report};
+use tree::Tree;
+
+/// Recomputes everything from the stored rows and names the first position that disagrees with what was signed.
+/// Exits with 1 when anything does.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Verify {
+    /// The directory of the notary: tiles and checkpoint.
+    #[arg(long, env = "ANNALS_NOTARY_DIR")]
+    notary: Option<PathBuf>,
+    /// The log's verifier key, or a file that has it; by default, the one in the directory of the notary.
+    #[arg(long)]
+    key: Option<String>,
+    /// A checkpoint that was kept elsewhere; may be given several times. What was signed then must still be so.
+    #[arg(long = "checkpoint")]
+    checkpoints: Vec<PathBuf>,
+    /// How many parts of the log are worked on at the same time; by default, as many as there are processors.
+    #[arg(long)]
+    workers: Option<usize>,
+}
+
+impl Verify {
+    pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
+        let report = self.verify(&annals.store).await?;
+        annals.show(&report, || report.to_string())?;
+        Ok(report.is_well())
+    }
+
+    async fn verify(&self, store: &EventStore) -> Result<Report, Failure> {
+        let (directory, checkpoints) = self.signed()?;
+        let head = store.head().await?;
+        let mut report = Report { head: head.position, ..Report::default() };
+        // The last signature is the first; more were kept elsewhere.
+        let newest = directory.as_ref().and(checkpoints.first()).map(|checkpoint| checkpoint.size);
+        report.signed = newest;
+        let signed = Arc::new(Signed {
+            tiles: directory.zip(newest),
+            ends: checkpoints.iter().map(|checkpoint| checkpoint.size).collect(),
+        });
+        let mut tree = Tree::new(checkpoints, signed.tiles.clone());
+        let mut scan = Scan::default();
+        let (progress, begun) = (Progress::new("verified", head.position), Instant::now());
+        let workers =
+            self.workers.or(std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+        let starts = (0..head.position.div_ceil(CHUNK)).map(|part| part * CHUNK);
+        let mut parts = std::pin::pin!(
+            stream::iter(starts)
+                .map(|after| {
+                    let (store, signed) = (store.clone(), signed.clone());
+                    let part = async move {
+                        Chunk::read(&store, &signed, after, head.position.min(after + CHUNK)).await
+                    };
+                    // A panic in a part is a defect of this program.
+                    async { tokio::spawn(part).await.map_err(std::io::Error::other) }
+                })
+                .buffered(workers.max(1))
+        );
+        while let Some(part) = parts.try_next().await? {
+            let part = part?;
+            scan.take(part, &mut tree, &mut report);
+            progress.at(scan.end.min(head.position));
         }
-        (store, database)
+        tree.end(&mut report);
+        explain::explain(store, &scan.mismatches, scan.mismatched, &mut report).await?;
+        scan.claims.compare(store, head.position, &mut report).await?;
+        strays(store, head, &mut report).await?;
+        report.streams = scan.streams.len();
+        report.seconds = begun.elapsed().as_secs_f64();
+        Ok(report.conclude())
     }
 
-    /// As a superuser who switches the triggers off.
-    async fn behind_our_back(database: &testing::TestDatabase, sql: &str) {
-        let mut connection = database.connect().await;
-        for statement in ["ALTER TABLE annals.events DISABLE TRIGGER ALL", sql] {
-            sqlx::query(statement).execute(&mut connection).await.unwrap();
+    /// What there is to compare with: the directory and its checkpoint, and those that were kept elsewhere.
+    fn signed(&self) -> Result<(Option<Directory>, Vec<Checkpoint>), Failure> {
+        let key = self.key.as_deref().map(verifier).transpose()?;
+        let directory = match (&self.notary, &key) {
+            (Some(path), Some(key)) => Some(Directory::new(path, key.clone())),
+            (Some(path), None) => Some(Directory::open(path)?),
+            (None, _) => None,
+        };
+        let mut checkpoints = Vec::new();
+        if let Some(directory) = &directory {
+            checkpoints.push(directory.signed()?.0);
+        }
+        let key = key.or_else(|| directory.as_ref().map(|directory| directory.verifier().clone()));
+        for file in &self.checkpoints {
+            let key = key.as_ref().ok_or(Failure::NoVerifier)?;
+            checkpoints.push(Checkpoint::open(&std::fs::read_to_string(file)?, key)?);
+        }
+        Ok((directory, checkpoints))
+    }
+}
+
+/// A verifier key, as it is or in a file.
+pub(crate) fn verifier(key: &str) -> Result<Verifier, Failure> {
+    match key.parse() {
+        Ok(verifier) => Ok(verifier),
+        Err(_) => Ok(std::fs::read_to_string(key)?.parse()?),
+    }
+}
+
+/// What is known of the log up to the part that was taken in last.
+#[derive(Default)]
+struct Scan {
+    mismatches: Vec<chunk::Mismatch>,
+    mismatched: u64,
+    differs: bool,
+    streams: HashMap<Stream, u64>,
+    claims: Claims,
+    time: Option<jiff::Timestamp>,
+    end: Position,
+}
+
+impl Scan {
+    /// Takes in the next part.
+    fn take(&mut self, part: Chunk, tree: &mut Tree, report: &mut Report) {
+        report.events += part.events;
+        self.mismatched += part.mismatches.len() as u64;
+        self.differs |= !part.mismatches.is_empty() || !part.findings.is_empty();
+        let room = explain::REMEMBERED.saturating_sub(self.mismatches.len());
+        self.mismatches.extend(part.mismatches.into_iter().take(room));
+        for finding in part.findings {
+            report.find(finding.kind, finding.position, finding.detail);
+        }
+        if let Some((first, last)) = part.time {
+            if self.time.is_some_and(|before| first < before) {
+                report.find(Kind::Time, self.end + 1, "it was recorded before its predecessor");
+            }
+            self.time = Some(last);
+        }
+        for (stream, run) in part.runs {
+            let last = self.streams.entry(stream).or_default();
+            if run.first != *last + 1 {
+                let detail = format!("the stream goes on with {} where {} must come", run.first, *last + 1);
+                report.find(Kind::Sequence, run.position, detail);
+            }
+            *last = run.last;
+        }
+        for (position, stream, claim) in part.claims {
+            self.claims.take(position, stream, claim);
+        }
+        for leaves in part.leaves {
+            tree.grow(leaves, self.differs, report);
+        }
+        self.end += CHUNK;
+    }
+}
+
+/// Rows outside the log's positions, and followers of another log.
+async fn strays(store: &EventStore, head: Head, report: &mut Report) -> Result<(), Failure> {
+    let end = i64::try_from(head.position).unwrap_or(i64::MAX);
+    let before: i64 = sqlx::query_scalar("SELECT count(*) FROM annals.events WHERE position < 1")
+        .fetch_one(store.pool())
+        .await
+        .map_err(event_store::StoreError::from)?;
+    if before > 0 {
+        report.find(Kind::Inserted, None, format_args!("{before} events stand before position 1"));
+    }
+    // Those that were recorded since have moved the head in the same transaction.
+    let beyond = "SELECT min(e.position) FROM annals.events e, annals.head h WHERE e.position > greatest(h.position, $1)";
+    let beyond: Option<i64> = sqlx::query_scalar(beyond)
+        .bind(end)
+        .fetch_one(store.pool())
+        .await
+        .map_err(event_store::StoreError::from)?;
+    if let Some(position) = beyond {
+        report.find(Kind::Inserted, position.unsigned_abs(), "the event stands after the end of the log");
+    }
+    let rows = sqlx::query(include_str!("followers.sql"))
+        .fetch_all(store.pool())
+        .await
+        .map_err(event_store::StoreError::from)?;
+    let end = store.head().await?.position;
+    for row in rows {
+        let read = || -> Result<(String, Option<i64>, uuid::Uuid), sqlx::Error> {
+            Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?))
+        };
+        let (who, position, incarnation) = read().map_err(event_store::StoreError::from)?;
+        if incarnation != head.incarnation {
+            report.find(Kind::Follower, None, format_args!("{who} follows another log, {incarnation}"));
+        } else if position.is_some_and(|position| position.unsigned_abs() > end) {
+            let position = position.unwrap_or_default();
+            report.find(Kind::Follower, None, format_args!("{who} is at {position}, ahead of the log"));
         }
     }
-
-    #[tokio::test]
-    async fn an_untouched_log_is_whole() {
-        let (store, _database) = log_of_five().await;
-        let report = verify(&store).await.unwrap();
-        assert_eq!((report.events, report.streams, report.problems.is_empty()), (5, 1, true));
-    }
-
-    #[tokio::test]
-    async fn a_deleted_event_is_missed_at_its_position() {
-        let (store, database) = log_of_five().await;
-        behind_our_back(&database, "DELETE FROM annals.events WHERE position = 3").await;
-        let report = verify(&store).await.unwrap();
-        assert!(report.problems[0].starts_with("position 3: it is missing"), "{report}");
-    }
-
-    #[tokio::test]
-    async fn an_unreadable_event_is_named() {
-        let (store, database) = log_of_five().await;
-        behind_our_back(
-            &database,
-            r#"UPDATE annals.events SET payload = '{"Nonsense":{}}' WHERE position = 2"#,
-        )
-        .await;
-        let report = verify(&store).await.unwrap();
-        assert!(report.problems[0].starts_with("position 2"), "{report}");
-    }
+    Ok(())
 }

@@ -1,0 +1,181 @@
+//! One part of the log: read, hashed, compared with its tiles. Parts are worked on at the same time.
+
+use std::{borrow::Cow, collections::HashMap, iter::Peekable, vec};
+
+use domain::{Claim, registry::AnyEvent};
+use event_store::{
+    EventStore, Position, Recorded, StoreError,
+    integrity::{Directory, Hash, Leaf, TILE_WIDTH, Tile, subtree_hash},
+};
+use jiff::Timestamp;
+
+use super::report::{Finding, Kind};
+
+/// How many positions are a part: sixteen tiles.
+pub(super) const CHUNK: u64 = 16 * TILE_WIDTH;
+
+/// A stream, as the column values name it.
+pub(super) type Stream = (Cow<'static, str>, String);
+
+/// An event that is not what was signed at its position.
+#[derive(Debug)]
+pub(super) struct Mismatch {
+    pub(super) position: Position,
+    pub(super) signed: Hash,
+    /// What stands there now.
+    pub(super) found: Option<Leaf>,
+}
+
+/// The leaves of a tile: together, or one by one where a checkpoint ends among them.
+#[derive(Debug)]
+pub(super) enum Leaves {
+    Tile(Hash),
+    Each(Vec<Hash>),
+}
+
+/// What a stream has in a part of the log.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) position: Position,
+}
+
+/// What was found in a part of the log.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    pub(super) events: u64,
+    pub(super) leaves: Vec<Leaves>,
+    pub(super) mismatches: Vec<Mismatch>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) runs: HashMap<Stream, Run>,
+    pub(super) claims: Vec<(Position, Stream, Claim)>,
+    pub(super) time: Option<(Timestamp, Timestamp)>,
+}
+
+/// What all parts are compared with.
+#[derive(Debug, Default)]
+pub(super) struct Signed {
+    /// The tiles and how large their tree is.
+    pub(super) tiles: Option<(Directory, u64)>,
+    /// Where checkpoints end.
+    pub(super) ends: Vec<u64>,
+}
+
+impl Chunk {
+    /// Reads and checks the positions after `after`, up to `until`.
+    pub(super) async fn read(
+        store: &EventStore,
+        signed: &Signed,
+        after: Position,
+        until: Position,
+    ) -> Result<Self, StoreError> {
+        let rows = store.read_all(after, CHUNK.min(until - after) as usize).await?;
+        let mut chunk = Chunk::default();
+        let events = chunk.in_order(after, until, rows);
+        let mut hashes = Vec::with_capacity(events.len());
+        let mut leaves = Vec::with_capacity(events.len());
+        for event in &events {
+            let leaf = event.as_ref().map(Leaf::of);
+            hashes.push(leaf.as_ref().map(Leaf::hash));
+            leaves.push(leaf);
+            if let Some(event) = event {
+                chunk.take(event);
+            }
+        }
+        let tiles = hashes.chunks(TILE_WIDTH as usize).zip(leaves.chunks_mut(TILE_WIDTH as usize));
+        for (index, (hashes, leaves)) in (after / TILE_WIDTH..).zip(tiles) {
+            chunk.compare(signed, index, hashes, leaves);
+        }
+        Ok(chunk)
+    }
+
+    /// The events of each position; none where one is missing.
+    fn in_order(&mut self, after: Position, until: Position, rows: Vec<Recorded>) -> Vec<Option<Recorded>> {
+        let mut rows: Peekable<vec::IntoIter<Recorded>> = rows.into_iter().peekable();
+        let mut events = Vec::new();
+        for position in after + 1..=until {
+            let event = rows.next_if(|row| row.position == position);
+            while rows.next_if(|row| row.position == position).is_some() {
+                self.find(Kind::Inserted, position, "there are two events");
+            }
+            if event.is_none() {
+                self.find(Kind::Missing, position, "the event is missing");
+            }
+            events.push(event);
+        }
+        events
+    }
+
+    /// What can be seen of an event by itself and its neighbours.
+    fn take(&mut self, event: &Recorded) {
+        self.events += 1;
+        let position = event.position;
+        match self.time {
+            Some((first, last)) if event.recorded_at < last => {
+                self.find(Kind::Time, position, "it was recorded before its predecessor");
+                self.time = Some((first, last));
+            }
+            Some((first, _)) => self.time = Some((first, event.recorded_at)),
+            None => self.time = Some((event.recorded_at, event.recorded_at)),
+        }
+        let stream = (event.stream.aggregate_type.clone(), event.stream.aggregate_id.clone());
+        match self.runs.get_mut(&stream) {
+            Some(run) => {
+                let (expected, found) = (run.last + 1, event.sequence);
+                run.last = found;
+                if found != expected {
+                    let detail = format!("the stream goes on with {found} where {expected} must come");
+                    self.find(Kind::Sequence, position, detail);
+                }
+            }
+            None => {
+                let run = Run { first: event.sequence, last: event.sequence, position };
+                self.runs.insert(stream.clone(), run);
+            }
+        }
+        let (aggregate_type, event_type) = (&event.stream.aggregate_type, &event.event_type);
+        match AnyEvent::decode(aggregate_type, event_type, &event.event_version, &event.payload) {
+            Ok(decoded) => {
+                let claims = stream.1.parse().map(|id| decoded.claims(id)).unwrap_or_default();
+                self.claims.extend(claims.into_iter().map(|claim| (position, stream.clone(), claim)));
+            }
+            Err(error) => self.find(Kind::Unreadable, position, error),
+        }
+    }
+
+    /// Compares the leaves of a tile with the tile.
+    fn compare(&mut self, signed: &Signed, index: u64, hashes: &[Option<Hash>], leaves: &mut [Option<Leaf>]) {
+        let start = index * TILE_WIDTH;
+        let tile = signed
+            .tiles
+            .as_ref()
+            .and_then(|(directory, size)| Some((directory, Tile::in_tree(0, index, *size)?)));
+        let mut published = Vec::new();
+        if let Some((directory, tile)) = tile {
+            match directory.hashes(tile) {
+                Ok(tile) => published = tile,
+                Err(error) => {
+                    self.find(Kind::Tree, start + 1, format_args!("{tile} cannot be read: {error}"))
+                }
+            }
+        }
+        for (offset, (hash, signed)) in hashes.iter().zip(&published).enumerate() {
+            if *hash != Some(*signed) {
+                let (position, found) = (start + offset as u64 + 1, leaves[offset].take());
+                self.mismatches.push(Mismatch { position, signed: *signed, found });
+            }
+        }
+        // Where an event is missing, what was signed of it stands in, so that the rest can be compared all the same.
+        let standing_in = |offset: usize| published.get(offset).copied().unwrap_or(Hash([0; 32]));
+        let hashes: Vec<Hash> =
+            (0..hashes.len()).map(|offset| hashes[offset].unwrap_or_else(|| standing_in(offset))).collect();
+        let within = |end: &u64| (start + 1..start + TILE_WIDTH).contains(end);
+        let whole = hashes.len() as u64 == TILE_WIDTH && !signed.ends.iter().any(within);
+        self.leaves.push(if whole { Leaves::Tile(subtree_hash(&hashes)) } else { Leaves::Each(hashes) });
+    }
+
+    fn find(&mut self, kind: Kind, position: Position, detail: impl std::fmt::Display) {
+        self.findings.push(Finding { position: Some(position), kind, detail: detail.to_string() });
+    }
+}

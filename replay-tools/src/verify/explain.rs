@@ -1,0 +1,77 @@
+//! In what way the first event that is not what was signed differs.
+
+use event_store::{EventStore, StoreError, integrity::Leaf};
+
+use super::{
+    chunk::Mismatch,
+    report::{Kind, Report},
+};
+
+/// Among how many differences an event that has moved is looked for.
+pub(super) const REMEMBERED: usize = 10_000;
+
+/// Explains the differences: the first by itself, the others as far as they are not its consequence.
+pub(super) async fn explain(
+    store: &EventStore,
+    mismatches: &[Mismatch],
+    count: u64,
+    report: &mut Report,
+) -> Result<(), StoreError> {
+    let Some(first) = mismatches.first() else { return Ok(()) };
+    let (kind, detail) = classify(store, first, mismatches).await?;
+    report.find(kind, first.position, detail);
+    let partner = match kind {
+        Kind::Swapped => mismatches.iter().position(|other| belongs(other, first)),
+        _ => None,
+    };
+    for (index, other) in mismatches.iter().enumerate().skip(1) {
+        let detail = match (&other.found, Some(index) == partner) {
+            (_, true) => format!("it has changed places with position {}", first.position),
+            (Some(_), false) => "the event is not the one that was signed".to_owned(),
+            // Noted as missing when it was read.
+            (None, false) => continue,
+        };
+        report.find(
+            if Some(index) == partner { Kind::Swapped } else { Kind::Altered },
+            other.position,
+            detail,
+        );
+    }
+    report.disagreements += count.saturating_sub(mismatches.len() as u64);
+    Ok(())
+}
+
+/// Whether what stands at the position of `other` is what was signed at that of `place`.
+fn belongs(other: &Mismatch, place: &Mismatch) -> bool {
+    other.found.as_ref().is_some_and(|leaf| moved(leaf, place.position).hash() == place.signed)
+}
+
+fn moved(leaf: &Leaf, position: u64) -> Leaf {
+    Leaf { position, ..leaf.clone() }
+}
+
+async fn classify(
+    store: &EventStore,
+    first: &Mismatch,
+    all: &[Mismatch],
+) -> Result<(Kind, String), StoreError> {
+    let position = first.position;
+    let Some(found) = &first.found else {
+        return Ok((Kind::Missing, "the event that was signed is not there".into()));
+    };
+    let next = store.read_all(position, 1).await?.pop();
+    if next.is_some_and(|next| moved(&Leaf::of(&next), position).hash() == first.signed) {
+        return Ok((Kind::Inserted, "an event was inserted; what was signed here stands one further".into()));
+    }
+    let takes_place = |other: &&Mismatch| moved(found, other.position).hash() == other.signed;
+    if let Some(own) = all.iter().find(takes_place) {
+        return Ok(match all.iter().find(|other| belongs(other, first)) {
+            Some(other) => (Kind::Swapped, format!("it has changed places with position {}", other.position)),
+            None if own.position == position + 1 => {
+                (Kind::Missing, "the event that was signed is gone and later ones have moved up".into())
+            }
+            None => (Kind::Swapped, format!("what was signed at position {} stands here", own.position)),
+        });
+    }
+    Ok((Kind::Altered, "the event is not the one that was signed".into()))
+}

@@ -1,0 +1,368 @@
+//! Logs that somebody has changed behind our back, as a superuser who switches the triggers off.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use event_store::{
+    Append, Claim, NewEvent, StreamId,
+    integrity::{Hash, Notary, NotaryConfig, NotaryState, Tile},
+    testing::{self, TestDatabase},
+};
+use sqlx::Executor;
+use uuid::Uuid;
+
+use super::*;
+
+/// A log, what a notary has signed of it, and how both are verified.
+struct Log {
+    store: EventStore,
+    database: TestDatabase,
+    folder: PathBuf,
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Log {
+    /// An empty log.
+    async fn new() -> Self {
+        let database = testing::database().await;
+        let folder = std::env::temp_dir().join(format!("annals-verify-{}", Uuid::new_v4().simple()));
+        Log { store: database.store().await.unwrap(), database, folder }
+    }
+
+    /// A signed log of so many events, each in a stream of its own.
+    async fn of(events: u64) -> Self {
+        let log = Self::new().await;
+        log.grow(events).await;
+        log.sign().await;
+        log
+    }
+
+    async fn grow(&self, events: u64) {
+        let streams: Vec<Uuid> = (0..events).map(|_| Uuid::now_v7()).collect();
+        for part in streams.chunks(5000) {
+            self.append(part.iter().map(|id| deactivated(*id)).collect(), Vec::new()).await;
+        }
+    }
+
+    async fn append(&self, events: Vec<NewEvent>, claims: Vec<Claim>) {
+        let (command_id, conditions) = (Uuid::now_v7(), Vec::new());
+        let append = Append { command_id, fingerprint: None, conditions, events, claims };
+        self.store.append(append).await.unwrap();
+    }
+
+    async fn sign(&self) {
+        let config =
+            NotaryConfig { every: Duration::from_millis(1), ..NotaryConfig::new(&self.folder, [7; 32]) };
+        let notary = Notary::start(self.store.clone(), config).await.unwrap();
+        let head = self.store.head().await.unwrap().position;
+        let mut state = notary.state();
+        let signed = state.wait_for(|state| *state == NotaryState::Signed(head));
+        tokio::time::timeout(Duration::from_secs(20), signed).await.expect("it is signed").unwrap();
+        notary.stop().await;
+    }
+
+    async fn behind_our_back(&self, statements: &[&str]) {
+        let mut superuser = self.database.connect().await;
+        superuser.execute("ALTER TABLE annals.events DISABLE TRIGGER ALL").await.unwrap();
+        for statement in statements {
+            superuser.execute(*statement).await.unwrap();
+        }
+    }
+
+    fn command(&self) -> Verify {
+        Verify { notary: Some(self.folder.clone()), ..Verify::default() }
+    }
+
+    fn annals(&self) -> Annals {
+        Annals::of(self.store.clone(), &self.database.url, true).unwrap()
+    }
+
+    async fn verify(&self) -> Report {
+        self.command().verify(&self.store).await.unwrap()
+    }
+
+    /// Verifies, and asserts what the first finding is.
+    #[track_caller]
+    fn first(report: &Report, position: Position, kind: Kind) {
+        let first = report.findings.first().map(|finding| (finding.position, finding.kind));
+        assert_eq!(first, Some((Some(position), kind)), "{report}");
+        assert_eq!(report.first, Some(position));
+    }
+}
+
+fn event(id: Uuid, event_type: &'static str, payload: &str) -> NewEvent {
+    NewEvent {
+        stream: StreamId::new("identity.org_unit", id.to_string()),
+        event_id: Uuid::now_v7(),
+        event_type: event_type.into(),
+        event_version: "1".into(),
+        payload: payload.to_owned(),
+        personal: Vec::new(),
+        metadata: "{}".into(),
+    }
+}
+
+fn deactivated(id: Uuid) -> NewEvent {
+    event(id, "OrgUnitDeactivated", r#"{"OrgUnitDeactivated":{"reason":"merged"}}"#)
+}
+
+#[tokio::test]
+async fn an_untouched_log_is_whole() {
+    let log = Log::of(600).await;
+    let report = log.verify().await;
+    assert!(report.is_well(), "{report}");
+    assert_eq!((report.events, report.streams, report.signed), (600, 600, Some(600)));
+    assert_eq!(report.checkpoints, [600]);
+    // What was recorded since the last signature is checked as far as it can be.
+    log.grow(50).await;
+    let report = log.verify().await;
+    assert!(report.is_well() && report.events == 650 && report.signed == Some(600), "{report}");
+    // Without a directory, everything else is.
+    let report = Verify::default().verify(&log.store).await.unwrap();
+    assert!(report.is_well() && report.signed.is_none(), "{report}");
+}
+
+#[tokio::test]
+async fn an_empty_log_is_whole() {
+    let report = Log::of(0).await.verify().await;
+    assert!(report.is_well(), "{report}");
+}
+
+#[tokio::test]
+async fn every_column_that_is_signed_is_missed_when_it_is_altered() {
+    let log = Log::of(300).await;
+    for (position, change) in [
+        (290, "payload = '{\"OrgUnitDeactivated\":{\"reason\":\"closed\"}}'"),
+        (280, "payload = (payload::text || ' ')::json"),
+        (270, "metadata = '{\"actor\":\"user:2\"}'"),
+        (260, "sealed = '\\x00'"),
+        (250, "recorded_at = recorded_at + interval '1 microsecond'"),
+        (240, "event_version = '01'"),
+        (230, "aggregate_id = gen_random_uuid()::text"),
+    ] {
+        log.behind_our_back(&[&format!("UPDATE annals.events SET {change} WHERE position = {position}")])
+            .await;
+        Log::first(&log.verify().await, position, Kind::Altered);
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_event_is_missed_at_its_position() {
+    let log = Log::of(600).await;
+    log.behind_our_back(&["DELETE FROM annals.events WHERE position IN (299, 400)"]).await;
+    let report = log.verify().await;
+    Log::first(&report, 299, Kind::Missing);
+    assert!(report.findings.iter().any(|finding| finding.position == Some(400)), "{report}");
+}
+
+#[tokio::test]
+async fn a_deletion_that_closes_the_gap_is_missed_where_it_was() {
+    let log = Log::of(600).await;
+    log.behind_our_back(&[
+        "DELETE FROM annals.events WHERE position = 299",
+        "UPDATE annals.events SET position = -position WHERE position > 299",
+        "UPDATE annals.events SET position = -position - 1 WHERE position < 0",
+        "UPDATE annals.head SET position = 599",
+    ])
+    .await;
+    let report = log.verify().await;
+    Log::first(&report, 299, Kind::Missing);
+    assert!(report.findings[0].detail.contains("moved up"), "{report}");
+}
+
+#[tokio::test]
+async fn two_events_that_changed_places_are_both_named() {
+    let log = Log::of(600).await;
+    log.behind_our_back(&[
+        "UPDATE annals.events SET position = -1 WHERE position = 17",
+        "UPDATE annals.events SET position = 17 WHERE position = 503",
+        "UPDATE annals.events SET position = 503 WHERE position = -1",
+    ])
+    .await;
+    let report = log.verify().await;
+    Log::first(&report, 17, Kind::Swapped);
+    assert!(report.findings[0].detail.contains("with position 503"), "{report}");
+    assert_eq!((report.findings[1].position, report.findings[1].kind), (Some(503), Kind::Swapped));
+}
+
+#[tokio::test]
+async fn an_inserted_event_is_found_where_it_was_inserted() {
+    let log = Log::of(600).await;
+    let insert = "INSERT INTO annals.events (position, recorded_at, sequence, event_id, aggregate_type, aggregate_id, \
+         event_type, event_version, payload, metadata) SELECT 50, recorded_at, 1, gen_random_uuid(), aggregate_type, \
+         gen_random_uuid(), event_type, event_version, payload, metadata FROM annals.events WHERE position = 49";
+    log.behind_our_back(&[
+        "UPDATE annals.events SET position = -position WHERE position >= 50",
+        "UPDATE annals.events SET position = -position + 1 WHERE position < 0",
+        insert,
+        "UPDATE annals.head SET position = 601",
+    ])
+    .await;
+    Log::first(&log.verify().await, 50, Kind::Inserted);
+}
+
+#[tokio::test]
+async fn events_outside_the_log_are_found() {
+    let log = Log::of(10).await;
+    let copy = |position: i64| {
+        format!(
+            "INSERT INTO annals.events (position, recorded_at, sequence, event_id, aggregate_type, aggregate_id, \
+             event_type, event_version, payload, metadata) SELECT {position}, recorded_at, 1, gen_random_uuid(), \
+             aggregate_type, gen_random_uuid(), event_type, event_version, payload, metadata FROM annals.events WHERE position = 1"
+        )
+    };
+    log.behind_our_back(&[&copy(12)]).await;
+    Log::first(&log.verify().await, 12, Kind::Inserted);
+    log.behind_our_back(&[&copy(0)]).await;
+    assert_eq!(log.verify().await.disagreements, 2);
+}
+
+#[tokio::test]
+async fn a_log_that_was_cut_is_missed_where_it_ends() {
+    let log = Log::of(600).await;
+    log.behind_our_back(&[
+        "DELETE FROM annals.events WHERE position > 590",
+        "UPDATE annals.head SET position = 590",
+    ])
+    .await;
+    Log::first(&log.verify().await, 591, Kind::Missing);
+}
+
+#[tokio::test]
+async fn whoever_rewrites_rows_and_tiles_alike_is_betrayed_by_the_signature() {
+    let log = Log::new().await;
+    log.grow(300).await;
+    log.sign().await;
+    let kept = log.folder.join("kept");
+    std::fs::copy(log.folder.join("checkpoint"), &kept).unwrap();
+    log.grow(100).await;
+    log.sign().await;
+    log.behind_our_back(&["UPDATE annals.events SET metadata = '{\"a\":\"b\"}' WHERE position = 350"]).await;
+    // As one who has the disk as well would do it: the leaf's tile is made anew from the rows.
+    let rows = log.store.read_all(256, 144).await.unwrap();
+    let forged: Vec<u8> =
+        rows.iter().flat_map(|row| event_store::integrity::Leaf::of(row).hash().0).collect();
+    std::fs::write(log.folder.join("tile/0/001.p/144"), forged).unwrap();
+    Log::first(&log.verify().await, 1, Kind::Tree);
+    // A checkpoint that was kept elsewhere narrows it down.
+    let command = Verify { checkpoints: vec![kept], ..log.command() };
+    let report = command.verify(&log.store).await.unwrap();
+    Log::first(&report, 301, Kind::Tree);
+    assert_eq!(report.checkpoints, [300]);
+}
+
+#[tokio::test]
+async fn a_damaged_tile_is_told_from_a_damaged_log() {
+    let log = Log::of(600).await;
+    let above: Tile = "tile/1/000.p/2".parse().unwrap();
+    std::fs::write(log.folder.join(above.to_string()), [Hash([0; 32]).0; 2].concat()).unwrap();
+    let report = log.verify().await;
+    assert_eq!((report.findings[0].kind, report.first), (Kind::Tree, None), "{report}");
+    assert!(report.findings[0].detail.contains("tile/1/000.p/2"), "{report}");
+}
+
+#[tokio::test]
+async fn a_checkpoint_of_another_key_is_no_checkpoint() {
+    let log = Log::of(3).await;
+    let other = event_store::integrity::Signer::new("annals.example", &[8; 32]).unwrap();
+    let command = Verify { key: Some(other.verifier().to_string()), ..log.command() };
+    let failed = command.verify(&log.store).await;
+    assert!(matches!(failed, Err(Failure::Directory(_))), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_log_of_several_parts_is_compared_across_them() {
+    let log = Log::new().await;
+    let one = Uuid::now_v7();
+    log.append((0..4500).map(|_| deactivated(one)).collect(), Vec::new()).await;
+    log.sign().await;
+    let report = Verify { workers: Some(3), ..log.command() }.verify(&log.store).await.unwrap();
+    assert!(report.is_well() && report.streams == 1, "{report}");
+    log.behind_our_back(&["UPDATE annals.events SET sequence = 9999 WHERE position = 4100"]).await;
+    let report = log.verify().await;
+    Log::first(&report, 4100, Kind::Altered);
+    assert!(report.findings.iter().any(|finding| finding.kind == Kind::Sequence), "{report}");
+}
+
+#[tokio::test]
+async fn an_unreadable_event_is_named() {
+    let log = Log::new().await;
+    log.append(
+        vec![deactivated(Uuid::now_v7()), event(Uuid::now_v7(), "Nonsense", r#"{"Nonsense":{}}"#)],
+        Vec::new(),
+    )
+    .await;
+    log.sign().await;
+    Log::first(&log.verify().await, 2, Kind::Unreadable);
+}
+
+#[tokio::test]
+async fn claims_that_do_not_follow_from_the_events_are_found() {
+    let log = Log::new().await;
+    let created = r#"{"OrgUnitCreated":{"kind":"institution","code":"PSU","name":"Pittsburg State","type":"university","country":"US"}}"#;
+    let id = Uuid::now_v7();
+    let by = StreamId::new("identity.org_unit", id.to_string());
+    let claims = vec![Claim::Take { key: "orgcode:PSU".into(), by: by.clone() }];
+    log.append(vec![deactivated(Uuid::now_v7()), event(id, "OrgUnitCreated", created)], claims).await;
+    log.sign().await;
+    let report = log.verify().await;
+    assert!(report.is_well(), "{report}");
+    log.behind_our_back(&["UPDATE annals.claims SET key = 'orgcode:KSU'"]).await;
+    let report = log.verify().await;
+    Log::first(&report, 2, Kind::Claim);
+    assert_eq!(report.disagreements, 2, "{report}");
+    assert!(report.findings[1].detail.contains("orgcode:KSU"), "{report}");
+}
+
+#[tokio::test]
+async fn a_read_model_of_another_log_or_ahead_of_it_is_found() {
+    let log = Log::of(3).await;
+    log.behind_our_back(&["UPDATE annals.projection_head SET position = 7"]).await;
+    let report = log.verify().await;
+    assert_eq!(report.findings[0].kind, Kind::Follower, "{report}");
+    assert!(report.findings[0].detail.contains("ahead of the log"), "{report}");
+    let another = "UPDATE annals.projection_head SET incarnation = gen_random_uuid()";
+    log.behind_our_back(&[another]).await;
+    assert!(log.verify().await.findings[0].detail.contains("follows another log"));
+}
+
+#[tokio::test]
+async fn a_proof_verifies_offline_with_nothing_but_the_key_and_a_changed_one_does_not() {
+    use crate::prove::{CheckProof, Prove};
+    let log = Log::of(300).await;
+    let (out, key) = (log.folder.join("proof.json"), log.folder.join("key"));
+    let prove = Prove { position: 77, out: out.clone(), notary: log.folder.clone() };
+    assert!(prove.run(&log.annals()).await.unwrap());
+    let check = CheckProof { proof: out.clone(), key: key.display().to_string() };
+    assert!(check.run(true).unwrap());
+    let text = std::fs::read_to_string(&out).unwrap();
+    for (from, to) in [("\"sequence\": 1", "\"sequence\": 2"), ("OrgUnitDeactivated", "OrgUnitReactivated")] {
+        std::fs::write(&out, text.replace(from, to)).unwrap();
+        assert!(!check.run(true).unwrap(), "{from}");
+    }
+    std::fs::write(&out, text.replace("\"index\": 76", "\"index\": 75")).unwrap();
+    assert!(!check.run(false).unwrap());
+    std::fs::write(&out, "{}").unwrap();
+    assert!(check.run(true).is_err());
+    // The event is not the one that was signed any more: there is nothing to prove.
+    log.behind_our_back(&["UPDATE annals.events SET payload = '{}' WHERE position = 77"]).await;
+    assert!(!prove.run(&log.annals()).await.unwrap());
+    let none = Prove { position: 301, out, notary: log.folder.clone() };
+    assert!(none.run(&log.annals()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_disagreement_is_an_exit_code_of_its_own() {
+    let log = Log::of(3).await;
+    assert!(log.command().run(&log.annals()).await.unwrap());
+    log.behind_our_back(&["UPDATE annals.events SET payload = '{}' WHERE position = 2"]).await;
+    assert!(!log.command().run(&log.annals()).await.unwrap());
+    let nowhere = Verify { notary: Some("/nowhere".into()), ..Verify::default() };
+    assert!(nowhere.run(&log.annals()).await.is_err());
+}

@@ -1,0 +1,99 @@
+//! The tree of the stored rows, grown part by part and held against every checkpoint and against the upper tiles.
+
+use event_store::integrity::{Checkpoint, Directory, Edge, Hash, Tile};
+
+use super::{
+    chunk::Leaves,
+    report::{Kind, Report},
+};
+
+/// The tree as far as it was read.
+pub(super) struct Tree {
+    edge: Edge,
+    /// What was signed, the smallest first.
+    checkpoints: Vec<Checkpoint>,
+    directory: Option<Directory>,
+    /// How large the tree in the directory is.
+    published: u64,
+    /// How large the tree was when it last agreed with a checkpoint.
+    agreed: u64,
+}
+
+impl Tree {
+    /// To be compared with these.
+    pub(super) fn new(mut checkpoints: Vec<Checkpoint>, tiles: Option<(Directory, u64)>) -> Self {
+        let (directory, published) = tiles.unzip();
+        let published = published.unwrap_or_default();
+        checkpoints.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.size));
+        let mut tree = Tree { edge: Edge::default(), checkpoints, directory, published, agreed: 0 };
+        tree.checkpoints.dedup();
+        tree
+    }
+
+    /// Takes in the next leaves. `explained`: whether a difference of the leaves has been found before.
+    pub(super) fn grow(&mut self, leaves: Leaves, explained: bool, report: &mut Report) {
+        match leaves {
+            Leaves::Tile(hash) => {
+                let mut filled = Vec::new();
+                self.edge.push_tile(hash, |tile, hashes| filled.push((tile, hashes)));
+                filled.into_iter().for_each(|(tile, hashes)| self.compare(tile, &hashes, explained, report));
+                self.meet(explained, report);
+            }
+            Leaves::Each(hashes) => {
+                for hash in hashes {
+                    let mut filled = Vec::new();
+                    self.edge.push(hash, |tile, hashes| filled.push((tile, hashes)));
+                    for (tile, hashes) in filled {
+                        self.compare(tile, &hashes, explained, report);
+                    }
+                    self.meet(explained, report);
+                }
+            }
+        }
+    }
+
+    /// The tiles above the leaves' hold what follows from those; the leaves' own were compared one by one.
+    fn compare(&self, tile: Tile, hashes: &[Hash], explained: bool, report: &mut Report) {
+        let comparable = tile.level > 0 && self.edge.size() <= self.published && !explained;
+        let Some(directory) = self.directory.as_ref().filter(|_| comparable) else { return };
+        match directory.hashes(tile) {
+            Ok(published) if published == hashes => {}
+            Ok(_) => report.find(Kind::Tree, None, format_args!("{tile} is not what its leaves make of it")),
+            Err(error) => report.find(Kind::Tree, None, format_args!("{tile} cannot be read: {error}")),
+        }
+    }
+
+    /// Compares with the checkpoints of this size.
+    fn meet(&mut self, explained: bool, report: &mut Report) {
+        let size = self.edge.size();
+        if size == self.published {
+            self.edge.tiles().for_each(|(tile, hashes)| self.compare(tile, hashes, explained, report));
+        }
+        while let Some(checkpoint) = self.checkpoints.pop_if(|next| next.size <= size) {
+            if checkpoint.root == self.edge.root() {
+                self.agreed = size;
+                report.checkpoints.push(size);
+            } else if !explained {
+                let first = self.agreed + 1;
+                let detail = format!(
+                    "rows and tiles agree with each other and not with the root that was signed at {size}: both were \
+                     rewritten, at this position or after it"
+                );
+                report.find(Kind::Tree, first, detail);
+            }
+        }
+    }
+
+    /// What is left when the log has ended.
+    pub(super) fn end(mut self, report: &mut Report) {
+        let size = self.edge.size();
+        // An empty tree is what every log began with.
+        while let Some(checkpoint) = self.checkpoints.pop() {
+            if checkpoint.size > size {
+                let detail = format!("the log ends at {size}, and was signed up to {}", checkpoint.size);
+                report.find(Kind::Missing, size + 1, detail);
+                return;
+            }
+        }
+    }
+}
