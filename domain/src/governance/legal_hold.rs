@@ -179,14 +179,16 @@ impl Decider for LegalHold {
                 bounds::texts("contexts", &contexts, 20, 50)?;
                 bounds::text("reason", &reason, 1..=bounds::LONG)?;
                 bounds::text("ordered_by", &ordered_by, 1..=200)?;
+                bounds::count("subjects", subjects.len(), SUBJECTS_MAX)?;
+                bounds::count("classes", classes.len(), RecordClass::ALL.len())?;
                 if subjects.is_empty() && classes.is_empty() {
                     return Err(LegalHoldRefusal::EmptyScope {}.into());
                 }
                 let (subjects, classes) = (distinct(subjects), distinct(classes));
-                bounds::count("subjects", subjects.len(), SUBJECTS_MAX)?;
                 E::LegalHoldPlaced { title, subjects, classes, contexts, reason, ordered_by }
             }
             (S::Placed, C::ExtendLegalHoldScope { subjects, classes }) => {
+                bounds::count("classes", classes.len(), RecordClass::ALL.len())?;
                 if subjects.is_empty() && classes.is_empty() {
                     return Err(LegalHoldRefusal::EmptyScope {}.into());
                 }

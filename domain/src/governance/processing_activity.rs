@@ -112,7 +112,7 @@ pub enum ProcessingActivityCommand {
         #[schemars(transform = schemas::text::<1, 200>)]
         legal_basis: String,
         /// Whose data it is about, by category.
-        #[schemars(transform = schemas::texts::<100, 200>)]
+        #[schemars(transform = schemas::some_texts::<100, 200>)]
         subjects: Vec<String>,
         /// The record classes.
         #[schemars(transform = schemas::count::<10>)]

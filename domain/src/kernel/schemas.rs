@@ -33,6 +33,12 @@ pub fn texts<const MOST: u32, const CHARS: u32>(schema: &mut Schema) {
     });
 }
 
+/// One to so many texts of 1 to `CHARS` characters.
+pub fn some_texts<const MOST: u32, const CHARS: u32>(schema: &mut Schema) {
+    texts::<MOST, CHARS>(schema);
+    on_each(schema, "array", &|list| insert(list, "minItems", 1.into()));
+}
+
 /// At most so many entries.
 pub fn count<const MOST: u32>(schema: &mut Schema) {
     on_each(schema, "array", &|list| insert(list, "maxItems", MOST.into()));

@@ -50,7 +50,7 @@ pub enum DisclosureCommand {
         /// Which records, by name. Directory information is `name`, `address`, `telephone`, `email`, `photograph`,
         /// `date_of_birth`, `place_of_birth`, `major`, `grade_level`, `enrollment_status`, `dates_of_attendance`,
         /// `activities`, `athletics`, `degrees`, `honors` and `previous_school`.
-        #[schemars(transform = schemas::texts::<100, 200>)]
+        #[schemars(transform = schemas::some_texts::<100, 200>)]
         records: Vec<String>,
         /// The legitimate interest in them.
         #[schemars(transform = schemas::text::<1, 20000>)]
