@@ -12,6 +12,9 @@ use super::{
     scholarships::Awarded,
 };
 
+/// How often in a row nothing may have changed before everything is taken to have come to rest.
+const QUIET: u32 = 3;
+
 /// What came of it.
 #[derive(Debug)]
 pub struct Summary {
@@ -36,19 +39,20 @@ pub(super) async fn gather(
 ) -> Result<Summary, DemoError> {
     let (accepted, repeated, position) = client.counts();
     let compliance = Person::with(id(&["compliance"]), &["compliance"]);
-    // Policies book what was spent after it was acknowledged: wait until nothing more follows.
-    let mut moved = redistributions(client, &compliance).await?;
+    // Policies book what was spent after it was acknowledged: wait until nothing more follows. The state of health is
+    // asked for and not rows, because reading about people is itself put on record.
     let mut health = client.get(&compliance, "/health").await?;
+    let mut quiet = 0;
     for _ in 0..600 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let (again, then) =
-            (redistributions(client, &compliance).await?, client.get(&compliance, "/health").await?);
-        let settled = again == moved && then["parts"] == health["parts"];
-        (moved, health) = (again, then);
-        if settled {
+        let then = client.get(&compliance, "/health").await?;
+        quiet = if then["parts"] == health["parts"] { quiet + 1 } else { 0 };
+        health = then;
+        if quiet == QUIET {
             break;
         }
     }
+    let moved = client.rows(&compliance, "/v1/budget/redistributions?limit=200").await?.len();
     let parts = health["parts"].as_array().cloned().unwrap_or_default();
     let text = |part: &Value, key: &str| part[key].as_str().unwrap_or_default().to_owned();
     let positions =
@@ -67,10 +71,6 @@ pub(super) async fn gather(
         redistributions: moved,
         positions,
     })
-}
-
-async fn redistributions(client: &Client, compliance: &Person) -> Result<usize, DemoError> {
-    Ok(client.rows(compliance, "/v1/budget/redistributions?limit=200").await?.len())
 }
 
 impl fmt::Display for Summary {
