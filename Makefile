@@ -5,7 +5,9 @@ export PATH
 
 # `make run PROFILE=dev` builds sooner and runs slower.
 PROFILE ?= release
-ANNALS = cargo run --quiet --profile $(PROFILE) -p api --bin annals --
+# What `build` built, and not `cargo run`: for fewer packages cargo would choose other features and build much anew.
+TARGET = $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+ANNALS = "$(TARGET)/$(PROFILE:dev=debug)/annals"
 
 .PHONY: run demo serve build test bench setup clean-data
 

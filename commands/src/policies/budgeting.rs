@@ -10,11 +10,10 @@ use domain::{
     derived_id,
     registry::{AnyCommand, AnyEvent},
 };
-use futures_util::future::BoxFuture;
 use jiff::{civil::Date, tz::TimeZone};
 use uuid::Uuid;
 
-use super::{Fact, Issue, Policy, Reaction, Timer, World, timer_id};
+use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, timer_id};
 use crate::CommandError;
 
 /// P-23: the current month is opened when a budget is set up, each next one as it begins; a month is closed three days
@@ -30,11 +29,7 @@ impl Policy for KeepMonths {
         &["BudgetSetUp", "BudgetMonthOpened", "BudgetMonthClosed"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        _: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             Ok(match &fact.event {
                 AnyEvent::BudgetProfile(BudgetProfileEvent::BudgetSetUp { account, tz, .. }) => {
@@ -110,11 +105,7 @@ impl Policy for BookSpending {
         }
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        _: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let AnyEvent::Transaction(event) = &fact.event else { return Ok(Vec::new()) };
             let (reverse, apply) = entries(event);
@@ -234,11 +225,7 @@ impl Policy for ProposeRedistributions {
         &["OverspendDetected", "RedistributionProposed", "BudgetRedistributed", "RedistributionDismissed"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        world: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let AnyEvent::BudgetMonth(event) = &fact.event else { return Ok(Vec::new()) };
             let lapse =

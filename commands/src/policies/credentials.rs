@@ -8,10 +8,9 @@ use domain::{
     },
     registry::{AnyCommand, AnyEvent},
 };
-use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use super::{Fact, Issue, Policy, Reaction, Timer, World, reference, timer_id};
+use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, reference, timer_id};
 use crate::{CommandError, ports::cosine};
 
 /// The engine of CRD-R3 and CRD-R4; the embedding's name is added to it.
@@ -29,11 +28,7 @@ impl Policy for AssessRecognition {
         &["RecognitionProposed"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        world: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let AnyEvent::Recognition(RecognitionEvent::RecognitionProposed {
                 credential,
@@ -131,11 +126,7 @@ impl Policy for SuspendRecognitions {
         &["CredentialArchived"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        world: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let AnyEvent::MicroCredential(MicroCredentialEvent::CredentialArchived { .. }) = &fact.event
             else {
@@ -171,11 +162,7 @@ impl Policy for ExpireRecognitions {
         &["RecognitionApproved", "RecognitionRevised", "RecognitionRevoked"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        world: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let timer = timer_id(self.name(), &[&fact.id.to_string()]);
             let recognition = world.state::<Recognition>(fact.id).await?.state;

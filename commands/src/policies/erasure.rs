@@ -8,10 +8,9 @@ use domain::{
     },
     registry::{AnyCommand, AnyEvent},
 };
-use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use super::{Fact, Issue, Policy, Reaction, World};
+use super::{Fact, Issue, Policy, Reaction, Reactions, World};
 use crate::CommandError;
 
 /// P-53: the keys of the approved classes are ordered to be destroyed. A class that a legal hold or a legal duty keeps is
@@ -27,11 +26,7 @@ impl Policy for EraseOnRequest {
         &["PrivacyRequestApproved"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        _: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let AnyEvent::PrivacyRequest(PrivacyRequestEvent::PrivacyRequestApproved {
                 r#type: PrivacyRequestType::Erasure,
@@ -83,11 +78,7 @@ impl Policy for CompleteErasures {
         &["SubjectKeysDestroyed"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        world: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let AnyEvent::SubjectKey(SubjectKeyEvent::SubjectKeysDestroyed {
                 cause,

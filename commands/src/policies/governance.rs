@@ -10,12 +10,11 @@ use domain::{
     registry::{AnyCommand, AnyEvent},
 };
 use event_store::{Basis, Classes, Epoch};
-use futures_util::future::BoxFuture;
 use jiff::{Timestamp, civil::Date};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Fact, Issue, Policy, Reaction, Timer, World, timer_id};
+use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, timer_id};
 use crate::{CommandError, execute::now};
 
 /// The destruction of keys that were ordered to be destroyed: in the ledger of erasures, then in the key store, then as a
@@ -31,11 +30,7 @@ impl Policy for DestroyKeys {
         &["SubjectKeyShredded"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        world: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let AnyEvent::SubjectKey(SubjectKeyEvent::SubjectKeyShredded {
                 record_classes,
@@ -108,11 +103,7 @@ impl Policy for RunRetention {
         &["RetentionRunStarted"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        world: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let AnyEvent::RetentionPolicy(RetentionPolicyEvent::RetentionRunStarted {
                 run,
@@ -231,11 +222,7 @@ impl Policy for CloseReplays {
         &["AuditReplayOpened", "AuditReplayClosed"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        _: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let AnyEvent::AuditReplay(event) = &fact.event else { return Ok(Vec::new()) };
             let timer = timer_id(self.name(), &[&fact.id.to_string()]);

@@ -48,6 +48,9 @@ pub struct Fact {
     pub event: AnyEvent,
 }
 
+/// What a policy comes to, in its own time: reactions in order, or why it cannot say yet.
+pub type Reactions<'a> = BoxFuture<'a, Result<Vec<Reaction>, CommandError>>;
+
 /// When an event, then commands.
 pub trait Policy: Send + Sync + 'static {
     /// The stable name: it is part of the ids of the commands.
@@ -62,11 +65,7 @@ pub trait Policy: Send + Sync + 'static {
     }
 
     /// What follows from the event, in order.
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        world: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>>;
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a>;
 }
 
 /// What a policy wants done.

@@ -12,11 +12,9 @@ use domain::{
     },
     registry::{AnyCommand, AnyEvent},
 };
-use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
-use super::{Fact, Issue, Policy, Reaction, Timer, World, reference, timer_id};
-use crate::CommandError;
+use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, reference, timer_id};
 
 /// From which score on the decision counts as favourable to the applicant, for explanation and for bias monitoring. It
 /// rejects nobody (OPP-A8). A default (D-19).
@@ -34,11 +32,7 @@ impl Policy for ScoreApplication {
         &["ScholarshipApplicationSubmitted"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        world: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let AnyEvent::ScholarshipApplication(ApplicationEvent::ScholarshipApplicationSubmitted {
                 scholarship,
@@ -123,11 +117,7 @@ impl Policy for CarrySelection {
         &["AwardeeSelected", "ScholarshipAwarded", "AwardAccepted", "AwardRefused"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        world: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let lapse = timer_id(self.name(), &["lapse", &fact.id.to_string()]);
             Ok(match &fact.event {
@@ -190,11 +180,7 @@ impl Policy for CloseAtDeadline {
         &["ScholarshipPublished", "DeadlineExtended", "ScholarshipClosed"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        world: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let timer = timer_id(self.name(), &[&fact.id.to_string()]);
             if let AnyEvent::Scholarship(ScholarshipEvent::ScholarshipClosed { .. }) = &fact.event {

@@ -10,15 +10,13 @@ use domain::{
     identity::ProfileCommand,
     registry::{AnyCommand, AnyEvent},
 };
-use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::{Fact, Issue, Policy, Reaction, Timer, World, timer_id};
-use crate::CommandError;
+use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, timer_id};
 
 /// What a policy of this context comes to: none of them looks anything up.
-fn reactions<'a>(reactions: Vec<Reaction>) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+fn reactions<'a>(reactions: Vec<Reaction>) -> Reactions<'a> {
     Box::pin(std::future::ready(Ok(reactions)))
 }
 
@@ -34,11 +32,7 @@ impl Policy for ExpireConsents {
         &["ConsentGranted", "ConsentWithdrawn", "ConsentExpired"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        _: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
         use ConsentLedgerEvent as E;
         let AnyEvent::ConsentLedger(event) = &fact.event else { return reactions(Vec::new()) };
         let (purpose, until) = match event {
@@ -69,11 +63,7 @@ impl Policy for EndWithConsent {
         &["ConsentWithdrawn", "ConsentExpired"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        _: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
         use ConsentLedgerEvent as E;
         let AnyEvent::ConsentLedger(E::ConsentWithdrawn { purpose } | E::ConsentExpired { purpose }) =
             &fact.event
@@ -143,11 +133,7 @@ impl Policy for EscalateRequests {
         ]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        _: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
         use PrivacyRequestEvent as E;
         let AnyEvent::PrivacyRequest(event) = &fact.event else { return reactions(Vec::new()) };
         reactions(match event {
@@ -212,11 +198,7 @@ impl Policy for WatchIncidents {
         &["SecurityIncidentOpened", "IncidentClassified", "AuthorityNotified", "SecurityIncidentClosed"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        _: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
         use SecurityIncidentEvent as E;
         let AnyEvent::SecurityIncident(event) = &fact.event else { return reactions(Vec::new()) };
         reactions(match event {
@@ -247,11 +229,7 @@ impl Policy for OpenIncidents {
         &["IntegrityVerified"]
     }
 
-    fn react<'a>(
-        &'a self,
-        fact: &'a Fact,
-        _: &'a World,
-    ) -> BoxFuture<'a, Result<Vec<Reaction>, CommandError>> {
+    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
         let AnyEvent::AuditReplay(AuditReplayEvent::IntegrityVerified { ok: false, broken_at, .. }) =
             &fact.event
         else {

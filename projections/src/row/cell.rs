@@ -148,7 +148,7 @@ impl<A: Cell + Clone + Ord + std::hash::Hash + Send + Sync + 'static> Key for A 
 macro_rules! tuple_keys {
     ($($($name:ident)*;)*) => { $(
         impl<$($name: Cell + Clone + Ord + std::hash::Hash + Send + Sync + 'static),*> Key for ($($name,)*) {
-            #[allow(non_snake_case)]
+            #[allow(non_snake_case, reason = "the variables carry the names of the type parameters")]
             fn values(&self, out: &mut Vec<Value>) {
                 let ($($name,)*) = self;
                 $( out.push($name.value()); )*

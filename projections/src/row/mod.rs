@@ -25,7 +25,7 @@ pub const fn bare(name: &'static str) -> &'static str {
 pub type Marks = u8;
 
 /// The marks of columns, as the `row!` macro spells them.
-#[allow(non_upper_case_globals)]
+#[allow(non_upper_case_globals, reason = "they are spelled as the words of the `row!` macro")]
 pub mod mark {
     use super::Marks;
 
