@@ -49,6 +49,7 @@ pub mod opportunities;
 mod pack;
 mod progress;
 pub mod query;
+pub mod readable;
 mod rebuild;
 pub mod row;
 mod source;

@@ -8,7 +8,6 @@ mod as_of;
 mod backup;
 mod checksum;
 mod diff;
-mod event;
 mod explain;
 mod export;
 mod failure;
@@ -30,6 +29,7 @@ use clap::{Parser, Subcommand};
 
 use annals::Annals;
 use failure::Failure;
+use projections::readable as event;
 
 /// Replays, rebuilds and checks what Annals recorded.
 #[derive(Debug, Parser)]

@@ -1,7 +1,5 @@
 //! What is read off the log itself: the audit trail, what caused what, lineage.
 
-use std::collections::BTreeSet;
-
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
 use domain::Actor;
 use projections::{
@@ -9,7 +7,6 @@ use projections::{
     query::LIMIT_MAX,
 };
 use serde::Serialize;
-use uuid::Uuid;
 
 use super::{Api, Call, access, pairs::Pairs, query, replay, route::Governance};
 use crate::problem::{FORBIDDEN, INVALID_PARAMETER, NOT_FOUND, Problem, UNAVAILABLE};
@@ -84,9 +81,7 @@ async fn trail(api: &Api, call: &Call<'_>, actor: &Actor, mut pairs: Pairs) -> R
     };
     pairs.done()?;
     let page = api.projections.audit(actor, &asked).await.map_err(problem)?;
-    let subjects: BTreeSet<Uuid> =
-        page.entries.iter().flat_map(|entry| entry.subjects.iter().copied()).collect();
-    access::log_read(api, call, subjects).await?;
+    access::log_read(api, call, page.subjects.iter().copied()).await?;
     let mut response = answer(&page);
     if let Some(next) = page.next {
         query::link_next(call, &next.to_string(), &mut response);
@@ -101,6 +96,7 @@ async fn chain(api: &Api, call: &Call<'_>, mut pairs: Pairs) -> Result<HttpRespo
     let chain = api.projections.causation_chain(call.actor()?, event, as_of).await.map_err(problem)?;
     let chain = chain
         .ok_or_else(|| Problem::new(NOT_FOUND, "there is no such event, or it is not the caller's to see"))?;
+    access::log_read(api, call, chain.subjects.iter().copied()).await?;
     Ok(answer(&chain))
 }
 
@@ -128,7 +124,9 @@ async fn graph(
     if asked.node.contains('\0') {
         return Err(Problem::new(NOT_FOUND, "there is no such node"));
     }
-    api.projections.lineage(call.actor()?, &asked).await.map_err(problem)
+    let graph = api.projections.lineage(call.actor()?, &asked).await.map_err(problem)?;
+    access::log_read(api, call, graph.subjects.iter().copied()).await?;
+    Ok(graph)
 }
 
 fn answer(body: &impl Serialize) -> HttpResponse {

@@ -9,21 +9,17 @@ use domain::{
     Actor, ActorKind,
     governance::{AuditReplay, AuditReplayCommand},
 };
-use event_store::{AsOf, Recorded};
+use event_store::AsOf;
 use projections::{
     governance::{AuditFilters, AuditQuery, Entry, Order},
     query::LIMIT_MAX,
+    readable::{self, Event, Personal},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Api, Call, governance::problem, pairs::Pairs, query};
 use crate::problem::{NOT_FOUND, Problem};
-
-/// What stands in the place of a value whose key was destroyed since.
-const ERASED: &str = "«erased»";
-/// What stands in the place of a value that this replay does not decrypt.
-const SEALED: &str = "«sealed»";
 
 /// A page of the replay's events, in the order in which they were recorded.
 ///
@@ -54,24 +50,13 @@ pub(super) async fn events(api: &Api, call: &Call<'_>, mut pairs: Pairs) -> Resu
     let page = api.projections.audit(call.actor()?, &asked).await.map_err(problem)?;
     record(api, call, id, &page.entries).await?;
 
-    let mut events = Vec::with_capacity(page.entries.len());
-    for entry in &page.entries {
-        let found = api.commands.store().read_all(entry.position - 1, 1).await;
-        events.extend(found.map_err(|error| query::failed(&error))?);
-    }
-    let keyring = api.commands.store().keyring();
-    if replay.decrypt {
-        keyring.load_for(&events).await.map_err(|error| query::failed(&error))?;
-    }
-    let mut shown = Vec::with_capacity(events.len());
-    for (entry, event) in page.entries.iter().zip(&events) {
-        let opened = if replay.decrypt {
-            Some(keyring.open(event).map_err(|error| query::failed(&error))?)
-        } else {
-            None
-        };
-        shown.push(told(entry, event, opened));
-    }
+    let positions: Vec<u64> = page.entries.iter().map(|entry| entry.position).collect();
+    let store = api.commands.store();
+    let recorded = store.read_at(&positions).await.map_err(|error| query::failed(&error))?;
+    let personal = if replay.decrypt { Personal::Opened } else { Personal::Sealed };
+    let events = readable::read(store, recorded, personal).await.map_err(|error| query::failed(&error))?;
+    let shown: Vec<Value> =
+        page.entries.iter().zip(events).map(|(entry, event)| told(entry, event)).collect();
     let body = json!({ "events": shown, "next": page.next, "position": page.position });
     let mut response = HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body);
     if let Some(next) = page.next {
@@ -101,43 +86,9 @@ async fn record(api: &Api, call: &Call<'_>, id: Uuid, entries: &[Entry]) -> Resu
 }
 
 /// An event as the replay shows it: the entry of the audit trail, its fields, and whether some of them were shredded since.
-fn told(entry: &Entry, event: &Recorded, opened: Option<Vec<Option<Vec<u8>>>>) -> Value {
-    let mut payload: Value = serde_json::from_str(&event.payload).unwrap_or_default();
-    let mut data = payload.get_mut(&*event.event_type).map(Value::take).unwrap_or_default();
-    let shredded = opened.as_ref().map(|groups| groups.iter().any(Option::is_none));
-    let groups: Option<Vec<Option<Vec<Value>>>> = opened.map(|groups| {
-        groups.into_iter().map(|group| serde_json::from_slice(group.as_deref()?).ok()).collect()
-    });
-    fill(&mut data, groups.as_deref());
+fn told(entry: &Entry, event: Event) -> Value {
     let mut told = serde_json::to_value(entry).unwrap_or_default();
-    told["data"] = data;
-    told["shredded_since"] = json!(shredded);
+    told["data"] = event.data;
+    told["shredded_since"] = event.shredded.into();
     told
-}
-
-/// Puts the personal values in their places, or says why they are not there.
-fn fill(value: &mut Value, groups: Option<&[Option<Vec<Value>>]>) {
-    let place = |object: &Map<String, Value>| match object.get("$personal") {
-        Some(place) if object.len() == 1 => Some(place.clone()),
-        Some(_) | None => None,
-    };
-    match value {
-        Value::Object(object) => match place(object) {
-            Some(place) => {
-                *value = match groups {
-                    None if !place.is_null() => SEALED.into(),
-                    None => ERASED.into(),
-                    Some(groups) => known(&place, groups).unwrap_or_else(|| ERASED.into()),
-                }
-            }
-            None => object.values_mut().for_each(|value| fill(value, groups)),
-        },
-        Value::Array(values) => values.iter_mut().for_each(|value| fill(value, groups)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
-}
-
-fn known(place: &Value, groups: &[Option<Vec<Value>>]) -> Option<Value> {
-    let index = |number: usize| usize::try_from(place.get(number)?.as_u64()?).ok();
-    groups.get(index(0)?)?.as_ref()?.get(index(1)?).cloned()
 }

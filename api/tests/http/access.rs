@@ -80,6 +80,36 @@ async fn the_audit_trail_shows_the_person_who_read_their_data() {
 }
 
 #[actix_web::test]
+async fn what_caused_what_and_what_came_of_what_are_read_on_record_too() {
+    let node = node().await;
+    profile(&node).await;
+    let event = node.node.api.commands.store().read_all(0, 1).await.unwrap().remove(0).event_id;
+    let about = format!("identity.profile:{ANNA}");
+    for (path, template) in [
+        (format!("/v1/audit/events/{event}/chain"), "/v1/audit/events/{id}/chain"),
+        (format!("/v1/governance/lineage/identity.profile/{ANNA}"), "/v1/governance/lineage/{type}/{id}"),
+        (
+            format!("/v1/governance/lineage/export/openlineage?node={about}"),
+            "/v1/governance/lineage/export/openlineage",
+        ),
+    ] {
+        let before = logged(&node).await.len();
+        let read = node.send_as(OFFICER, &["compliance"], TestRequest::get().uri(&path)).await;
+        assert_eq!(read.status, 200, "{path}: {}", read.text);
+        let logged = logged(&node).await;
+        let [(_, fields)] = &logged[before..] else { panic!("{path}: {logged:?}") };
+        assert_eq!((&fields["route"], &fields["subjects"]), (&json!(template), &json!([ANNA])));
+    }
+    let before = logged(&node).await.len();
+    let own = TestRequest::get().uri(&format!("/v1/audit/events/{event}/chain"));
+    assert_eq!(node.send_as(ANNA, &["student"], own).await.status, 200);
+    let ask = format!("/v1/governance/lineage/event/{event}");
+    let pseudonyms = node.send_as(CLERK, &["analyst"], TestRequest::get().uri(&ask)).await;
+    assert_eq!(pseudonyms.status, 200, "{}", pseudonyms.text);
+    assert_eq!(logged(&node).await.len(), before, "one's own, and pseudonyms");
+}
+
+#[actix_web::test]
 async fn whoever_is_turned_away_from_personal_data_is_on_record() {
     let node = node().await;
     node.send_as(ANNA, &["student"], TestRequest::get().uri("/v1/audit/trail"))

@@ -7,7 +7,7 @@
 //! tile        how the tree is cut into files                edge      the right edge of a growing tree
 //! note        signed texts and their keys                   checkpoint  how large the tree is and its root
 //! directory   tiles and checkpoint on disk                  proof     one event's inclusion, verifiable offline
-//! notary      follows the log and signs
+//! proofs      the inclusion of many events at once         notary    follows the log and signs
 //! ```
 //!
 //! What must never be here: a personal value (leaves commit to ciphertext), and a signature under a tree that does not
@@ -20,6 +20,7 @@ mod leaf;
 mod notary;
 mod note;
 mod proof;
+mod proofs;
 #[cfg(test)]
 mod tests;
 mod tile;
@@ -32,6 +33,7 @@ pub use leaf::Leaf;
 pub use notary::{Notary, NotaryConfig, NotaryError, NotaryState};
 pub use note::{NoteError, Signer, Verifier};
 pub use proof::{Proof, ProofError};
+pub use proofs::{ProofLine, Proofs, ProofsCheck, ProofsFormat, ProofsHead, Prover};
 pub use tile::{TILE_WIDTH, Tile, subtree_hash};
 pub use tree::{
     Hash, Nodes, consistency_proof, inclusion_proof, leaf_hash, node_hash, root, verify_consistency,

@@ -1,22 +1,29 @@
-//! Events as people read them: envelope and fields side by side, personal values opened, sealed or erased.
+//! Events as people read them: envelope and fields side by side, personal values opened, sealed or erased. What shows
+//! history (replays, reports, packages, exports) reads it through here and no other way.
+//!
+//! What must never be here: the decision who may read. Whoever opens personal values has put that on record before.
 
 use std::collections::BTreeMap;
 
-use event_store::{EventStore, Keyring, Position, Recorded, StoreError};
+use event_store::{BoxHeader, EventStore, Keyring, Position, Recorded, StoreError};
 use jiff::Timestamp;
-use projections::Envelope;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::Envelope;
+
 /// Stands where a personal value is whose key exists, and which nobody asked to open.
-pub(crate) const SEALED: &str = "«sealed»";
+pub const SEALED: &str = "«sealed»";
 /// Stands where a personal value was whose key is destroyed.
-pub(crate) const ERASED: &str = "«erased»";
+pub const ERASED: &str = "«erased»";
+/// Stands where a value is that this reader is not given.
+pub const WITHHELD: &str = "«withheld»";
 
 /// What is to be done with personal values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Personal {
+pub enum Personal {
     /// They stay sealed.
     Sealed,
     /// They are opened. Whoever asks for that has put it on record before.
@@ -26,41 +33,64 @@ pub(crate) enum Personal {
 }
 
 /// One event of the log.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Event {
-    pub(crate) position: Position,
-    pub(crate) event_id: Uuid,
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Event {
+    /// Its place in the log.
+    pub position: Position,
+    /// Its identity.
+    pub event_id: Uuid,
+    /// What happened.
     #[serde(rename = "type")]
-    pub(crate) event_type: String,
-    pub(crate) version: String,
-    pub(crate) aggregate_type: String,
-    pub(crate) aggregate_id: String,
-    pub(crate) sequence: u64,
-    pub(crate) recorded_at: Timestamp,
-    pub(crate) occurred_at: Timestamp,
-    pub(crate) actor: String,
-    pub(crate) on_behalf_of: Option<Uuid>,
-    pub(crate) purpose: Option<String>,
-    pub(crate) legal_basis: Option<String>,
-    pub(crate) subjects: Vec<Uuid>,
-    pub(crate) record_classes: Vec<String>,
-    pub(crate) command_id: Option<Uuid>,
-    pub(crate) correlation_id: Option<Uuid>,
-    pub(crate) causation_id: Option<Uuid>,
-    pub(crate) derived_from: Vec<String>,
-    pub(crate) transformation: Option<String>,
+    pub event_type: String,
+    /// The schema version.
+    pub version: String,
+    /// To what kind of thing.
+    pub aggregate_type: String,
+    /// To which one.
+    pub aggregate_id: String,
+    /// The version that it left.
+    pub sequence: u64,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// Who acted: `user:…`, `api_client:…`, `policy:…`, `scheduler:…`, `worker:…`.
+    pub actor: String,
+    /// The person for whom they acted, where that is another.
+    pub on_behalf_of: Option<Uuid>,
+    /// For what purpose.
+    pub purpose: Option<String>,
+    /// On what legal basis.
+    pub legal_basis: Option<String>,
+    /// Whose data it carries.
+    pub subjects: Vec<Uuid>,
+    /// The record classes of that data.
+    pub record_classes: Vec<String>,
+    /// The command that recorded it.
+    pub command_id: Option<Uuid>,
+    /// What everything that one request brought about has in common.
+    pub correlation_id: Option<Uuid>,
+    /// The event that caused it, where a policy reacted.
+    pub causation_id: Option<Uuid>,
+    /// What it was computed from, as `type:id@version`.
+    pub derived_from: Vec<String>,
+    /// How it was computed, as `engine@version`.
+    pub transformation: Option<String>,
     /// The fields of the event.
-    pub(crate) data: Value,
+    pub data: Value,
+    /// Whether keys of its personal values were destroyed since.
+    #[serde(skip)]
+    pub shredded: bool,
 }
 
 impl Event {
     /// `aggregate_type/aggregate_id`.
-    pub(crate) fn stream(&self) -> String {
+    pub fn stream(&self) -> String {
         format!("{}/{}", self.aggregate_type, self.aggregate_id)
     }
 
     /// The fields by their path, such as `address.city`, in order; lists by index.
-    pub(crate) fn fields(&self) -> BTreeMap<String, Value> {
+    pub fn fields(&self) -> BTreeMap<String, Value> {
         let mut fields = BTreeMap::new();
         flatten("", &self.data, &mut fields);
         fields
@@ -85,29 +115,43 @@ fn flatten(path: &str, value: &Value, fields: &mut BTreeMap<String, Value>) {
 ///
 /// # Errors
 /// When the keys cannot be read, or sealed bytes were tampered with.
-pub(crate) async fn read(
+pub async fn read(
     store: &EventStore,
     recorded: Vec<Recorded>,
     personal: Personal,
 ) -> Result<Vec<Event>, StoreError> {
-    store.keyring().load_for(&recorded).await?;
-    recorded.into_iter().map(|event| one(store.keyring(), event, personal)).collect()
+    read_where(store, recorded, |about| match personal {
+        Personal::Sealed => Some(SEALED),
+        Personal::Opened => None,
+        Personal::OpenedFor(person) => (person != about.subject).then_some(SEALED),
+    })
+    .await
 }
 
-fn one(keyring: &Keyring, event: Recorded, personal: Personal) -> Result<Event, StoreError> {
+/// Reads events; `instead` says of each group of personal values what stands in their place, if they are not to be shown.
+///
+/// # Errors
+/// When the keys cannot be read, or sealed bytes were tampered with.
+pub async fn read_where(
+    store: &EventStore,
+    recorded: Vec<Recorded>,
+    instead: impl Fn(&BoxHeader) -> Option<&'static str>,
+) -> Result<Vec<Event>, StoreError> {
+    store.keyring().load_for(&recorded).await?;
+    recorded.into_iter().map(|event| one(store.keyring(), event, &instead)).collect()
+}
+
+fn one(
+    keyring: &Keyring,
+    event: Recorded,
+    instead: &impl Fn(&BoxHeader) -> Option<&'static str>,
+) -> Result<Event, StoreError> {
     let about = event.sealed.as_deref().map(Keyring::boxes).transpose()?.unwrap_or_default();
-    let shown = about.iter().map(|group| match personal {
-        Personal::Sealed => false,
-        Personal::Opened => true,
-        Personal::OpenedFor(person) => person == group.subject,
-    });
+    let opened = keyring.open(&event)?;
+    let shredded = opened.iter().any(Option::is_none);
     let read = |values: Vec<u8>| serde_json::from_slice::<Vec<Value>>(&values).unwrap_or_default();
-    let groups: Groups = keyring
-        .open(&event)?
-        .into_iter()
-        .zip(shown)
-        .map(|(group, shown)| Some((read(group?), shown)))
-        .collect();
+    let groups: Groups =
+        opened.into_iter().zip(&about).map(|(group, about)| Some((read(group?), instead(about)))).collect();
     let mut payload: Value = serde_json::from_str(&event.payload)
         .map_err(|_| StoreError::Unreadable(format!("the payload at position {}", event.position)))?;
     let mut data = payload.get_mut(&*event.event_type).map(Value::take).unwrap_or(payload);
@@ -135,11 +179,12 @@ fn one(keyring: &Keyring, event: Recorded, personal: Personal) -> Result<Event, 
         derived_from: envelope.derived_from,
         transformation: envelope.transformation,
         data,
+        shredded,
     })
 }
 
-/// The values of each group and whether they may be shown; none where the key is destroyed.
-type Groups = Vec<Option<(Vec<Value>, bool)>>;
+/// The values of each group and what stands in their place, if they are not to be shown; none where the key is destroyed.
+type Groups = Vec<Option<(Vec<Value>, Option<&'static str>)>>;
 
 /// Puts what is known, or why nothing is, into the places of personal values: `{"$personal":[group,slot]}`.
 fn fill(value: &mut Value, groups: &Groups) {
@@ -149,8 +194,8 @@ fn fill(value: &mut Value, groups: &Groups) {
             let index = |n: usize| place.get(n).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
             let group = index(0).and_then(|group| groups.get(group)).and_then(Option::as_ref);
             *value = match group.zip(index(1)) {
-                Some(((values, true), slot)) => values.get(slot).cloned().unwrap_or_else(|| ERASED.into()),
-                Some(((_, false), _)) => SEALED.into(),
+                Some(((values, None), slot)) => values.get(slot).cloned().unwrap_or_else(|| ERASED.into()),
+                Some(((_, Some(instead)), _)) => (*instead).into(),
                 None => ERASED.into(),
             };
         }
