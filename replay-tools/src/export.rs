@@ -1,17 +1,22 @@
 //! `export`: a stretch of the log for other tools, with a manifest that says what was given and under which conditions.
 //!
-//! Personal values stay sealed unless they are to be opened, which is on the record before the first file exists.
+//! Personal values stay sealed unless they are to be opened, which is on the record before the first file exists. Beside the
+//! events lie the proofs that each of them is in the log.
 
 mod cloud_events;
 mod manifest;
 mod ocel;
 mod output;
 mod parquet;
+mod proofs;
 mod table;
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use event_store::{Position, Recorded};
+use event_store::{
+    Position, Recorded,
+    integrity::{Directory, DirectoryError, Leaf, Prover},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -37,7 +42,7 @@ pub(crate) struct Export {
     /// From this position; the first where none is given.
     #[arg(long, default_value_t = 1)]
     from: Position,
-    /// Up to this position; the last where none is given.
+    /// Up to this position; where none is given, the last that was signed, or the last where nobody signs.
     #[arg(long)]
     to: Option<Position>,
     /// Only events of these types or aggregate types.
@@ -46,6 +51,10 @@ pub(crate) struct Export {
     /// The folder; it is made, and must hold no export yet.
     #[arg(long)]
     out: PathBuf,
+    /// The directory of the notary: proofs that every event is in the log are written from it. Without one there are none,
+    /// and the manifest says so.
+    #[arg(long, env = "ANNALS_NOTARY_DIR")]
+    notary: Option<PathBuf>,
     #[command(flatten)]
     opening: Opening,
 }
@@ -75,17 +84,32 @@ trait Sink {
 
 impl Export {
     pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
-        let manifest = self.export(annals).await?;
-        annals.show(&manifest, || manifest.to_text())?;
-        Ok(true)
+        match self.export(annals).await {
+            Ok(manifest) => {
+                annals.show(&manifest, || manifest.to_text())?;
+                Ok(true)
+            }
+            Err(Failure::Directory(disagrees @ DirectoryError::Disagrees { .. })) => {
+                eprintln!("annals-replay: {disagrees}");
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     async fn export(&self, annals: &Annals) -> Result<Manifest, Failure> {
         let head = annals.store.head().await?;
-        let to = self.to.unwrap_or(head.position);
+        let prover = self.notary.as_ref().map(|path| Directory::open(path)?.prover()).transpose()?;
+        let signed = prover.as_ref().map_or(head.position, |prover| prover.head().size);
+        let to = self.to.unwrap_or(signed.min(head.position));
         if self.from == 0 || self.from > to || to > head.position {
             let text =
                 format!("{} to {to} is not a stretch of the log, which ends at {}", self.from, head.position);
+            return Err(Failure::Wrong(text));
+        }
+        if to > signed {
+            let text =
+                format!("the notary has signed up to position {signed}: choose --to {signed}, or wait");
             return Err(Failure::Wrong(text));
         }
         if self.out.join(manifest::NAME).exists() {
@@ -101,11 +125,17 @@ impl Export {
             subjects: &subjects,
         };
         let personal = self.opening.on_record(annals, &reading).await?;
-        self.write(annals, to, personal).await
+        self.write(annals, to, personal, prover).await
     }
 
     /// Writes the files. That personal values may be opened is on the record by now.
-    async fn write(&self, annals: &Annals, to: Position, personal: Personal) -> Result<Manifest, Failure> {
+    async fn write(
+        &self,
+        annals: &Annals,
+        to: Position,
+        personal: Personal,
+        prover: Option<Prover>,
+    ) -> Result<Manifest, Failure> {
         let head = annals.store.head().await?;
         std::fs::create_dir_all(&self.out)?;
         let mut sink: Box<dyn Sink> = match self.format {
@@ -116,6 +146,7 @@ impl Export {
             }
             Format::Parquet => Box::new(parquet::Parquet::create(&self.out)?),
         };
+        let mut proofs = prover.map(|prover| proofs::Proofs::create(&self.out, prover)).transpose()?;
         let mut stretch = Stretch::default();
         let progress = Progress::new("exporting", to + 1 - self.from);
         let mut after = self.from - 1;
@@ -124,12 +155,17 @@ impl Export {
             let events = event::read(&annals.store, recorded.clone(), personal).await?;
             for (recorded, event) in recorded.iter().zip(&events) {
                 sink.write(recorded, event)?;
+                proofs.as_mut().map_or(Ok(()), |proofs| proofs.write(Leaf::of(recorded)))?;
                 stretch.add(event.position);
             }
             progress.at(after + 1 - self.from);
         }
-        let file = sink.finish()?;
-        let manifest = Manifest::new(self, head, to, stretch, personal, file);
+        let mut files = vec![sink.finish()?];
+        let proved = proofs.map(proofs::Proofs::finish).transpose()?;
+        files.extend(proved.as_ref().map(|(file, _)| file.clone()));
+        files.push(manifest::notice(&self.out)?);
+        let proved = proved.map(|(_, proved)| proved);
+        let manifest = Manifest::new(self, head, to, stretch, personal, files, proved);
         manifest.save(&self.out)?;
         Ok(manifest)
     }
@@ -173,9 +209,10 @@ impl Export {
 pub(crate) async fn cloud_events_of(annals: &Annals, folder: &std::path::Path) -> PathBuf {
     let out = folder.join("export");
     let (format, opening) = (Format::CloudEvents, Opening::default());
-    let export = Export { format, from: 1, to: None, types: Vec::new(), out: out.clone(), opening };
+    let export =
+        Export { format, from: 1, to: None, types: Vec::new(), out: out.clone(), notary: None, opening };
     let head = annals.store.head().await.unwrap().position;
-    export.write(annals, head, Personal::Opened).await.unwrap();
+    export.write(annals, head, Personal::Opened, None).await.unwrap();
     out.join("events.cloudevents.jsonl")
 }
 

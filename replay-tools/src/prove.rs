@@ -1,10 +1,17 @@
 //! `prove` and `check-proof`: that an event stands in the log, as a file that verifies without us.
 
-use std::path::PathBuf;
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::PathBuf,
+};
 
 use event_store::{
     Position,
-    integrity::{Directory, DirectoryError, Leaf, Proof, ProofError},
+    integrity::{
+        Checkpoint, Directory, DirectoryError, Leaf, Proof, ProofError, ProofLine, Proofs, ProofsCheck,
+        ProofsHead, Verifier,
+    },
 };
 
 use crate::{annals::Annals, failure::Failure, verify::verifier};
@@ -44,7 +51,8 @@ impl Prove {
     }
 }
 
-/// Checks a proof with nothing but the log's key: no database, no network. Exits with 1 when it proves nothing.
+/// Checks proofs with nothing but the log's key: no database, no network. Of one event (prove), of an export (proofs.jsonl),
+/// or of a package of somebody's data. Exits with 1 when it proves nothing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckProof {
     /// The file.
@@ -54,26 +62,89 @@ pub(crate) struct CheckProof {
     pub(crate) key: String,
 }
 
+/// What a file proves.
+enum Claimed {
+    /// One event.
+    One(Box<Proof>),
+    /// Many, in one document.
+    Many(Proofs),
+    /// Many, in lines.
+    Lines(ProofsHead),
+}
+
+/// A package of somebody's data, as far as it is proved here.
+#[derive(serde::Deserialize)]
+struct WithProofs {
+    proofs: Proofs,
+}
+
 impl CheckProof {
     pub(crate) fn run(&self, json: bool) -> Result<bool, Failure> {
-        let proof: Proof =
-            serde_json::from_str(&std::fs::read_to_string(&self.proof)?).map_err(std::io::Error::from)?;
-        let checked = proof.verify(&verifier(&self.key)?);
+        let verifier = verifier(&self.key)?;
+        let file = || Ok::<_, std::io::Error>(BufReader::new(File::open(&self.proof)?));
+        let mut first = String::new();
+        file()?.read_line(&mut first)?;
+        let claimed = match serde_json::from_str::<ProofsHead>(&first) {
+            Ok(head) => Claimed::Lines(head),
+            Err(_) => document(&std::fs::read_to_string(&self.proof)?)?,
+        };
+        let (leaf, checked) = match claimed {
+            Claimed::One(proof) => {
+                let checked = proof.verify(&verifier).map(|checkpoint| (1, checkpoint));
+                (Some(proof.leaf), checked)
+            }
+            Claimed::Many(proofs) => {
+                let events = proofs.lines.len() as u64;
+                (None, proofs.verify(&verifier).map(|checkpoint| (events, checkpoint)))
+            }
+            Claimed::Lines(head) => (None, lines(&head, &verifier, file()?.lines().skip(1))?),
+        };
         if json {
             let reason = checked.as_ref().err().map(ProofError::to_string);
-            println!(
-                "{}",
-                serde_json::json!({ "valid": checked.is_ok(), "reason": reason, "leaf": proof.leaf })
-            );
+            let events = checked.as_ref().ok().map(|(events, _)| events);
+            let told = serde_json::json!({ "valid": checked.is_ok(), "reason": reason, "events": events, "leaf": leaf });
+            println!("{told}");
         } else {
-            match &checked {
-                Ok(checkpoint) => println!(
+            match (&checked, &leaf) {
+                (Ok((_, checkpoint)), Some(leaf)) => println!(
                     "position {} is in the log {} of {} events",
-                    proof.leaf.position, checkpoint.origin, checkpoint.size
+                    leaf.position, checkpoint.origin, checkpoint.size
                 ),
-                Err(error) => println!("it proves nothing: {error}"),
+                (Ok((events, checkpoint)), None) => println!(
+                    "{events} events are in the log {} of {} events",
+                    checkpoint.origin, checkpoint.size
+                ),
+                (Err(error), _) => println!("it proves nothing: {error}"),
             }
         }
         Ok(checked.is_ok())
     }
+}
+
+fn document(text: &str) -> Result<Claimed, Failure> {
+    let one = serde_json::from_str::<Proof>(text).map(|proof| Claimed::One(Box::new(proof)));
+    let many = || serde_json::from_str::<Proofs>(text).map(Claimed::Many);
+    let package = || serde_json::from_str::<WithProofs>(text).map(|package| Claimed::Many(package.proofs));
+    Ok(one.or_else(|_| many()).or_else(|_| package()).map_err(std::io::Error::from)?)
+}
+
+/// How many events the lines prove, in which tree.
+fn lines(
+    head: &ProofsHead,
+    verifier: &Verifier,
+    lines: impl Iterator<Item = std::io::Result<String>>,
+) -> Result<Result<(u64, Checkpoint), ProofError>, Failure> {
+    let mut check = match ProofsCheck::new(head, verifier) {
+        Ok(check) => check,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut events = 0;
+    for line in lines {
+        let line: ProofLine = serde_json::from_str(&line?).map_err(std::io::Error::from)?;
+        if let Err(error) = check.line(&line) {
+            return Ok(Err(error));
+        }
+        events += 1;
+    }
+    Ok(Ok((events, check.checkpoint().clone())))
 }

@@ -13,6 +13,7 @@ use domain::{
 };
 use event_store::{
     Basis, Classes, Recorded, StreamId,
+    integrity::{Notary, NotaryConfig, NotaryState},
     testing::{TestDatabase, database},
 };
 use uuid::Uuid;
@@ -95,6 +96,18 @@ impl World {
         };
         let request = Request::by(Actor::user(Uuid::from_u128(0xAD), &["admin"]));
         self.issue::<OrgUnit>(unit(number), revise, request).await
+    }
+
+    /// Has a notary sign everything up to here, in a folder.
+    pub(crate) async fn sign(&self, folder: &Path) {
+        let store = &self.annals.store;
+        let every = std::time::Duration::from_millis(1);
+        let config = NotaryConfig { every, ..NotaryConfig::new(folder, [7; 32]) };
+        let notary = Notary::start(store.clone(), config).await.unwrap();
+        let head = store.head().await.unwrap().position;
+        let mut state = notary.state();
+        state.wait_for(|state| *state == NotaryState::Signed(head)).await.unwrap();
+        notary.stop().await;
     }
 
     /// Destroys all keys of a person.

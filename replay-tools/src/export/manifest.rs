@@ -1,13 +1,17 @@
 //! What an export holds, from which log it is, and under which conditions it was given.
 
-use std::path::Path;
+use std::{io::Write, path::Path};
 
 use event_store::{Head, Position};
 use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Export, Format, output::Written};
+use super::{
+    Export, Format,
+    output::{Output, Written},
+    proofs::Proved,
+};
 use crate::{event::Personal, failure::Failure};
 
 /// The name of the manifest in the folder.
@@ -18,6 +22,13 @@ const NOTICE: &str = "34 CFR 99.33: personally identifiable information from edu
 condition that the party to whom it is disclosed does not disclose it to any other party without the prior consent of \
 the parent or eligible student, except as 34 CFR 99.33(b) permits, and that its officers, employees and agents use it \
 only for the purposes for which the disclosure was made.";
+
+/// Writes the notice into a file of its own, so that it reaches whoever is given the folder, in whatever format.
+pub(super) fn notice(folder: &Path) -> Result<Written, Failure> {
+    let mut file = Output::create(folder, "NOTICE.txt")?;
+    writeln!(file, "{NOTICE}")?;
+    Ok(file.finish()?)
+}
 
 /// The manifest.
 #[derive(Debug, Serialize)]
@@ -38,6 +49,8 @@ pub(crate) struct Manifest {
     purpose: Option<String>,
     reason: Option<String>,
     pub(super) files: Vec<Written>,
+    /// What proves that the events are in the log; none where no notary was at hand.
+    proofs: Option<Proved>,
     notice: &'static str,
 }
 
@@ -74,7 +87,8 @@ impl Manifest {
         to: Position,
         stretch: Stretch,
         personal: Personal,
-        file: Written,
+        files: Vec<Written>,
+        proofs: Option<Proved>,
     ) -> Self {
         Manifest {
             format: export.format,
@@ -90,7 +104,8 @@ impl Manifest {
             },
             purpose: export.opening.purpose.clone(),
             reason: export.opening.reason.clone(),
-            files: vec![file],
+            files,
+            proofs,
             notice: NOTICE,
         }
     }
@@ -109,6 +124,10 @@ impl Manifest {
         lines.extend(
             self.files.iter().map(|file| format!("{}  {} ({} bytes)", file.sha256, file.name, file.bytes)),
         );
+        lines.push(match &self.proofs {
+            Some(proved) => proved.to_text(),
+            None => "not proved: no --notary was given".to_owned(),
+        });
         lines.join("\n")
     }
 }

@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""Checks that events are in a log of Annals, with nothing but Python and the log's verifier key.
+
+    check_proof.py FILE KEY
+
+FILE is a proof of one event (`annals-proof/v1`), the proofs.jsonl of an export (`annals-proofs/v1`), or a package of
+somebody's data. KEY is the verifier key, or a file that has it. Exits with 0 when everything in it is proved, with 1
+when something is not, with 2 when it cannot be read.
+
+Written from RFC 6962 and RFC 9162 (the tree), RFC 8032 (Ed25519), C2SP signed-note and tlog-checkpoint, and
+docs/integrity.md (the leaf). It shares nothing with Annals.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import sys
+
+
+class NotProved(Exception):
+    pass
+
+
+# Ed25519, RFC 8032, sections 5.1.3, 5.1.4 and 5.1.7.
+
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, -1, P) % P
+
+
+def add(a, b):
+    s, t = (a[1] - a[0]) * (b[1] - b[0]) % P, (a[1] + a[0]) * (b[1] + b[0]) % P
+    u, v = 2 * a[3] * b[3] * D % P, 2 * a[2] * b[2] % P
+    e, f, g, h = t - s, v - u, v + u, t + s
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def times(scalar, point):
+    total = (0, 1, 1, 0)
+    while scalar:
+        if scalar & 1:
+            total = add(total, point)
+        point, scalar = add(point, point), scalar >> 1
+    return total
+
+
+def point(data):
+    y = int.from_bytes(data, "little")
+    sign, y = y >> 255, y & (2**255 - 1)
+    if y >= P:
+        raise NotProved("a point of the signature is not canonical")
+    square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * pow(2, (P - 1) // 4, P) % P
+    if (x * x - square) % P or (x == 0 and sign):
+        raise NotProved("a point of the signature is not on the curve")
+    if x & 1 != sign:
+        x = P - x
+    return (x, y, 1, x * y % P)
+
+
+BASE = point((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
+
+
+def signed_by(key, message, signature):
+    if len(signature) != 64:
+        return False
+    s = int.from_bytes(signature[32:], "little")
+    if s >= L:
+        return False
+    k = int.from_bytes(hashlib.sha512(signature[:32] + key + message).digest(), "little") % L
+    a, b = times(s, BASE), add(point(signature[:32]), times(k, point(key)))
+    return (a[0] * b[2] - b[0] * a[2]) % P == 0 and (a[1] * b[2] - b[1] * a[2]) % P == 0
+
+
+# C2SP signed-note and tlog-checkpoint.
+
+
+def verifier(text):
+    name, key_id, key = text.strip().split("+", 2)
+    key = base64.b64decode(key, validate=True)
+    expected = hashlib.sha256(name.encode() + b"\n" + key).digest()[:4]
+    if len(key) != 33 or key[0] != 1 or expected.hex() != key_id:
+        raise ValueError("this is not an Ed25519 verifier key")
+    return name, expected, key[1:]
+
+
+def checkpoint(note, key):
+    """The size and the root of a tree, if the key has signed them."""
+    name, key_id, public = key
+    text, _, signatures = note.rpartition("\n\n")
+    text += "\n"
+    for line in signatures.splitlines():
+        dash, signer, value = line.split(" ")
+        value = base64.b64decode(value, validate=True)
+        if dash == "\u2014" and signer == name and value[:4] == key_id:
+            if not signed_by(public, text.encode(), value[4:]):
+                raise NotProved("the signature of the checkpoint is not valid")
+            break
+    else:
+        raise NotProved("the key has not signed the checkpoint")
+    origin, size, root = text.splitlines()[:3]
+    if origin != name or str(int(size)) != size:
+        raise NotProved("this is no checkpoint of the log")
+    return int(size), base64.b64decode(root, validate=True)
+
+
+# The leaf of an event (docs/integrity.md) and the tree (RFC 6962, section 2.1).
+
+FIELDS = ["position", "aggregate_type", "aggregate_id", "sequence", "event_type", "event_version", "recorded_at_micros",
+          "payload_sha256", "metadata_sha256", "sealed_sha256"]
+
+
+def leaf_hash(leaf):
+    if sorted(leaf) != sorted(FIELDS):
+        raise NotProved("a leaf has other fields")
+    values = ["-" if leaf[field] is None else str(leaf[field]) for field in FIELDS]
+    if any("\n" in value for value in values):
+        raise NotProved("a value has a line feed in it")
+    data = "".join(value + "\n" for value in ["annals-leaf/v1"] + values).encode()
+    return hashlib.sha256(b"\x00" + data).digest()
+
+
+def included(leaf, hashes, size, root):
+    """RFC 9162, section 2.1.3.2."""
+    index = leaf["position"] - 1
+    if not 0 <= index < size:
+        raise NotProved(f"position {leaf['position']} is not in a tree of {size}")
+    node, at, last = leaf_hash(leaf), index, size - 1
+    for other in hashes:
+        if last == 0:
+            raise NotProved(f"the proof of position {leaf['position']} is too long")
+        if at & 1 or at == last:
+            node = hashlib.sha256(b"\x01" + other + node).digest()
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            node = hashlib.sha256(b"\x01" + node + other).digest()
+        at, last = at >> 1, last >> 1
+    if last != 0 or node != root:
+        raise NotProved(f"position {leaf['position']} is not in the tree that was signed")
+
+
+def manifest(package):
+    """A package's list of contents: its hash was recorded in the log when the package was made."""
+    lines = ["annals-package/v1"] + [str(package[name]) for name in ["request", "subject", "type", "position"]]
+    lines += [f"{line['leaf']['position']} {leaf_hash(line['leaf']).hex()}" for line in package["proofs"]["lines"]]
+    return hashlib.sha256("".join(line + "\n" for line in lines).encode()).hexdigest()
+
+
+def check(document, lines, key):
+    """How many events are proved, in a tree of which size."""
+    if document.get("format") == "annals-package/v1":
+        if manifest(document) != document["manifest_sha256"]:
+            raise NotProved("the package does not have what its list of contents says")
+        proved = [line["leaf"]["position"] for line in document["proofs"]["lines"]]
+        if not {record["position"] for record in document["records"]} <= set(proved):
+            raise NotProved("the package has records that are not proved")
+        document = document["proofs"]
+    size, root = checkpoint(document["checkpoint"], key)
+    if document["size"] != size:
+        raise NotProved("the size is not that of the checkpoint")
+    if document["format"] == "annals-proof/v1":
+        if document["index"] != document["leaf"]["position"] - 1:
+            raise NotProved("the index is not that of the position")
+        included(document["leaf"], [base64.b64decode(one, validate=True) for one in document["hashes"]], size, root)
+        return 1, size
+    if document["format"] != "annals-proofs/v1":
+        raise ValueError("this format is not known")
+    known, events = [], 0
+    for line in document.get("lines", lines):
+        known += [base64.b64decode(one, validate=True) for one in line["new"]]
+        if any(not 0 <= number < len(known) for number in line["path"]):
+            raise NotProved("a proof names a hash that is not there")
+        included(line["leaf"], [known[number] for number in line["path"]], size, root)
+        events += 1
+    return events, size
+
+
+def main(path, key):
+    if os.path.exists(key):
+        with open(key, encoding="utf-8") as file:
+            key = file.read()
+    with open(path, encoding="utf-8") as file:
+        try:
+            document = json.loads(file.readline())
+        except ValueError:
+            file.seek(0)
+            document = json.load(file)
+        try:
+            events, size = check(document, (json.loads(line) for line in file), verifier(key))
+        except NotProved as error:
+            print(f"it proves nothing: {error}")
+            return 1
+    print(f"{events} events are in the log of {size} events")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(*sys.argv[1:3]))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"cannot be read: {error!r}", file=sys.stderr)
+        sys.exit(2)
