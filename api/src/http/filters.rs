@@ -52,6 +52,7 @@ impl Parameter {
                 };
                 !value.starts_with('+') && value.parse().is_ok_and(within)
             }
+            (None, Kind::Text) if !self.is_a_part() => (self.column.holds)(value.into()),
             (None, _) => true,
         }
     }

@@ -7,15 +7,16 @@ use actix_web::{
     http::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY},
     web,
 };
-use projections::{Condition, Op, Query, QueryError};
-use serde_json::json;
+use projections::{Condition, Op, Page, Query, QueryError};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Api, Call, access,
+    Api, Call, access, days,
     filters::Parameter,
+    funnel,
     pairs::{as_of, number},
-    route::QueryRoute,
+    route::{From, QueryRoute, Shows},
 };
 use crate::problem::{
     AS_OF_UNSUPPORTED, INTERNAL, INVALID_PARAMETER, INVALID_VALUE, NOT_FOUND, Problem, UNAVAILABLE,
@@ -24,55 +25,112 @@ use crate::problem::{
 /// How long a read model is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many values a filter may have.
-const VALUES: usize = 100;
+pub(super) const VALUES: usize = 100;
 
 /// Answers a query.
 ///
 /// # Errors
 /// Whatever is wrong with the query string, and a row that is not there for the caller.
 pub(super) async fn handle(api: &Api, call: &Call<'_>, route: &QueryRoute) -> Result<HttpResponse, Problem> {
+    match route.shows {
+        Shows::Rows => rows(api, call, route, false).await,
+        Shows::One => rows(api, call, route, true).await,
+        Shows::Calendar => days::month(api, call, route).await,
+        Shows::Day => days::day(api, call, route).await,
+        Shows::Funnel => funnel::handle(api, call, route).await,
+    }
+}
+
+async fn rows(api: &Api, call: &Call<'_>, route: &QueryRoute, one: bool) -> Result<HttpResponse, Problem> {
     let pairs = web::Query::<Vec<(String, String)>>::from_query(call.request.query_string())
         .map_err(|_| Problem::parameter("query", "the query string is malformed"))?
         .into_inner();
     let filters = api.filters.get(route.model).map(Vec::as_slice).unwrap_or_default();
-    let mut query = read(filters, route.one, pairs)?;
-    for (column, from) in route.only {
-        let value = call.known(*from)?;
-        let known = filters.iter().find(|filter| filter.name == *column);
-        if known.is_some_and(|filter| !filter.admits(&value) || filter.column.kind.parse(&value).is_none()) {
-            let name = from.parameter().unwrap_or(column);
-            return Err(Problem::parameter(name, "the value is not one that it takes"));
-        }
-        query.filters.push(Condition { column: (*column).into(), op: Op::In, values: vec![value] });
-    }
-    if let Some(position) = query.min_position
-        && !reached(api, route.model, position).await?
-    {
-        return Ok(not_yet(position));
-    }
-    let page = match api.projections.list(route.model, call.actor()?, &query).await {
-        Err(QueryError::NotYet { .. }) => return Ok(not_yet(query.min_position.unwrap_or_default())),
-        page => page.map_err(problem)?,
+    let mut query = read(filters, one, pairs)?;
+    query.filters.extend(set_by_route(api, call, route)?);
+    let page = match ask(api, call, route, &query).await? {
+        Asked::Page(page) => page,
+        Asked::NotYet(response) => return Ok(response),
     };
     access::log_read(api, call, page.subjects.iter().copied()).await?;
-    let body = match (route.one, page.rows.first()) {
+    let body = match (one, page.rows.first()) {
         (true, None) => {
             return Err(Problem::new(NOT_FOUND, "there is no such row, or it is not the caller's"));
         }
         (true, Some(row)) => row.clone(),
         (false, _) => json!({ "items": page.rows, "next": page.next, "position": page.position }),
     };
-    let shown = if route.one { body.to_string() } else { json!([body["items"], body["next"]]).to_string() };
+    let shown = if one { body.to_string() } else { json!([body["items"], body["next"]]).to_string() };
+    let mut response = answer(call, route, &shown, &body);
+    if let Some(next) = page.next.filter(|_| !one) {
+        link_next(call, &next, &mut response);
+    }
+    Ok(response)
+}
+
+/// The conditions that the route itself sets, held against what can be asked.
+pub(super) fn set_by_route(
+    api: &Api,
+    call: &Call<'_>,
+    route: &QueryRoute,
+) -> Result<Vec<Condition>, Problem> {
+    let filters = api.filters.get(route.model).map(Vec::as_slice).unwrap_or_default();
+    let condition = |(column, from): &(&'static str, From)| {
+        let value = call.known(*from)?;
+        let known = filters.iter().find(|filter| filter.name == *column);
+        if known.is_some_and(|filter| !filter.admits(&value) || filter.column.kind.parse(&value).is_none()) {
+            let name = from.parameter().unwrap_or(column);
+            return Err(Problem::parameter(name, "the value is not one that it takes"));
+        }
+        Ok(Condition { column: (*column).into(), op: Op::In, values: vec![value] })
+    };
+    route.only.iter().map(condition).collect()
+}
+
+/// What became of a question to a read model.
+pub(super) enum Asked {
+    /// Its rows.
+    Page(Page),
+    /// It has not come as far as the client wants to read, which is the answer.
+    NotYet(HttpResponse),
+}
+
+/// Asks a read model, as fresh as the client wants it.
+pub(super) async fn ask(
+    api: &Api,
+    call: &Call<'_>,
+    route: &QueryRoute,
+    query: &Query,
+) -> Result<Asked, Problem> {
+    if let Some(response) = behind(api, route.model, query.min_position).await? {
+        return Ok(Asked::NotYet(response));
+    }
+    match api.projections.list(route.model, call.actor()?, query).await {
+        Err(QueryError::NotYet { .. }) => Ok(Asked::NotYet(not_yet(query.min_position.unwrap_or_default()))),
+        page => page.map(Asked::Page).map_err(problem),
+    }
+}
+
+/// The answer that a read model has not come as far as the client wants to read, where that is so.
+pub(super) async fn behind(
+    api: &Api,
+    model: &str,
+    min_position: Option<u64>,
+) -> Result<Option<HttpResponse>, Problem> {
+    match min_position {
+        Some(position) if !reached(api, model, position).await? => Ok(Some(not_yet(position))),
+        _ => Ok(None),
+    }
+}
+
+/// The answer, tagged by what it shows; none but its tag for a client that has it already.
+pub(super) fn answer(call: &Call<'_>, route: &QueryRoute, shown: &str, body: &Value) -> HttpResponse {
     let tag = format!("W/\"{:x}\"", Sha256::digest(shown.as_bytes()))[..36].to_owned() + "\"";
     let unchanged = is_known(call.request.headers(), &tag);
     let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((ETAG, tag)).insert_header((CACHE_CONTROL, freshness(route.max_age)));
     response.insert_header((VARY, "Authorization"));
-    let mut response = if unchanged { response.finish() } else { response.json(body) };
-    if let Some(next) = page.next.filter(|_| !route.one) {
-        link_next(call, &next, &mut response);
-    }
-    Ok(response)
+    if unchanged { response.finish() } else { response.json(body) }
 }
 
 /// What the client asks, held against what can be asked. Anything else in the query string is refused.
@@ -178,7 +236,7 @@ pub(super) fn link_next(call: &Call<'_>, cursor: &str, response: &mut HttpRespon
     }
 }
 
-fn problem(error: QueryError) -> Problem {
+pub(super) fn problem(error: QueryError) -> Problem {
     let detail = error.to_string();
     match error {
         QueryError::UnknownFilter(name) | QueryError::UnknownField(name) | QueryError::UnknownSort(name) => {

@@ -100,12 +100,27 @@ impl From {
 pub struct QueryRoute {
     /// The read model's name.
     pub model: &'static str,
-    /// Whether it shows the one row that the conditions name, and not a list.
-    pub one: bool,
+    /// In which form it shows them.
+    pub shows: Shows,
     /// Conditions that the route itself sets, by column.
     pub only: &'static [(&'static str, From)],
     /// For how many seconds a client may use the answer again without asking (catalogue 4.3).
     pub max_age: u32,
+}
+
+/// In which form a route shows rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shows {
+    /// A page of them.
+    Rows,
+    /// The one row that the conditions name.
+    One,
+    /// The days of a budget's month, taken out of the rows of its categories.
+    Calendar,
+    /// One of these days.
+    Day,
+    /// The sums of a scholarship's funnel.
+    Funnel,
 }
 
 /// What is read off the log itself.

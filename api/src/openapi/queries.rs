@@ -2,6 +2,8 @@
 
 use projections::{
     Shape,
+    budgeting::Day,
+    opportunities::Funnel,
     query::{LIMIT, LIMIT_MAX},
     row::mark,
 };
@@ -9,7 +11,7 @@ use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
 use super::components::{header_references, problems, uuid};
-use crate::http::{From, QueryRoute, Route, filters};
+use crate::http::{From, QueryRoute, Route, Shows, filters};
 
 /// What stands in the place of a personal value whose key was destroyed (catalogue 0.5).
 const ERASED: &str = "«erased»";
@@ -50,25 +52,9 @@ pub(super) fn operation(
     }
     parameters.extend(in_query(shape, query, schemas));
     parameters.push(purpose());
-    let row = json!({ "$ref": format!("#/components/schemas/{}", row_name(shape)) });
-    let (description, schema) = match query.one {
-        true => ("The row.", row),
-        false => (
-            "A page of rows.",
-            json!({
-                "type": "object",
-                "required": ["items", "next", "position"],
-                "properties": {
-                    "items": { "type": "array", "items": row, "maxItems": LIMIT_MAX },
-                    "next": { "type": ["string", "null"], "description": "The cursor of the next page (`after`), if there is one." },
-                    "position": { "type": "integer", "minimum": 0, "description": "The position of the log that the rows show." },
-                },
-                "additionalProperties": false,
-            }),
-        ),
-    };
+    let (description, schema) = shown(shape, query.shows, schemas);
     let mut headers = vec!["ETag", "Cache-Control"];
-    if !query.one {
+    if query.shows == Shows::Rows {
         headers.push("Link");
     }
     let mut responses = problems(PROBLEMS);
@@ -104,6 +90,42 @@ pub(super) fn operation(
     })
 }
 
+/// What an answer shows, in words and as a schema.
+fn shown(shape: &Shape, shows: Shows, schemas: &mut SchemaGenerator) -> (&'static str, Value) {
+    let row = json!({ "$ref": format!("#/components/schemas/{}", row_name(shape)) });
+    let position = json!({ "type": "integer", "minimum": 0, "description": "The position of the log that the rows show." });
+    match shows {
+        Shows::One => ("The row.", row),
+        Shows::Day => ("The day.", schemas.subschema_for::<Day>().to_value()),
+        Shows::Funnel => ("The funnel.", schemas.subschema_for::<Funnel>().to_value()),
+        Shows::Rows => (
+            "A page of rows.",
+            json!({
+                "type": "object",
+                "required": ["items", "next", "position"],
+                "properties": {
+                    "items": { "type": "array", "items": row, "maxItems": LIMIT_MAX },
+                    "next": { "type": ["string", "null"], "description": "The cursor of the next page (`after`), if there is one." },
+                    "position": position,
+                },
+                "additionalProperties": false,
+            }),
+        ),
+        Shows::Calendar => (
+            "The days of the month; none where it has no budget.",
+            json!({
+                "type": "object",
+                "required": ["items", "position"],
+                "properties": {
+                    "items": { "type": "array", "items": schemas.subschema_for::<Day>(), "maxItems": 31 },
+                    "position": position,
+                },
+                "additionalProperties": false,
+            }),
+        ),
+    }
+}
+
 /// The parameters of the query string.
 fn in_query(shape: &Shape, query: &QueryRoute, schemas: &mut SchemaGenerator) -> Vec<Value> {
     let parameter = |name: &str, description: &str, schema: Value| json!({ "name": name, "in": "query", "description": description, "schema": schema });
@@ -125,15 +147,30 @@ fn in_query(shape: &Shape, query: &QueryRoute, schemas: &mut SchemaGenerator) ->
     let position = json!({ "type": "integer", "minimum": 0, "maximum": i64::MAX });
     let shown = shape.columns.iter().map(|column| column.name);
     let shown = shown.chain(shape.personal.iter().map(|column| column.name)).chain(["as_of"]);
-    let mut parameters = vec![
-        list("fields", "Which columns to show.", shown.map(str::to_owned).collect()),
-        parameter("min_position", "Wait until the read model has come to this position.", position.clone()),
-    ];
+    let rows = matches!(query.shows, Shows::Rows | Shows::One);
+    let mut parameters = vec![parameter(
+        "min_position",
+        "Wait until the read model has come to this position.",
+        position.clone(),
+    )];
+    if rows {
+        parameters.push(list("fields", "Which columns to show.", shown.map(str::to_owned).collect()));
+    }
     if shape.options.time_travel {
         let schema = json!({ "anyOf": [position, { "type": "string", "format": "date-time" }] });
         parameters.push(parameter("as_of", "As of this position or instant.", schema));
     }
-    if query.one {
+    let narrowing: &[&str] = match query.shows {
+        Shows::Rows | Shows::One => &[],
+        Shows::Calendar | Shows::Day => &["category"],
+        Shows::Funnel => &["period", "major"],
+    };
+    for column in shape.columns.iter().filter(|column| narrowing.contains(&column.name)) {
+        let text = json!({ "type": "string", "minLength": 1, "pattern": r"^[^\u0000]+$" });
+        let texts = json!({ "type": "array", "items": text, "minItems": 1, "maxItems": 100 });
+        parameters.push(parameter(column.name, &column.comment(), texts));
+    }
+    if query.shows != Shows::Rows {
         return parameters;
     }
     let sortable = shape.columns.iter().filter(|column| column.is(mark::sort) || column.is(mark::key));

@@ -4,7 +4,9 @@
 
 mod access;
 mod auth;
+mod budgets;
 mod commands;
+mod funnel;
 mod governance;
 mod log;
 mod node;

@@ -1,9 +1,12 @@
-//! The days of a category's month, as people see them: the calendar's rows keep them together, and this takes them apart.
+//! The days of a month, as people see them: the calendar's rows keep the days of a category together, and this takes them
+//! apart and puts the categories of a day together.
 
-use domain::{Currency, Money, budgeting::YearMonth};
+use domain::{Currency, Money, Personal, budgeting::YearMonth, class::Financial};
 use jiff::civil::Date;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::{day_of, place};
 
 /// How a day of a category went (BUD-M2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -43,21 +46,140 @@ pub struct CalendarDay {
     pub status: DayStatus,
 }
 
-/// The days of a row of `budget_calendar` as a query shows it (its fields `category`, `month`, `ccy`, `planned` and
-/// `spent`), in order. None where the amounts are erased.
-pub fn shown_days(row: &serde_json::Value) -> Vec<CalendarDay> {
-    #[derive(Deserialize)]
-    struct Shown {
-        category: String,
-        month: YearMonth,
-        ccy: Currency,
-        planned: Vec<i64>,
-        spent: Vec<i64>,
+/// A value as a query shows it: what it is, or that its key was destroyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Seen<T> {
+    /// What it is.
+    Known(T),
+    /// Nobody can tell any more.
+    Erased(Erased),
+}
+
+/// The marker of what was erased (catalogue 0.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Erased {
+    /// «erased»
+    #[serde(rename = "«erased»")]
+    Marker,
+}
+
+impl<T> Seen<T> {
+    fn of(value: Option<T>) -> Self {
+        value.map_or(Seen::Erased(Erased::Marker), Seen::Known)
     }
-    match Shown::deserialize(row) {
-        Ok(Shown { category, month, ccy, planned, spent }) => days(&category, month, ccy, &planned, &spent),
-        Err(_) => Vec::new(),
+}
+
+/// One day of the calendar: what was planned for it and spent on it, over all its categories and for each of them.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct Day {
+    /// The day.
+    pub date: Date,
+    /// What was planned for it.
+    #[schemars(with = "Personal<Money, Financial>")]
+    pub planned: Seen<Money>,
+    /// What was spent on it, refunds taken off.
+    #[schemars(with = "Personal<Money, Financial>")]
+    pub spent: Seen<Money>,
+    /// What is left of the plan; below zero where more was spent.
+    #[schemars(with = "Personal<Money, Financial>")]
+    pub available: Seen<Money>,
+    /// Red where a category is, else green where a category is.
+    #[schemars(with = "Personal<DayStatus, Financial>")]
+    pub status: Seen<DayStatus>,
+    /// The categories, by key.
+    pub categories: Vec<CategoryDay>,
+}
+
+/// One category on one day.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct CategoryDay {
+    /// The category's key.
+    pub category: String,
+    /// What was planned for it.
+    #[schemars(with = "Personal<Money, Financial>")]
+    pub planned: Seen<Money>,
+    /// What was spent on it, refunds taken off.
+    #[schemars(with = "Personal<Money, Financial>")]
+    pub spent: Seen<Money>,
+    /// What is left of the plan; below zero where more was spent.
+    #[schemars(with = "Personal<Money, Financial>")]
+    pub available: Seen<Money>,
+    /// How it went (BUD-M2).
+    #[schemars(with = "Personal<DayStatus, Financial>")]
+    pub status: Seen<DayStatus>,
+}
+
+/// A row of `budget_calendar` as a query shows it; an amount that was erased is a text.
+#[derive(Deserialize)]
+struct Shown {
+    category: String,
+    month: YearMonth,
+    ccy: Option<Currency>,
+    planned: serde_json::Value,
+    spent: serde_json::Value,
+}
+
+impl Shown {
+    /// What a list says of a day.
+    fn amount(&self, list: &serde_json::Value, index: usize) -> Option<Money> {
+        Some(Money::new(list.get(index)?.as_i64()?, self.ccy?))
     }
+}
+
+/// The days of a month, in order, from its rows of `budget_calendar` as a query shows them (their fields `category`,
+/// `month`, `ccy`, `planned` and `spent`). None where there are no rows.
+pub fn shown_days(rows: &[serde_json::Value]) -> Vec<Day> {
+    let mut rows: Vec<Shown> = rows.iter().filter_map(|row| Shown::deserialize(row).ok()).collect();
+    rows.sort_by(|one, other| one.category.cmp(&other.category));
+    let Some(month) = rows.first().map(|row| row.month) else { return Vec::new() };
+    (1..=month.days()).filter_map(|number| Some(day(month.day(number)?, &rows))).collect()
+}
+
+fn day(date: Date, rows: &[Shown]) -> Day {
+    let index = place(day_of(date));
+    let mut all: Option<(Vec<Money>, Vec<Money>, Vec<DayStatus>)> = Some(Default::default());
+    let mut categories = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (planned, spent) = (row.amount(&row.planned, index), row.amount(&row.spent, index));
+        let both = planned.zip(spent);
+        let status = both.map(|(planned, spent)| DayStatus::of(planned.minor, spent.minor));
+        categories.push(CategoryDay {
+            category: row.category.clone(),
+            planned: Seen::of(planned),
+            spent: Seen::of(spent),
+            available: Seen::of(both.and_then(|(planned, spent)| planned.minus(spent).ok())),
+            status: Seen::of(status),
+        });
+        // One amount that nobody knows makes the sums unknown.
+        all = all.zip(both.zip(status)).map(
+            |((mut plans, mut spends, mut statuses), ((planned, spent), status))| {
+                plans.push(planned);
+                spends.push(spent);
+                statuses.push(status);
+                (plans, spends, statuses)
+            },
+        );
+    }
+    let sums = all.as_ref().and_then(|(plans, spends, _)| Some((sum(plans)?, sum(spends)?)));
+    Day {
+        date,
+        planned: Seen::of(sums.map(|(planned, _)| planned)),
+        spent: Seen::of(sums.map(|(_, spent)| spent)),
+        available: Seen::of(sums.and_then(|(planned, spent)| planned.minus(spent).ok())),
+        status: Seen::of(all.map(|(.., statuses)| worst(&statuses))),
+        categories,
+    }
+}
+
+fn sum(amounts: &[Money]) -> Option<Money> {
+    let (first, others) = amounts.split_first()?;
+    others.iter().try_fold(*first, |sum, amount| sum.plus(*amount).ok())
+}
+
+fn worst(statuses: &[DayStatus]) -> DayStatus {
+    let among = |status| statuses.contains(&status);
+    [DayStatus::Red, DayStatus::Green].into_iter().find(|status| among(*status)).unwrap_or(DayStatus::None)
 }
 
 /// The days of a month from what was planned and spent on each, in minor units.
@@ -84,7 +206,7 @@ pub(super) fn days(
 #[cfg(test)]
 mod tests {
     use jiff::civil::date;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -100,29 +222,58 @@ mod tests {
         assert_eq!(DayStatus::of(0, -5), DayStatus::Green);
     }
 
-    #[test]
-    fn a_shown_row_is_taken_apart_into_its_days() {
-        let row = json!({
-            "category": "dining", "month": "2026-02", "ccy": "USD", "planned": [300, 300, 0], "spent": [0, 301, 0],
+    /// A month of 28 days in which `planned` and `spent` stand for the first days.
+    fn row(category: &str, planned: &[i64], spent: &[i64]) -> Value {
+        let month = |days: &[i64]| -> Vec<i64> {
+            let rest = std::iter::repeat(0);
+            days.iter().copied().chain(rest).take(28).collect()
+        };
+        json!({
+            "category": category, "month": "2026-02", "ccy": "USD", "planned": month(planned), "spent": month(spent),
             "as_of": 7,
-        });
-        let days = shown_days(&row);
-        assert_eq!(days.len(), 3);
-        assert_eq!(
-            serde_json::to_value(&days[1]).unwrap(),
-            json!({
-                "date": "2026-02-02", "category": "dining", "status": "red",
-                "planned": { "minor": 300, "ccy": "USD" }, "spent": { "minor": 301, "ccy": "USD" },
-            })
-        );
-        assert_eq!((days[2].date, days[2].status), (date(2026, 2, 3), DayStatus::None));
+        })
     }
 
     #[test]
-    fn an_erased_row_has_no_days() {
-        let row = json!({
-            "category": "dining", "month": "2026-02", "ccy": "USD", "planned": "«erased»", "spent": "«erased»",
-        });
-        assert_eq!(shown_days(&row), []);
+    fn rows_are_taken_apart_into_the_days_of_the_month_with_their_categories() {
+        let days = shown_days(&[row("hobbies", &[100, 100], &[40]), row("dining", &[300, 300], &[0, 301])]);
+        assert_eq!(days.len(), 28);
+        let usd = |minor: i64| json!({ "minor": minor, "ccy": "USD" });
+        assert_eq!(
+            serde_json::to_value(&days[1]).unwrap(),
+            json!({
+                "date": "2026-02-02", "planned": usd(400), "spent": usd(301), "available": usd(99), "status": "red",
+                "categories": [
+                    { "category": "dining", "planned": usd(300), "spent": usd(301), "available": usd(-1), "status": "red" },
+                    { "category": "hobbies", "planned": usd(100), "spent": usd(0), "available": usd(100), "status": "green" },
+                ],
+            })
+        );
+        assert_eq!(
+            (days[0].status, days[2].status),
+            (Seen::Known(DayStatus::Green), Seen::Known(DayStatus::None))
+        );
+        assert_eq!(days[27].date, date(2026, 2, 28));
+    }
+
+    #[test]
+    fn what_is_erased_of_a_category_is_unknown_of_the_whole_day_and_of_no_other_category() {
+        let mut dining = row("dining", &[300], &[0]);
+        dining["spent"] = "«erased»".into();
+        let day = serde_json::to_value(&shown_days(&[dining, row("hobbies", &[100], &[40])])[0]).unwrap();
+        for name in ["planned", "spent", "available", "status"] {
+            assert_eq!(day[name], "«erased»", "{name}");
+        }
+        assert_eq!(day["categories"][0]["planned"]["minor"], 300);
+        assert_eq!(
+            (&day["categories"][0]["spent"], &day["categories"][0]["status"]),
+            (&json!("«erased»"), &json!("«erased»"))
+        );
+        assert_eq!(day["categories"][1]["available"]["minor"], 60);
+    }
+
+    #[test]
+    fn a_month_without_a_budget_has_no_days() {
+        assert_eq!(shown_days(&[]), []);
     }
 }

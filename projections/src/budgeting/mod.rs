@@ -20,7 +20,7 @@ mod samples;
 mod transactions;
 
 pub use budget_calendar::{BudgetCalendar, BudgetCalendarRow};
-pub use days::{CalendarDay, DayStatus, shown_days};
+pub use days::{CalendarDay, CategoryDay, Day, DayStatus, Erased, Seen, shown_days};
 pub use envelopes::{EnvelopeRow, Envelopes};
 pub use merchant_rules::{MerchantRules, MerchantRulesRow};
 pub use redistributions::{MoveCause, MoveState, RedistributionRow, Redistributions};

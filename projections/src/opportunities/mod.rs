@@ -11,5 +11,5 @@ mod scholarships;
 
 pub use application_reviews::{ApplicationReviewRow, ApplicationReviews};
 pub use applications::{ApplicationRow, Applications, AskedRecommendation};
-pub use scholarship_funnel::{FunnelGroup, FunnelRow, ScholarshipFunnel};
+pub use scholarship_funnel::{Funnel, FunnelGroup, FunnelPart, FunnelRow, ScholarshipFunnel, Stages};
 pub use scholarships::{ScholarshipRow, Scholarships};

@@ -148,15 +148,9 @@ fn further(mut row: FunnelRow, event: &E) -> FunnelRow {
     row
 }
 
-/// How far the applications of one scholarship, month and major came.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct FunnelGroup {
-    /// The scholarship.
-    pub scholarship: Uuid,
-    /// The month in which they were started, such as `2026-01` (UTC).
-    pub period: String,
-    /// The applicants' major at the submission, in lower case; none where it is not stated or was erased.
-    pub major: Option<String>,
+/// How far some applications came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Stages {
     /// How many people applied.
     pub people: i64,
     /// How many applications were started.
@@ -175,19 +169,59 @@ pub struct FunnelGroup {
     pub amount_accepted: i64,
 }
 
+/// The funnel of a scholarship: how far its applications came, all together and by month and major. Analysts see groups of
+/// at least five people, and sums of those.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Funnel {
+    /// The scholarship.
+    pub scholarship: Uuid,
+    /// All the groups together.
+    #[serde(flatten)]
+    pub all: Stages,
+    /// The groups, by period and major.
+    pub groups: Vec<FunnelGroup>,
+}
+
+/// How far the applications of one month and major came.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct FunnelGroup {
+    /// The month in which they were started, such as `2026-01` (UTC).
+    pub period: String,
+    /// The applicants' major at the submission, in lower case; none where it is not stated or was erased.
+    pub major: Option<String>,
+    /// How far they came.
+    #[serde(flatten)]
+    pub stages: Stages,
+}
+
+/// Which part of a funnel is asked for; all of it where nothing is said.
+#[derive(Clone, Debug, Default)]
+pub struct FunnelPart {
+    /// The months in which applications were started, such as `2026-01`.
+    pub periods: Vec<String>,
+    /// The majors, in any case.
+    pub majors: Vec<String>,
+}
+
 impl Projections {
     /// The funnel of a scholarship, month by month and major by major. Who manages scholarships sees every group, an
     /// analyst those of at least five people, anybody else none.
     ///
     /// # Errors
     /// When the read model is being built, or the database fails.
-    pub async fn funnel(&self, actor: &Actor, scholarship: Uuid) -> Result<Vec<FunnelGroup>, QueryError> {
+    pub async fn funnel(
+        &self,
+        actor: &Actor,
+        scholarship: Uuid,
+        part: &FunnelPart,
+    ) -> Result<Funnel, QueryError> {
+        let mut funnel = Funnel { scholarship, all: Stages::default(), groups: Vec::new() };
         let smallest = if actor.has("manage:scholarships") {
             1
         } else if actor.has("read:analytics") {
             SMALLEST_GROUP
         } else {
-            return Ok(Vec::new());
+            return Ok(funnel);
         };
         let pool = self.0.store.pool();
         let schema: Option<String> = sqlx::query_scalar(
@@ -198,26 +232,27 @@ impl Projections {
         .fetch_optional(pool)
         .await?;
         let schema = schema.ok_or(QueryError::NotBuilt(ScholarshipFunnel::NAME))?;
-        let sums =
-            "SELECT scholarship, period, major, count(DISTINCT applicant) AS people, sum(started) AS started,
-                sum(submitted) AS submitted, sum(shortlisted) AS shortlisted, sum(awarded) AS awarded,
-                sum(accepted) AS accepted, sum(amount_awarded)::bigint AS amount_awarded,
-                sum(amount_accepted)::bigint AS amount_accepted";
         let table = table_name(TableModel::<ScholarshipFunnel>::NEW.shape(), &schema);
-        let sql = format!(
-            "{sums} FROM {table} WHERE scholarship = $1 GROUP BY scholarship, period, major
-             HAVING count(DISTINCT applicant) >= $2 ORDER BY period, major"
-        );
-        let rows = sqlx::query(&sql).bind(scholarship).bind(smallest).fetch_all(pool).await?;
-        Ok(rows.iter().map(group).collect::<Result<_, _>>()?)
+        let sql = include_str!("funnel.sql").replace("{table}", &table);
+        let majors: Vec<String> = part.majors.iter().map(|major| major.trim().to_lowercase()).collect();
+        let rows = sqlx::query(&sql).bind(scholarship).bind(smallest).bind(&part.periods).bind(majors);
+        for row in rows.fetch_all(pool).await? {
+            let stages = stages(&row)?;
+            match row.try_get("is_sum")? {
+                true => funnel.all = stages,
+                false => funnel.groups.push(FunnelGroup {
+                    period: row.try_get("period")?,
+                    major: row.try_get("major")?,
+                    stages,
+                }),
+            }
+        }
+        Ok(funnel)
     }
 }
 
-fn group(row: &PgRow) -> Result<FunnelGroup, sqlx::Error> {
-    Ok(FunnelGroup {
-        scholarship: row.try_get("scholarship")?,
-        period: row.try_get("period")?,
-        major: row.try_get("major")?,
+fn stages(row: &PgRow) -> Result<Stages, sqlx::Error> {
+    Ok(Stages {
         people: row.try_get("people")?,
         started: row.try_get("started")?,
         submitted: row.try_get("submitted")?,

@@ -97,6 +97,7 @@ macro_rules! row {
             nullable: <$type as $crate::row::Cell>::NULLABLE,
             marks: $marks,
             schema: |generator| generator.subschema_for::<$type>(),
+            holds: |value| <$type as $crate::row::Cell>::read(value).is_ok(),
         }
     };
 

@@ -60,6 +60,8 @@ pub struct Column {
     pub marks: Marks,
     /// Its JSON schema.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Whether a row can hold this value in it: a month is a text, but not every text is a month.
+    pub holds: fn(Value) -> bool,
 }
 
 impl Column {

@@ -8,7 +8,7 @@ use domain::{
     },
 };
 use event_store::{NewEvent, Position, StreamId};
-use projections::{Condition, Op, Query};
+use projections::{Condition, Op, Query, opportunities::FunnelPart};
 use serde_json::{Value, json};
 use sqlx::Row;
 use uuid::Uuid;
@@ -144,17 +144,23 @@ async fn analysts_see_the_funnel_of_five_applicants_and_not_of_four() {
     };
     events.push(of_application(100, awarded));
     settled(&world, append_events(&world.store, events).await).await;
-    let funnel = async |roles: &[&str]| {
-        let groups = world.projections.funnel(&Actor::user(person(90), roles), unit(1)).await.unwrap();
-        groups
-            .into_iter()
-            .map(|group| (group.major.unwrap(), group.people, group.awarded))
-            .collect::<Vec<_>>()
+    let funnel = async |roles: &[&str], part: FunnelPart| {
+        let actor = Actor::user(person(90), roles);
+        let funnel = world.projections.funnel(&actor, unit(1), &part).await.unwrap();
+        let groups = funnel.groups.into_iter();
+        let groups = groups.map(|group| (group.major.unwrap(), group.stages.people, group.stages.awarded));
+        ((funnel.all.people, funnel.all.awarded), groups.collect::<Vec<_>>())
     };
     let (english, physics) = (("english".to_owned(), 4, 0), ("physics".to_owned(), 5, 1));
-    assert_eq!(funnel(&["staff"]).await, [english, physics.clone()]);
-    assert_eq!(funnel(&["analyst"]).await, [physics]);
-    assert_eq!(funnel(&["student"]).await, []);
+    let all = FunnelPart::default;
+    let of = |major: &str| FunnelPart { majors: vec![major.into()], ..FunnelPart::default() };
+    let never = FunnelPart { periods: vec!["1999-01".into()], ..FunnelPart::default() };
+    assert_eq!(funnel(&["staff"], all()).await, ((9, 1), vec![english.clone(), physics.clone()]));
+    assert_eq!(funnel(&["staff"], of("English ")).await, ((4, 0), vec![english]));
+    assert_eq!(funnel(&["staff"], never).await, ((0, 0), vec![]));
+    // The sum is of what is shown: what is too small to be shown cannot be subtracted out of it.
+    assert_eq!(funnel(&["analyst"], all()).await, ((5, 1), vec![physics]));
+    assert_eq!(funnel(&["student"], all()).await, ((0, 0), vec![]));
     let sums = "SELECT major, sum_started::bigint, sum_submitted::bigint, sum_awarded::bigint, sum_amount_awarded::bigint
         FROM read.scholarship_funnel";
     eventually("analysts see it", async || {

@@ -6,7 +6,7 @@ mod table;
 use actix_web::http::Method;
 use commands::Catalog;
 
-use super::{CommandRoute, From, IdFrom, Operation, QueryRoute, Route};
+use super::{CommandRoute, From, IdFrom, Operation, QueryRoute, Route, Shows};
 use crate::auth::Access;
 
 /// One row of the table.
@@ -50,8 +50,8 @@ pub enum Does {
     Query {
         /// The read model.
         model: &'static str,
-        /// Whether it is one row.
-        one: bool,
+        /// In which form it shows rows.
+        shows: Shows,
         /// Conditions that the route sets.
         only: &'static [(&'static str, From)],
         /// For how long a client may use the answer again, in seconds.
@@ -85,13 +85,22 @@ const fn put(path: &'static str, of: &'static str, name: &'static str) -> Resour
 
 /// Rows of a read model. The read model says which ones a caller may see.
 const fn list(path: &'static str, model: &'static str) -> Resource {
-    let does = Does::Query { model, one: false, only: &[], max_age: 0 };
-    Resource { method: Verb::Get, path, access: Access::Authenticated, does }
+    shown(path, model, Shows::Rows, &[])
 }
 
 /// The one row that the conditions name.
 const fn one(path: &'static str, model: &'static str, key: &'static [(&'static str, From)]) -> Resource {
-    let does = Does::Query { model, one: true, only: key, max_age: 0 };
+    shown(path, model, Shows::One, key)
+}
+
+/// The rows that the conditions name, in a form of their own.
+const fn shown(
+    path: &'static str,
+    model: &'static str,
+    shows: Shows,
+    only: &'static [(&'static str, From)],
+) -> Resource {
+    let does = Does::Query { model, shows, only, max_age: 0 };
     Resource { method: Verb::Get, path, access: Access::Authenticated, does }
 }
 
@@ -156,8 +165,8 @@ impl Resource {
                 let command = command.unwrap_or_else(|| panic!("{}: {of} has no {name}", self.path));
                 Operation::Command(CommandRoute { aggregate, command, id, given })
             }
-            Does::Query { model, one, only, max_age } => {
-                Operation::Query(QueryRoute { model, one, only, max_age })
+            Does::Query { model, shows, only, max_age } => {
+                Operation::Query(QueryRoute { model, shows, only, max_age })
             }
         };
         let method = match self.method {

@@ -1,8 +1,8 @@
 //! The table of resource paths: catalogue 5 for what exists, context by context.
 
 use super::{
-    super::{From, IdFrom},
-    Resource, delete, list, one, post, put,
+    super::{From, IdFrom, Shows},
+    Resource, delete, list, one, post, put, shown,
 };
 
 use From::{Caller, Derived, MonthOf, Path, Piece, Text};
@@ -65,9 +65,9 @@ pub const TABLE: &[Resource] = &[
     // 5.3 opportunities
     list("/v1/scholarships", "scholarships"),
     one("/v1/scholarships/{id}", "scholarships", &[("id", Path("id"))]),
-    list("/v1/scholarships/{id}/funnel", "scholarship_funnel")
-        .only(&[("scholarship", Path("id"))])
-        .for_scopes(&["manage:scholarships"]),
+    shown("/v1/scholarships/{id}/funnel", "scholarship_funnel", Shows::Funnel, &[("scholarship", Path("id"))])
+        .for_scopes(&["manage:scholarships", "read:analytics"])
+        .fresh(60),
     post("/v1/scholarships", SCHOLARSHIP, "DraftScholarship").to(IdFrom::New),
     put("/v1/scholarships/{id}", SCHOLARSHIP, "ReviseScholarship"),
     post("/v1/scholarships/{id}/publish", SCHOLARSHIP, "PublishScholarship"),
@@ -128,10 +128,10 @@ pub const TABLE: &[Resource] = &[
 
     // 5.5 budgets
     post("/v1/budget/setup", BUDGET, "SetUpBudget").to(OWN),
-    list("/v1/budget/calendar/{month}", "budget_calendar")
-        .only(&[("month", Path("month")), ("budget_month", Derived(&[Text("budget"), Caller, Path("month")]))]),
-    list("/v1/budget/daily/{date}", "budget_calendar")
-        .only(&[("month", MonthOf("date")), ("budget_month", Derived(&[Text("budget"), Caller, MonthOf("date")]))]),
+    shown("/v1/budget/calendar/{month}", "budget_calendar", Shows::Calendar,
+        &[("month", Path("month")), ("budget_month", Derived(&[Text("budget"), Caller, Path("month")]))]),
+    shown("/v1/budget/daily/{date}", "budget_calendar", Shows::Day,
+        &[("month", MonthOf("date")), ("budget_month", Derived(&[Text("budget"), Caller, MonthOf("date")]))]),
     list("/v1/budget/envelopes/{month}", "envelopes")
         .only(&[("month", Path("month")), ("budget_month", Derived(&[Text("budget"), Caller, Path("month")]))]),
     list("/v1/budget/redistributions", "redistributions"),
