@@ -25,6 +25,8 @@ pub struct CommandEntry {
     pub segment: String,
     /// Whether only the system itself may issue it; it has no route.
     pub system: bool,
+    /// Whether its caller must have shown a second factor just now (IDN-S5).
+    pub elevated: bool,
     /// What it does, in words.
     pub description: String,
     /// The JSON schema of its fields; references point to [`Catalog::definitions`].
@@ -137,15 +139,16 @@ impl Visitor for Listing {
         let mut commands = variants::<D::Command>(&mut self.schemas);
         let mut events = variants::<D::Event>(&mut self.schemas);
         let commands = D::Command::VARIANTS.iter().map(|name| {
-            let (schema, description, system) = commands.remove(*name).unwrap_or_default();
-            CommandEntry { name, segment: kebab(name), system, description, schema }
+            let Variant { schema, description, system, elevated } =
+                commands.remove(*name).unwrap_or_default();
+            CommandEntry { name, segment: kebab(name), system, elevated, description, schema }
         });
         let events = D::Event::VARIANTS.iter().map(|name| {
-            let (schema, description, _) = events.remove(*name).unwrap_or_default();
+            let Variant { schema, description, .. } = events.remove(*name).unwrap_or_default();
             EventEntry { name, version: D::Event::version(name), description, schema }
         });
         let refusals = variants::<D::Refusal>(&mut self.schemas).into_iter();
-        let refusals = refusals.map(|(code, (schema, ..))| RefusalEntry { code, schema });
+        let refusals = refusals.map(|(code, variant)| RefusalEntry { code, schema: variant.schema });
         self.aggregates.push(AggregateEntry {
             aggregate_type: D::TYPE,
             context: context.replace('_', "-"),
@@ -158,8 +161,16 @@ impl Visitor for Listing {
     }
 }
 
-/// The schema, description and system mark of each variant of an externally tagged enum of struct variants.
-fn variants<T: JsonSchema>(generator: &mut SchemaGenerator) -> BTreeMap<String, (Value, String, bool)> {
+/// One variant of an externally tagged enum of struct variants: its schema, description and marks.
+#[derive(Default)]
+struct Variant {
+    schema: Value,
+    description: String,
+    system: bool,
+    elevated: bool,
+}
+
+fn variants<T: JsonSchema>(generator: &mut SchemaGenerator) -> BTreeMap<String, Variant> {
     let schema = T::json_schema(generator).to_value();
     let listed = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array).cloned();
     // An enum of one variant is not a choice.
@@ -169,11 +180,17 @@ fn variants<T: JsonSchema>(generator: &mut SchemaGenerator) -> BTreeMap<String, 
         let text = |key: &str| variant.get(key).and_then(Value::as_str).map(str::to_owned);
         let Some(properties) = variant.get("properties").and_then(Value::as_object) else { continue };
         for (name, fields) in properties {
-            let system =
-                variant.get("x-system").or_else(|| fields.get("x-system")) == Some(&Value::Bool(true));
+            let marked =
+                |mark: &str| variant.get(mark).or_else(|| fields.get(mark)) == Some(&Value::Bool(true));
             let description =
                 text("description").or_else(|| fields.get("description")?.as_str().map(str::to_owned));
-            found.insert(name.clone(), (fields.clone(), description.unwrap_or_default(), system));
+            let variant = Variant {
+                schema: fields.clone(),
+                description: description.unwrap_or_default(),
+                system: marked("x-system"),
+                elevated: marked("x-elevated"),
+            };
+            found.insert(name.clone(), variant);
         }
     }
     found

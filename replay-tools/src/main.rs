@@ -128,7 +128,10 @@ mod tests {
         let subject = ["annals-replay", "subject", "00000000-0000-0000-0000-000000000001", "--decrypt"];
         let with = |more: &[&str]| Cli::try_parse_from(subject.iter().chain(more)).is_ok();
         assert!(!with(&[]) && !with(&["--purpose", "ferpa"]) && !with(&["--reason", "She asked."]));
-        assert!(with(&["--purpose", "ferpa", "--reason", "She asked."]));
+        let why = ["--purpose", "ferpa", "--reason", "She asked."];
+        assert!(!with(&why), "GOV-A1: a second officer must have approved it");
+        let replay = ["--replay", "00000000-0000-0000-0000-000000000002"];
+        assert!(with(&[&why[..], &replay].concat()) && !with(&replay));
     }
 
     #[test]

@@ -16,8 +16,9 @@ use crate::{annals::Annals, event::Personal, failure::Failure};
 /// Whether personal values are opened, and why.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Opening {
-    /// Opens personal values. That is recorded, with purpose and reason, before anything is shown.
-    #[arg(long, requires = "purpose", requires = "reason")]
+    /// Opens personal values, under an audit replay that a second officer approved. That is recorded, with purpose and
+    /// reason, before anything is shown.
+    #[arg(long, requires = "purpose", requires = "reason", requires = "replay")]
     pub(crate) decrypt: bool,
     /// For what: ferpa, gdpr, incident, dispute or self_test.
     #[arg(long)]
@@ -25,8 +26,8 @@ pub(crate) struct Opening {
     /// Why, in words.
     #[arg(long)]
     pub(crate) reason: Option<String>,
-    /// The audit replay under which this is read: it must have been opened for decryption and approved by a second officer
-    /// (GOV-A1), and not be closed (GOV-A4).
+    /// The audit replay under which this is read: it must have been opened for decrypting what is read, approved by a second
+    /// officer (GOV-A1), and not be over (GOV-A4).
     #[arg(long, requires = "decrypt")]
     pub(crate) replay: Option<Uuid>,
 }
@@ -59,13 +60,13 @@ impl Opening {
         if !self.decrypt {
             return Ok(Personal::Sealed);
         }
-        let (Some(purpose), Some(reason)) = (&self.purpose, &self.reason) else {
-            return Err(Failure::Wrong("personal values are opened for a --purpose and a --reason".into()));
+        let (Some(purpose), Some(reason), Some(replay)) = (&self.purpose, &self.reason, self.replay) else {
+            let text =
+                "personal values are opened for a --purpose and a --reason, under an approved --replay";
+            return Err(Failure::Wrong(text.into()));
         };
         let commands = Commands::new(annals.store.clone(), Arc::new(NoAnswers), 16);
-        if let Some(replay) = self.replay {
-            read_under(&commands, annals, replay, reading).await?;
-        }
+        read_under(&commands, annals, replay, reading).await?;
         let nobody: &[Uuid] = &[];
         let pieces = reading.subjects.chunks(SUBJECTS_MAX);
         for subjects in pieces.chain(reading.subjects.is_empty().then_some(nobody)) {
@@ -97,7 +98,12 @@ async fn read_under(
     let state = commands.state::<AuditReplay>(replay).await?.state;
     let scope = &state.scope;
     let others = |person: Uuid| reading.subjects.iter().any(|subject| *subject != person);
+    let beyond = match state.as_of {
+        Some(moment) => reading.to > annals.store.position_at(moment).await?,
+        None => false,
+    };
     if !state.decrypt
+        || beyond
         || scope.subject.is_some_and(others)
         || scope.aggregate_type.is_some()
         || scope.aggregate.is_some()
@@ -151,9 +157,14 @@ mod tests {
     async fn what_is_opened_is_on_the_record_before() {
         let world = World::campus().await;
         let before = head(&world).await;
-        let personal = asked(None).on_record(&world.annals, &about(&[student(0)])).await.unwrap();
+        let none = asked(None).on_record(&world.annals, &about(&[student(0)])).await;
+        assert!(matches!(none, Err(Failure::Wrong(_))), "GOV-A1: without an approved replay {none:?}");
+        assert_eq!(head(&world).await, before);
+        let replay = world.approved_replay(None, None).await;
+        let before = head(&world).await;
+        let personal = asked(Some(replay)).on_record(&world.annals, &about(&[student(0)])).await.unwrap();
         assert_eq!(personal, Personal::Opened);
-        let entry = world.annals.store.read_all(before, 10).await.unwrap().remove(0);
+        let entry = world.annals.store.read_all(before, 10).await.unwrap().remove(1);
         assert_eq!(entry.event_type, "AccessLogged");
         assert!(
             entry.payload.contains(&student(0).to_string()) && entry.payload.contains("ferpa: She asked.")
@@ -164,8 +175,10 @@ mod tests {
     async fn more_people_than_one_entry_names_are_all_on_record() {
         let world = World::empty().await;
         let people: Vec<Uuid> = (0..SUBJECTS_MAX as u128 + 1).map(student).collect();
-        asked(None).on_record(&world.annals, &about(&people)).await.unwrap();
-        assert_eq!(head(&world).await, 2);
+        let replay = world.approved_replay(None, None).await;
+        let before = head(&world).await;
+        asked(Some(replay)).on_record(&world.annals, &about(&people)).await.unwrap();
+        assert_eq!(head(&world).await, before + 3, "the reading, and two entries");
     }
 
     #[tokio::test]
@@ -191,7 +204,11 @@ mod tests {
         assert!(matches!(other, Err(Failure::Wrong(_))), "{other:?}");
         assert_eq!(head(&world).await, before + 1, "only the approval");
         asked(Some(replay)).on_record(&world.annals, &about(&[student(0)])).await.unwrap();
-        let recorded = world.annals.store.read_all(before + 1, 10).await.unwrap();
+        // What was recorded after the moment that it is as of is not covered.
+        let past = world.approved_replay(Some(student(0)), Some("2020-01-01T00:00:00Z")).await;
+        let beyond = asked(Some(past)).on_record(&world.annals, &about(&[student(0)])).await;
+        assert!(matches!(beyond, Err(Failure::Wrong(_))), "{beyond:?}");
+        let recorded = world.annals.store.read_all(before + 1, 2).await.unwrap();
         let types: Vec<&str> = recorded.iter().map(|event| &*event.event_type).collect();
         assert_eq!(types, ["AuditReplayRead", "AccessLogged"]);
     }

@@ -329,17 +329,18 @@ mod tests {
     async fn who_looked_is_told_to_whoever_looks_next() {
         let world = World::campus().await;
         let (purpose, reason) = (Some("ferpa".into()), Some("She asked.".into()));
-        let opening = Opening { decrypt: true, purpose, reason, replay: None };
+        let replay = Some(world.approved_replay(Some(student(0)), None).await);
+        let opening = Opening { decrypt: true, purpose, reason, replay };
         let ask = Subject { id: student(0), format: Format::Text, opening };
         let first = ask.report(&world.annals).await.unwrap();
         assert!(first.to_text().contains("First words") && first.seen_by.is_empty());
         let second = ask.report(&world.annals).await.unwrap();
         let seen: Vec<_> = second.seen_by.iter().map(|seen| seen.purpose.as_deref()).collect();
         assert_eq!(seen, [Some("ferpa: She asked.")]);
-        assert_eq!(second.events.len(), first.events.len() + 1, "the look itself is about them as well");
+        assert_eq!(second.events.len(), first.events.len() + 2, "the look itself is about them as well");
         assert_eq!(
             second.events.len(),
-            counted(&world, student(0)).await - 1,
+            counted(&world, student(0)).await - 2,
             "the second look is no part of it"
         );
     }

@@ -8,6 +8,7 @@ use std::{
 use commands::{Accepted, Commands, NoAnswers, Request};
 use domain::{
     Actor, BasisPoints, Decider, Stated,
+    governance::{AuditReplay, AuditReplayCommand, ReplayPurpose, ReplayScope},
     identity::{OrgKind, OrgType, OrgUnit, OrgUnitCommand, Profile, ProfileCommand},
     intelligence::{Decision, DecisionCommand},
 };
@@ -113,6 +114,22 @@ impl World {
     /// Destroys all keys of a person.
     pub(crate) async fn erase(&self, person: Uuid) {
         self.annals.store.keyring().shred(person, Classes::All, Basis::Erasure).await.unwrap();
+    }
+
+    /// An audit replay that may decrypt what is about this person, or about everybody, and that a second officer approved.
+    pub(crate) async fn approved_replay(&self, subject: Option<Uuid>, as_of: Option<&str>) -> Uuid {
+        let replay = Uuid::now_v7();
+        let officer = |number: u128| Request::by(Actor::user(Uuid::from_u128(number), &["compliance"]));
+        let open = AuditReplayCommand::OpenAuditReplay {
+            purpose: Some(ReplayPurpose::Ferpa),
+            scope: ReplayScope { subject, ..ReplayScope::default() },
+            as_of: as_of.map(|moment| moment.parse().unwrap()),
+            decrypt: true,
+            reason: "She asked.".into(),
+        };
+        self.issue::<AuditReplay>(replay, open, officer(1)).await;
+        self.issue::<AuditReplay>(replay, AuditReplayCommand::ApproveAuditReplay {}, officer(2)).await;
+        replay
     }
 
     /// A student says something of themselves; the first time that creates the profile as well.

@@ -10,7 +10,7 @@ mod token;
 pub use access::Access;
 pub(crate) use keys::keyed;
 pub use keys::{KeyError, SigningKeys};
-pub use token::{Claims, Rejected, Ticket};
+pub use token::{Claims, ELEVATED_FOR, Rejected, Ticket};
 
 /// Who issues the tokens that are accepted (`iss`).
 pub const ISSUER: &str = "annals";

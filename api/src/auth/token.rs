@@ -16,6 +16,12 @@ pub(super) const MEDIA_TYPE: &str = "at+jwt";
 /// How far clocks may differ, in seconds.
 const LEEWAY: u64 = 30;
 
+/// For how many seconds somebody who has shown a second factor is elevated (IDN-S5).
+pub const ELEVATED_FOR: i64 = 300;
+
+/// What `amr` says where a second factor was shown (RFC 8176).
+const SECOND_FACTOR: &str = "mfa";
+
 /// The claims of an access token.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Claims {
@@ -45,6 +51,12 @@ pub struct Claims {
     /// The login session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<String>,
+    /// When the person last showed who they are, in seconds of Unix time (RFC 9068, 2.2.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
+    /// How they did; `mfa` where a second factor was among it (RFC 8176).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub amr: Vec<String>,
 }
 
 impl Claims {
@@ -63,7 +75,16 @@ impl Claims {
             scope: None,
             client_id: None,
             sid: None,
+            auth_time: None,
+            amr: Vec::new(),
         }
+    }
+
+    /// The same, for somebody who showed a second factor at this moment.
+    pub fn elevated_at(mut self, moment: Timestamp) -> Self {
+        self.auth_time = Some(moment.as_second());
+        self.amr = vec![SECOND_FACTOR.to_owned()];
+        self
     }
 }
 
@@ -95,9 +116,17 @@ pub struct Ticket {
     pub session: Option<String>,
     /// When the token expires, in seconds of Unix time.
     pub expires: i64,
+    /// When the caller showed a second factor, in seconds of Unix time.
+    pub elevated_at: Option<i64>,
 }
 
 impl Ticket {
+    /// Whether the caller has shown a second factor just now (IDN-S5).
+    pub fn is_elevated(&self, now: Timestamp) -> bool {
+        let since = self.elevated_at.map(|then| now.as_second().saturating_sub(then));
+        since.is_some_and(|seconds| (-(LEEWAY as i64)..=ELEVATED_FOR).contains(&seconds))
+    }
+
     /// Whether the token's time is over.
     pub(super) fn has_expired(&self, now: Timestamp) -> bool {
         self.expires.saturating_add(LEEWAY as i64) < now.as_second()
@@ -126,7 +155,9 @@ impl Ticket {
             let roles = claims.roles.iter().map(|role| grant(role)).collect::<Result<_, _>>()?;
             narrowed(Actor::with_roles(subject, roles), scopes)
         };
-        Ok(Ticket { actor, session: claims.sid, expires: claims.exp })
+        let elevated = claims.amr.iter().any(|method| method == SECOND_FACTOR);
+        let elevated_at = claims.auth_time.filter(|_| elevated);
+        Ok(Ticket { actor, session: claims.sid, expires: claims.exp, elevated_at })
     }
 }
 
@@ -212,6 +243,21 @@ mod tests {
         let actor = narrow("read:public approve:recognition");
         assert!(actor.has("approve:recognition") && actor.has("read:public"));
         assert!(!actor.has("manage:scholarships") && !actor.has("own") && actor.roles.is_empty());
+    }
+
+    #[test]
+    fn idn_s5_who_showed_a_second_factor_is_elevated_for_five_minutes() {
+        let now = Timestamp::now();
+        let at = |seconds: i64| now + SignedDuration::from_secs(seconds);
+        let ticket = verified(|claims| *claims = claims.clone().elevated_at(now)).unwrap();
+        assert!(ticket.is_elevated(now) && ticket.is_elevated(at(ELEVATED_FOR)));
+        assert!(!ticket.is_elevated(at(ELEVATED_FOR + 1)) && !ticket.is_elevated(at(-60)));
+        assert!(!verified(|_| {}).unwrap().is_elevated(now), "a token that says nothing of it");
+        let password = verified(|claims| {
+            claims.auth_time = Some(now.as_second());
+            claims.amr = vec!["pwd".into()];
+        });
+        assert!(!password.unwrap().is_elevated(now), "one factor is not two");
     }
 
     #[test]

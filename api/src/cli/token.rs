@@ -25,6 +25,9 @@ pub(super) struct Options {
     /// For how many seconds the token is valid.
     #[arg(long, default_value_t = HOURS * 3600, value_parser = clap::value_parser!(i64).range(1..=31_536_000))]
     ttl: i64,
+    /// As of somebody who has shown a second factor now; that counts for five minutes.
+    #[arg(long)]
+    elevated: bool,
 }
 
 /// Makes a token that an instance with this configuration accepts.
@@ -50,7 +53,9 @@ pub(super) fn mint(config: &Config, options: &Options) -> Result<String, String>
     let keys = SigningKeys::read(&keys.jwt).map_err(|error| error.to_string())?;
     let subject = options.subject.unwrap_or_else(Uuid::now_v7);
     let lifetime = SignedDuration::from_secs(options.ttl);
-    let claims = Claims::new(subject, options.roles.clone(), lifetime, Timestamp::now());
+    let now = Timestamp::now();
+    let claims = Claims::new(subject, options.roles.clone(), lifetime, now);
+    let claims = if options.elevated { claims.elevated_at(now) } else { claims };
     keys.sign(&claims).map_err(|error| error.to_string())
 }
 
@@ -74,7 +79,7 @@ mod tests {
     }
 
     fn options(role: &str) -> Options {
-        Options { roles: vec![role.to_owned()], subject: Some(Uuid::from_u128(7)), ttl: 60 }
+        Options { roles: vec![role.to_owned()], subject: Some(Uuid::from_u128(7)), ttl: 60, elevated: true }
     }
 
     struct Removed(PathBuf);
@@ -93,6 +98,7 @@ mod tests {
         let keys = SigningKeys::read(&Keys::load(&config).unwrap().jwt).unwrap();
         let ticket = keys.verify(&token).unwrap();
         assert!(ticket.actor.is(Uuid::from_u128(7)) && ticket.actor.has("manage:scholarships"));
+        assert!(ticket.is_elevated(Timestamp::now()));
         assert!(mint(&config, &options("institution_admin@nowhere")).is_err());
     }
 

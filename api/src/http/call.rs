@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use super::{Route, Trace, body::single, route::From};
 use crate::{
-    auth::{Rejected, SigningKeys, Ticket},
-    problem::{FORBIDDEN, Problem, UNAUTHENTICATED},
+    auth::{ELEVATED_FOR, Rejected, SigningKeys, Ticket},
+    problem::{ELEVATION_REQUIRED, FORBIDDEN, Problem, UNAUTHENTICATED},
 };
 
 /// One request.
@@ -61,6 +61,28 @@ impl Call<'_> {
     pub fn account(&self) -> Result<Uuid, Problem> {
         let account = self.actor()?.account();
         account.ok_or_else(|| Problem::new(FORBIDDEN, "only a person has data of their own here"))
+    }
+
+    /// Whether the caller has shown a second factor just now.
+    ///
+    /// # Errors
+    /// When not: 401 with what RFC 9470 wants said.
+    pub fn elevated(&self) -> Result<(), Problem> {
+        use actix_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
+        let now = jiff::Timestamp::now();
+        if self.ticket.as_ref().is_some_and(|ticket| ticket.is_elevated(now)) {
+            return Ok(());
+        }
+        let challenge = format!(
+            "Bearer realm=\"annals\", error=\"insufficient_user_authentication\", \
+             error_description=\"a second factor is needed\", max_age=\"{ELEVATED_FOR}\""
+        );
+        let challenge = HeaderValue::from_str(&challenge).expect("the challenge is ASCII");
+        Err(Problem::new(
+            ELEVATION_REQUIRED,
+            "this needs a second factor, shown within the last five minutes",
+        )
+        .header(WWW_AUTHENTICATE, challenge))
     }
 
     /// A value that the route knows.

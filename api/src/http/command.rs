@@ -47,6 +47,11 @@ pub async fn handle(
     let key = idempotency_key(headers)?;
     let expected_version = expected_version(headers)?;
     let ticket = call.ticket.as_ref().ok_or_else(|| super::call::unauthenticated(None))?;
+    let aggregate = &api.catalog.aggregates[command.aggregate];
+    let entry = &aggregate.commands[command.command];
+    if entry.elevated {
+        call.elevated()?;
+    }
     let body = fields(call.request, payload, api.body_limit).await?;
 
     let mut request = Request::by(ticket.actor.clone());
@@ -63,8 +68,6 @@ pub async fn handle(
     let given = command.given.iter().map(|(name, from)| Ok((*name, call.known(*from)?)));
     let body = with_given(body, &given.collect::<Result<Vec<_>, Problem>>()?);
 
-    let aggregate = &api.catalog.aggregates[command.aggregate];
-    let entry = &aggregate.commands[command.command];
     refuse_lists_for_objects(api, entry, &body)?;
     let timer = api.metrics.command(aggregate.aggregate_type, entry.name);
     let outcome = aggregate.execute(&api.commands, id, entry, &body, &request).await.map_err(Problem::from);

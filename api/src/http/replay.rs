@@ -35,6 +35,9 @@ pub(super) async fn events(api: &Api, call: &Call<'_>, mut pairs: Pairs) -> Resu
         return Err(Problem::new(NOT_FOUND, "there is no such replay"));
     }
     let replay = replay.state;
+    if replay.decrypt {
+        call.elevated()?;
+    }
     let asked = AuditQuery {
         filters: AuditFilters {
             subject: replay.scope.subject,

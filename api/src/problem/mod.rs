@@ -54,6 +54,8 @@ codes! {
         "`as_of` is answered only by the read models that OpenAPI documents it for.";
     UNAUTHENTICATED Unauthenticated 401 "Authentication is needed"
         "There is no bearer token, or it is not valid (any more). `WWW-Authenticate` says why. Get a new one.";
+    ELEVATION_REQUIRED ElevationRequired 401 "A second factor is needed"
+        "The caller must have shown a second factor within the last five minutes. Show it and come with the new token.";
     FORBIDDEN Forbidden 403 "Not allowed"
         "The caller is known and may not do this: a role, a scope or the ownership of the data is missing.";
     NO_SUCH_ROUTE NoSuchRoute 404 "There is nothing at this path"

@@ -120,6 +120,15 @@ impl TestNode {
         self.send(request.insert_header(("Authorization", bearer))).await
     }
 
+    /// Sends a request as a person who has shown a second factor just now.
+    pub(crate) async fn send_elevated(&self, subject: Uuid, roles: &[&str], request: TestRequest) -> Answer {
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        let now = Timestamp::now();
+        let claims = Claims::new(subject, roles, SignedDuration::from_mins(5), now).elevated_at(now);
+        let bearer = format!("Bearer {}", self.node.api.keys.sign(&claims).unwrap());
+        self.send(request.insert_header(("Authorization", bearer))).await
+    }
+
     /// Posts a command as an administrator.
     pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.send_as(ADMIN, &["admin"], TestRequest::post().uri(path).set_json(body)).await

@@ -11,11 +11,11 @@ const OFFICER: Uuid = Uuid::from_u128(8);
 const SECOND: Uuid = Uuid::from_u128(9);
 
 async fn by(node: &TestNode, officer: Uuid, path: &str, body: Value) -> Answer {
-    node.send_as(officer, &["compliance"], TestRequest::post().uri(path).set_json(body)).await
+    node.send_elevated(officer, &["compliance"], TestRequest::post().uri(path).set_json(body)).await
 }
 
 async fn read(node: &TestNode, officer: Uuid, path: &str) -> Answer {
-    node.send_as(officer, &["compliance"], TestRequest::get().uri(path)).await
+    node.send_elevated(officer, &["compliance"], TestRequest::get().uri(path)).await
 }
 
 async fn open(node: &TestNode, decrypt: bool) -> String {
@@ -71,6 +71,29 @@ async fn gov_a1_decrypted_history_is_shown_after_a_second_officer_approved_and_i
 
     assert_eq!(by(&node, SECOND, &format!("{replay}/close"), json!({})).await.status, 200);
     read(&node, OFFICER, &events).await.problem(409, "Closed");
+}
+
+#[actix_web::test]
+async fn gov_a1_who_approves_and_who_reads_has_shown_a_second_factor() {
+    let node = node().await;
+    headline(&node).await;
+    let replay = open(&node, true).await;
+    let (approve, events) = (format!("{replay}/approve"), format!("{replay}/events"));
+    let canonical = replay.replace("/v1/audit/replays/", "/v1/governance/audit-replay/");
+    for path in [&approve, &format!("{canonical}/approve-audit-replay")] {
+        let weak = TestRequest::post().uri(path).set_json(json!({}));
+        let refused = node.send_as(SECOND, &["compliance"], weak).await;
+        refused.problem(401, "ElevationRequired");
+        assert!(refused.header("www-authenticate").contains("insufficient_user_authentication"));
+    }
+    assert_eq!(by(&node, SECOND, &approve, json!({})).await.status, 200);
+    let weak = node.send_as(OFFICER, &["compliance"], TestRequest::get().uri(&events)).await;
+    weak.problem(401, "ElevationRequired");
+    assert!(!weak.text.contains("Hello"));
+    assert!(read(&node, OFFICER, &events).await.text.contains("Hello"));
+    let open_facts = format!("{}/events", open(&node, false).await);
+    let plain = node.send_as(OFFICER, &["compliance"], TestRequest::get().uri(&open_facts)).await;
+    assert_eq!(plain.status, 200, "what decrypts nothing needs no second factor: {}", plain.text);
 }
 
 #[actix_web::test]

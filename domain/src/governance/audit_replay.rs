@@ -2,7 +2,8 @@
 //!
 //! Life cycle: `opened -> readable -> closed`; one that decrypts nothing is readable at once.
 //!
-//! - **GOV-A1** decryption needs the approval of a second compliance officer.
+//! - **GOV-A1** decryption needs the approval of a second compliance officer, elevated: who approves, and who reads, has
+//!   shown a second factor just now. The edge sees to that, which knows the login.
 //! - **GOV-A2** it shows the facts in order, who, when and why, and what was shredded since. Each reading is put on record
 //!   before anything is shown.
 //! - **GOV-A3** it never dispatches side effects: it only reads the log.
@@ -120,6 +121,7 @@ pub enum AuditReplayCommand {
         reason: String,
     },
     /// A second officer approves it.
+    #[schemars(extend("x-elevated" = true))]
     ApproveAuditReplay {},
     /// Puts on record what is about to be shown.
     #[schemars(extend("x-system" = true))]
