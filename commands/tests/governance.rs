@@ -309,6 +309,7 @@ async fn gov_p4_an_approved_request_erases_class_by_class_and_refuses_what_is_ke
             RecordClass::Payment,
             RecordClass::Communication,
         ],
+        records: vec![],
     };
     node.commands.execute::<PrivacyRequest>(request, open, &own()).await.unwrap();
     let verify = PrivacyRequestCommand::VerifyRequester { method: Verification::Session, proof: None };

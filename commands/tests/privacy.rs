@@ -165,6 +165,7 @@ async fn p_55_an_open_request_is_watched_7_and_2_days_before_it_is_due_and_then(
         r#type: PrivacyRequestType::Inspection,
         details: None,
         classes: vec![],
+        records: vec![],
     };
     let id = Uuid::now_v7();
     node.commands.execute::<PrivacyRequest>(id, open, &by_ada()).await.unwrap();

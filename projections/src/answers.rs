@@ -13,6 +13,7 @@ use crate::{
     ProjectionError, Projections, Table,
     budgeting::{MerchantRules, Transactions},
     credentials::{Credentials, Recognitions},
+    governance::PrivacyRequests,
     identity::OrgDirectory,
     query::{Condition, LIMIT_MAX, Op, Query, QueryError},
 };
@@ -26,6 +27,7 @@ pub fn asked(question: &Question) -> &'static [&'static str] {
         Question::PublishedCredentials { .. } => &[Credentials::NAME],
         Question::HasActiveChildren { .. } => &[OrgDirectory::NAME],
         Question::ApprovedRecognitions { .. } => &[Recognitions::NAME],
+        Question::Statements { .. } => &[PrivacyRequests::NAME],
         Question::TokenHash { .. } => &[],
     }
 }
@@ -60,6 +62,16 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
             let rows = all(read, Recognitions::NAME, &filters, "id").await?;
             Ok(Answer::References(rows.iter().filter_map(|row| id(row, "id")).collect()))
         }
+        Question::Statements { subject } => {
+            let filters = [is("subject", subject), is("stated", true)];
+            let rows = all_as(&officer(), read, PrivacyRequests::NAME, &filters, "id,records").await?;
+            let records = |row: &Value| {
+                let names = row["records"].as_array().into_iter().flatten();
+                names.filter_map(|name| name.as_str().map(str::to_owned)).collect()
+            };
+            let stated = |row: &Value| Some((id(row, "id")?, records(row)));
+            Ok(Answer::Statements(rows.iter().filter_map(stated).collect()))
+        }
         Question::TokenHash { .. } => Err(unanswered("tokens")),
     }
 }
@@ -86,8 +98,18 @@ async fn history(read: &Projections, institution: Uuid, issuer: Uuid) -> Result<
     Ok(Answer::Approvals { approved, decided })
 }
 
-/// These columns of all rows that fit.
+/// These columns of all rows that fit, as far as everybody may see them.
 async fn all(
+    read: &Projections,
+    model: &str,
+    filters: &[Condition],
+    fields: &str,
+) -> Result<Vec<Value>, ProjectionError> {
+    all_as(&reader(), read, model, filters, fields).await
+}
+
+async fn all_as(
+    who: &Actor,
     read: &Projections,
     model: &str,
     filters: &[Condition],
@@ -101,7 +123,7 @@ async fn all(
     };
     let mut rows = Vec::new();
     loop {
-        let page = read.list(model, &reader(), &query).await.map_err(failed)?;
+        let page = read.list(model, who, &query).await.map_err(failed)?;
         rows.extend(page.rows);
         match page.next {
             Some(next) => query.after = Some(next),
@@ -126,6 +148,11 @@ fn id(row: &Value, column: &str) -> Option<Uuid> {
 /// Decisions that are about nobody's own rows rest on what everybody may know.
 fn reader() -> Actor {
     Actor { scopes: BTreeSet::from(["read:public".to_owned()]), ..Actor::policy("answers") }
+}
+
+/// What is on file about a student counts for whoever discloses it.
+fn officer() -> Actor {
+    Actor { scopes: BTreeSet::from(["manage:privacy".to_owned()]), ..Actor::policy("answers") }
 }
 
 fn unanswered(what: &str) -> ProjectionError {

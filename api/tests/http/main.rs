@@ -7,6 +7,7 @@ mod auth;
 mod budgets;
 mod commands;
 mod funnel;
+mod ferpa;
 mod governance;
 mod log;
 mod node;

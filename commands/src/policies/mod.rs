@@ -191,6 +191,7 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(privacy::ExpireConsents),
         Box::new(privacy::EndWithConsent),
         Box::new(privacy::EscalateRequests),
+        Box::new(privacy::CompleteCorrections),
         Box::new(privacy::WatchIncidents),
         Box::new(privacy::OpenIncidents),
         Box::new(erasure::EraseOnRequest),

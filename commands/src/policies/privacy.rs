@@ -4,8 +4,8 @@
 use domain::{
     governance::{
         AuditReplayEvent, ConsentLedgerCommand, ConsentLedgerEvent, ConsentPurpose, ESCALATE_BEFORE,
-        ESCALATE_HOURS, IncidentKind, NOTIFY_WITHIN, PrivacyRequestCommand, PrivacyRequestEvent,
-        SecurityIncidentCommand, SecurityIncidentEvent, Severity,
+        ESCALATE_HOURS, IncidentKind, NOTIFY_WITHIN, PrivacyRequest, PrivacyRequestCommand,
+        PrivacyRequestEvent, SecurityIncidentCommand, SecurityIncidentEvent, Severity,
     },
     identity::ProfileCommand,
     registry::{AnyCommand, AnyEvent},
@@ -158,6 +158,33 @@ impl Policy for EscalateRequests {
             | E::PrivacyPackageAttached { .. }
             | E::StatementAttached { .. }
             | E::PrivacyRequestEscalated { .. } => Vec::new(),
+        })
+    }
+}
+
+/// GOV-P5: a correction is complete when staff have said that every record is corrected.
+pub(super) struct CompleteCorrections;
+
+impl Policy for CompleteCorrections {
+    fn name(&self) -> &'static str {
+        "complete_corrections"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["FulfilmentStepRecorded"]
+    }
+
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
+        Box::pin(async move {
+            let request = world.state::<PrivacyRequest>(fact.id).await?.state;
+            if !request.r#type.is_correction() {
+                return Ok(Vec::new());
+            }
+            // Refused while a step is partial: then the last one completes it.
+            let summary =
+                "the record was corrected, and the person is told so (34 CFR 99.20(b), Art. 16 GDPR)";
+            let complete = PrivacyRequestCommand::CompletePrivacyRequest { summary: summary.to_owned() };
+            Ok(vec![Issue::new(fact.id, AnyCommand::PrivacyRequest(complete), "corrected").into()])
         })
     }
 }

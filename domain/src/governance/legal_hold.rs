@@ -279,6 +279,11 @@ pub(super) fn not_held(subject: Uuid, classes: &[RecordClass]) -> Vec<Claim> {
     taken.into_iter().chain(keys.iter().cloned().map(Claim::Free)).collect()
 }
 
+/// The seat of a person's education records while they are to be inspected (34 CFR 99.10(e)).
+pub(super) fn inspected_key(subject: Uuid) -> String {
+    key(Some(&subject), Some(&RecordClass::Education))
+}
+
 /// Whether a claim that could not be had is one of `not_held`.
 pub(super) fn is_hold(key: &str) -> bool {
     key.starts_with("hold:")

@@ -298,7 +298,7 @@ pub enum RetentionPolicyRefusal {
     BelowLegalMinimum { days: u32 },
     #[error("another run is under way")]
     AlreadyRunning { run: Uuid },
-    #[error("a legal hold keeps the data")]
+    #[error("a legal hold, or an open request to inspect the records, keeps the data")]
     HeldBack {},
 }
 

@@ -189,7 +189,7 @@ pub enum SubjectKeyRefusal {
     AlreadyProvisioned {},
     #[error("the keys of the class were destroyed for good")]
     Shredded {},
-    #[error("a legal hold keeps the data")]
+    #[error("a legal hold, or an open request to inspect the records, keeps the data")]
     LegalHoldActive {},
     #[error("a legal duty keeps the data: {ground}")]
     LegalDuty { class: RecordClass, ground: String },

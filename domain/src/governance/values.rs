@@ -99,6 +99,11 @@ impl PrivacyRequestType {
         }
     }
 
+    /// Whether it asks for a record to be corrected, which is done by people.
+    pub fn is_correction(self) -> bool {
+        matches!(self, PrivacyRequestType::Rectification | PrivacyRequestType::Amendment)
+    }
+
     /// Whether it is answered with a package of the data (GOV-P3).
     pub fn wants_package(self) -> bool {
         matches!(

@@ -88,6 +88,11 @@ pub enum Question {
         /// What the token is for, unique for each token: a purpose and the ids of what it opens, joined by `|`.
         label: String,
     },
+    /// A student's statements on contested education records (34 CFR 99.21).
+    Statements {
+        /// The student.
+        subject: Uuid,
+    },
     /// Recognitions of a credential that are approved now (P-21).
     ApprovedRecognitions {
         /// The credential.
@@ -108,6 +113,8 @@ pub enum Answer {
     Flag(bool),
     /// The lower-case hex SHA-256 of a token.
     Hash(String),
+    /// Statements: the requests that they are attached to, and the records that they are about; none means all.
+    Statements(Vec<(Uuid, Vec<String>)>),
     /// How many decisions were approvals, of how many.
     Approvals {
         /// Approved.

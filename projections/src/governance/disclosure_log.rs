@@ -61,6 +61,10 @@ row! {
             authorized_by: Option<Uuid>,
             /// The consent that it rests on.
             consent: Option<Uuid>,
+            /// The written agreement that it rests on.
+            agreement: Option<Uuid>,
+            /// When the student was told of the order.
+            notified_at: Option<Timestamp>,
             /// Why it was refused.
             refusal: Option<String>,
             /// When they were disclosed.
@@ -73,6 +77,8 @@ row! {
             exempt: bool => filter,
             /// What the party is told with the records, where 99.33(d) asks for it.
             redisclosure_notice: Option<String>,
+            /// The privacy requests with the student's statements on these records, which went with them (99.21(c)(2)).
+            statements: Vec<Uuid>,
             /// To whom the party may hand them on.
             redisclosure_to: Vec<String>,
         }
@@ -92,7 +98,7 @@ pub struct DisclosureLog;
 
 impl Table for DisclosureLog {
     const NAME: &'static str = "disclosure_log";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = &["governance.disclosure"];
     const OPTIONS: Options =
         Options { stream_column: Some("id"), sort: &["-requested_at"], ..Options::DEFAULT };
@@ -120,12 +126,15 @@ impl Table for DisclosureLog {
             requested_at: fact.occurred_at(),
             authorized_by: None,
             consent: None,
+            agreement: None,
+            notified_at: None,
             refusal: None,
             at: None,
             method: None,
             documents: Vec::new(),
             exempt: basis.exempt(),
             redisclosure_notice: None,
+            statements: Vec::new(),
             redisclosure_to: redisclosure_to.clone(),
             party: party.clone(),
             threat: None,
@@ -143,7 +152,9 @@ impl Table for DisclosureLog {
 fn changed(mut row: DisclosureRow, event: &E) -> DisclosureRow {
     match event {
         E::DisclosureRequested { .. } => {}
-        E::DisclosureAuthorized { by, consent } => {
+        E::DisclosureAuthorized { by, consent, agreement, notified_at } => {
+            row.agreement = *agreement;
+            row.notified_at = *notified_at;
             row.state = DisclosureStatus::Authorized;
             row.authorized_by = Some(*by);
             row.consent = *consent;
@@ -162,7 +173,10 @@ fn changed(mut row: DisclosureRow, event: &E) -> DisclosureRow {
             basis: _,
             exempt,
             redisclosure_notice,
+            statements,
+            statements_on_file: _,
         } => {
+            row.statements.clone_from(statements);
             row.state = DisclosureStatus::Recorded;
             row.documents.clone_from(documents);
             row.method = Some(method.clone());
@@ -214,6 +228,8 @@ mod tests {
             basis,
             exempt: basis.exempt(),
             redisclosure_notice: basis.limits_redisclosure(),
+            statements: vec![Uuid::from_u128(0x57)],
+            statements_on_file: 1,
         }
     }
 
@@ -228,7 +244,8 @@ mod tests {
     #[test]
     fn a_disclosure_shows_its_basis_and_the_notice_that_went_with_it() {
         let basis = DisclosureBasis::OtherSchool;
-        let authorized = E::DisclosureAuthorized { by: Uuid::from_u128(8), consent: None };
+        let (by, agreement) = (Uuid::from_u128(8), None);
+        let authorized = E::DisclosureAuthorized { by, consent: None, agreement, notified_at: None };
         let again = E::RedisclosureAppended {
             party: Personal::about(Uuid::from_u128(6), "A newspaper".into()),
             interest: "News".into(),
@@ -238,6 +255,7 @@ mod tests {
         let row = folded([requested(basis), authorized, recorded(basis), again]);
         assert_eq!((row.basis, row.exempt, row.state), (basis, false, DisclosureStatus::Recorded));
         assert_eq!(row.redisclosure_notice.as_deref(), Some(REDISCLOSURE_NOTICE));
+        assert_eq!(row.statements, [Uuid::from_u128(0x57)]);
         assert!(!row.redisclosures[0].allowed);
         let court = DisclosureBasis::JudicialOrder;
         assert_eq!(folded([requested(court), recorded(court)]).redisclosure_notice, None);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     Actor, Personal,
-    class::Identity,
+    class::{Education, Identity},
     governance::{
         PrivacyRegime, PrivacyRequestEvent as E, PrivacyRequestStatus, PrivacyRequestType, StepOutcome,
         Verification,
@@ -69,6 +69,10 @@ row! {
             verified_by: Option<Verification>,
             /// The record classes asked for; none means all.
             classes: Vec<String>,
+            /// The education records that are contested, for an amendment; none means all.
+            records: Vec<String>,
+            /// Whether the person placed a statement with the contested record.
+            stated: bool => filter,
             /// The classes that were refused although the request was approved.
             refused_classes: Vec<String>,
             /// What was said when it was approved or denied.
@@ -100,7 +104,7 @@ row! {
             /// What the person says of it.
             details: Option<Personal<String, Identity>>,
             /// The person's statement, which is kept with the contested record.
-            statement: Option<Personal<String, Identity>>,
+            statement: Option<Personal<String, Education>>,
         }
     }
 }
@@ -110,7 +114,7 @@ pub struct PrivacyRequests;
 
 impl Table for PrivacyRequests {
     const NAME: &'static str = "privacy_requests";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = &["governance.privacy_request"];
     const OPTIONS: Options = Options { stream_column: Some("id"), sort: &["due_at"], ..Options::DEFAULT };
     type Row = PrivacyRequestRow;
@@ -121,7 +125,8 @@ impl Table for PrivacyRequests {
 
     fn fold(key: &Uuid, row: Option<PrivacyRequestRow>, fact: &Fact) -> Option<PrivacyRequestRow> {
         let AnyEvent::PrivacyRequest(event) = &fact.event else { return row };
-        let E::PrivacyRequestOpened { subject, regime, r#type, details, classes, opened_at, due_at } = event
+        let E::PrivacyRequestOpened { subject, regime, r#type, details, classes, opened_at, due_at, records } =
+            event
         else {
             return row.map(|row| changed(row, event, fact));
         };
@@ -137,6 +142,8 @@ impl Table for PrivacyRequests {
             extension_reason: None,
             verified_by: None,
             classes: classes.iter().map(|class| class.name().to_owned()).collect(),
+            records: records.clone(),
+            stated: false,
             refused_classes: Vec::new(),
             note: None,
             ground: None,
@@ -209,7 +216,10 @@ fn changed(mut row: PrivacyRequestRow, event: &E, fact: &Fact) -> PrivacyRequest
             row.amended = Some(*amended);
             row.decision = Some(decision.clone());
         }
-        E::StatementAttached { statement } => row.statement = Some(statement.clone()),
+        E::StatementAttached { statement, subject: _ } => {
+            row.statement = Some(statement.clone());
+            row.stated = true;
+        }
         E::PrivacyRequestCompleted { summary, regime: _, r#type: _, subject: _ } => {
             row.state = S::Completed;
             row.summary = Some(summary.clone());
@@ -249,6 +259,7 @@ mod tests {
             classes: vec![RecordClass::Education],
             opened_at: "2026-01-01T12:00:00Z".parse().unwrap(),
             due_at: "2026-02-15T12:00:00Z".parse().unwrap(),
+            records: vec!["transcript".into()],
         }
     }
 
@@ -287,11 +298,13 @@ mod tests {
         let at = "2026-03-01T09:00:00Z".parse().unwrap();
         let hearing = E::HearingScheduled { at, officer: Uuid::from_u128(6) };
         let decided = E::HearingDecided { amended: false, decision: "It stands".into() };
-        let statement = E::StatementAttached { statement: Personal::about(ADA, "I disagree".into()) };
+        let statement = Personal::about(ADA, "I disagree".into());
+        let statement = E::StatementAttached { statement, subject: ADA };
         assert!(folded([opened(), denied()]).closed_at.is_some());
         let row = folded([opened(), denied(), hearing, decided, statement]);
         assert_eq!((row.state, row.due_at, row.closed_at), (PrivacyRequestStatus::Hearing, at, None));
         assert_eq!((row.amended, row.ground.as_deref()), (Some(false), Some("99.21")));
+        assert!(row.stated && row.records == ["transcript"]);
         assert_eq!(row.statement.as_ref().and_then(Personal::get).map(String::as_str), Some("I disagree"));
     }
 

@@ -235,6 +235,9 @@ impl DisclosureBasis {
     }
 }
 
+/// The record that 99.31(a)(13) and (14) let be told: name, violation and sanction (34 CFR 99.39).
+pub const FINAL_RESULTS: &str = "final_results";
+
 /// What a party is told with the records (34 CFR 99.33).
 pub const REDISCLOSURE_NOTICE: &str = "These education records are disclosed on the condition that you do not disclose \
     them to any other party without the prior consent of the student, and use them only for the purposes for which the \

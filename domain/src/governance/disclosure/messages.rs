@@ -69,6 +69,13 @@ pub enum DisclosureCommand {
         /// The consent that it rests on, for the basis `99.30`.
         #[serde(default)]
         consent: Option<Uuid>,
+        /// The written agreement, for a study: `99.31(a)(6)(iii)(C)` asks for it.
+        #[serde(default)]
+        agreement: Option<Uuid>,
+        /// When the student was told of a judicial order or subpoena, before it is complied with: `99.31(a)(9)(ii)`.
+        #[serde(default)]
+        #[schemars(transform = schemas::instant)]
+        notified_at: Option<Timestamp>,
     },
     /// Refuses the request; the refusal is kept.
     RefuseDisclosure {
@@ -121,7 +128,14 @@ pub enum DisclosureEvent {
         redisclosure_to: Vec<String>,
     },
     /// The disclosure was authorised.
-    DisclosureAuthorized { by: Uuid, consent: Option<Uuid> },
+    DisclosureAuthorized {
+        by: Uuid,
+        consent: Option<Uuid>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agreement: Option<Uuid>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        notified_at: Option<Timestamp>,
+    },
     /// The request was refused.
     DisclosureRefused { reason: String },
     /// The records were disclosed.
@@ -137,6 +151,12 @@ pub enum DisclosureEvent {
         exempt: bool,
         /// Whether the party is told that it may not hand them on (99.33(d)).
         redisclosure_notice: bool,
+        /// The requests with the student's statements on these records: they are disclosed with them (99.21(c)(2)).
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        statements: Vec<Uuid>,
+        /// How many statements of the student were on file.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        statements_on_file: u32,
     },
     /// The party handed the records on.
     RedisclosureAppended {
@@ -146,6 +166,10 @@ pub enum DisclosureEvent {
         /// Whether the law or the request allowed it: otherwise 99.33 was violated.
         allowed: bool,
     },
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Event for DisclosureEvent {
@@ -172,6 +196,14 @@ pub enum DisclosureRefusal {
     NotAuthorized {},
     #[error("an emergency names the articulable and significant threat")]
     ThreatMissing {},
+    #[error("a study rests on a written agreement")]
+    AgreementMissing {},
+    #[error("the student must be told of the order before it is complied with")]
+    NoticeMissing {},
+    #[error("this basis carries the final results of the proceeding and nothing else")]
+    NotFinalResults {},
+    #[error("a statement of the student has just been placed with the records; ask again")]
+    StatementPending {},
 }
 
 impl Refusal for DisclosureRefusal {
@@ -181,11 +213,15 @@ impl Refusal for DisclosureRefusal {
     fn kind(&self) -> RefusalKind {
         use DisclosureRefusal as R;
         match self {
-            R::BasisUnknown {} | R::ThreatMissing {} => RefusalKind::Invalid,
+            R::BasisUnknown {} | R::ThreatMissing {} | R::AgreementMissing {} | R::NoticeMissing {} => {
+                RefusalKind::Invalid
+            }
+            R::StatementPending {} => RefusalKind::Unavailable,
             R::BasisUnfit {}
             | R::ConsentMissing { .. }
             | R::OptedOut {}
             | R::NotDirectoryInformation {}
+            | R::NotFinalResults {}
             | R::NotAuthorized {} => RefusalKind::Conflict,
         }
     }
@@ -194,10 +230,14 @@ impl Refusal for DisclosureRefusal {
         match self {
             R::BasisUnknown {} => Some("basis"),
             R::ThreatMissing {} => Some("threat"),
+            R::AgreementMissing {} => Some("agreement"),
+            R::NoticeMissing {} => Some("notified_at"),
             R::BasisUnfit {}
             | R::ConsentMissing { .. }
             | R::OptedOut {}
             | R::NotDirectoryInformation {}
+            | R::NotFinalResults {}
+            | R::StatementPending {}
             | R::NotAuthorized {} => None,
         }
     }

@@ -9,6 +9,10 @@
 //! - **GOV-D3** an emergency names the articulable threat (99.36).
 //! - **GOV-D4** directory information of a student who opted out is not disclosed (99.37), nor anything on that basis
 //!   that is no directory information.
+//! - What 99.31 asks for beside the party is asked for too: a study has its written agreement, a judicial order or
+//!   subpoena the notice to the student, and what 99.39 lets be told are the final results and nothing else.
+//! - The student's statement on a contested record is disclosed with it, each time (99.21(c)(2)). A disclosure takes the
+//!   seat after those of the statements that it has seen, so that it is never recorded past one that it has not.
 //! - **GOV-D5** kept as long as the record itself: its words about the student are of the class of education records.
 //!
 //! The consent and the opt-out are read from their own streams, pinned, when the disclosure is authorised and again when it
@@ -23,15 +27,15 @@ use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 use uuid::Uuid;
 
-pub use basis::{DIRECTORY_INFORMATION, DisclosureBasis, REDISCLOSURE_NOTICE};
+pub use basis::{DIRECTORY_INFORMATION, DisclosureBasis, FINAL_RESULTS, REDISCLOSURE_NOTICE};
 pub use messages::*;
 
-use super::{ConsentGap, ConsentLedger};
+use super::{ConsentGap, ConsentLedger, alike};
 use crate::{
     identity::Profile,
     kernel::{
-        Actor, ActorKind, Context, Decided, Decider, Known, NotYet, Personal, RecordClass, Refused,
-        RefusedBy, bounds, class::Identity,
+        Actor, ActorKind, Answer, Claim, Context, Decided, Decider, Known, NotYet, Personal, Question,
+        RecordClass, Refused, RefusedBy, bounds, class::Identity,
     },
 };
 
@@ -86,6 +90,14 @@ pub struct DisclosureFacts {
     pub consent_gap: Option<ConsentGap>,
     /// Whether the student opted out of directory information.
     pub opted_out: bool,
+    /// The student's statements on contested records: the requests that they were attached to, and the records that
+    /// they are about; none means all.
+    pub statements: Vec<(Uuid, Vec<String>)>,
+}
+
+/// The claim that a person's statements have seats of.
+pub(super) fn statements_key(subject: Uuid) -> String {
+    format!("statement:{subject}")
 }
 
 impl Decider for Disclosure {
@@ -115,6 +127,12 @@ impl Decider for Disclosure {
             }
         };
         let mut facts = DisclosureFacts::default();
+        if let DisclosureCommand::RecordDisclosure { .. } = command
+            && let Answer::Statements(statements) =
+                known.ask(Question::Statements { subject: self.subject })?
+        {
+            facts.statements = statements;
+        }
         match self.basis {
             Some(DisclosureBasis::Consent) => {
                 let ledger = known.pinned::<ConsentLedger>(self.subject)?.state;
@@ -197,10 +215,22 @@ impl Decider for Disclosure {
             C::AuthorizeDisclosure { .. } | C::RefuseDisclosure { .. } if self.status != S::Requested => {
                 return Err(wrong_state);
             }
-            C::AuthorizeDisclosure { by, consent } => {
+            C::AuthorizeDisclosure { by, consent, agreement, notified_at } => {
                 let basis = self.carried(facts)?;
+                if basis == DisclosureBasis::Study && agreement.is_none() {
+                    return Err(R::AgreementMissing {}.into());
+                }
+                if basis == DisclosureBasis::JudicialOrder && notified_at.is_none() {
+                    return Err(R::NoticeMissing {}.into());
+                }
+                if let Some(told) = notified_at {
+                    bounds::instant("notified_at", told)?;
+                    if told > context.now {
+                        return Err(Refused::invalid("notified_at", "not in the future"));
+                    }
+                }
                 let consent = consent.filter(|_| basis == DisclosureBasis::Consent);
-                E::DisclosureAuthorized { by, consent }
+                E::DisclosureAuthorized { by, consent, agreement, notified_at }
             }
             C::RefuseDisclosure { reason } => {
                 bounds::text("reason", &reason, 1..=bounds::LONG)?;
@@ -231,6 +261,8 @@ impl Decider for Disclosure {
                     basis,
                     exempt: basis.exempt(),
                     redisclosure_notice: basis.limits_redisclosure(),
+                    statements: self.stated(&facts.statements),
+                    statements_on_file: u32::try_from(facts.statements.len()).unwrap_or(u32::MAX),
                 }
             }
             C::AppendRedisclosure { .. } if self.status != S::Recorded => return Err(wrong_state),
@@ -242,7 +274,7 @@ impl Decider for Disclosure {
                     return Err(Refused::invalid("at", "not before the disclosure"));
                 }
                 // What happened is recorded, allowed or not.
-                let named = self.redisclosure_to.iter().any(|named| super::alike(named, &party.0));
+                let named = self.redisclosure_to.iter().any(|named| alike(named, &party.0));
                 let limited = self.basis.is_none_or(DisclosureBasis::limits_redisclosure);
                 let party = party.about(party_id);
                 E::RedisclosureAppended { party, interest, at, allowed: named || !limited }
@@ -276,7 +308,7 @@ impl Decider for Disclosure {
                     disclosed_at: None,
                 };
             }
-            E::DisclosureAuthorized { by: _, consent } => {
+            E::DisclosureAuthorized { by: _, consent, agreement: _, notified_at: _ } => {
                 self.status = S::Authorized;
                 self.consent = *consent;
             }
@@ -287,6 +319,24 @@ impl Decider for Disclosure {
             }
             E::RedisclosureAppended { .. } => {}
         }
+    }
+
+    fn claims(_: Uuid, event: &DisclosureEvent) -> Vec<Claim> {
+        use DisclosureEvent as E;
+        match event {
+            E::DisclosureRecorded { subject, statements_on_file, .. } => {
+                let (key, limit) = (statements_key(*subject), statements_on_file.saturating_add(1));
+                vec![Claim::Seat { key: key.clone(), limit }, Claim::Free(key)]
+            }
+            E::DisclosureRequested { .. }
+            | E::DisclosureAuthorized { .. }
+            | E::DisclosureRefused { .. }
+            | E::RedisclosureAppended { .. } => Vec::new(),
+        }
+    }
+
+    fn taken(key: &str) -> Option<DisclosureRefusal> {
+        key.starts_with("statement:").then_some(DisclosureRefusal::StatementPending {})
     }
 
     fn subject(&self) -> Option<Uuid> {
@@ -320,7 +370,21 @@ impl Disclosure {
                 return Err(R::NotDirectoryInformation {});
             }
         }
+        let results_only =
+            matches!(basis, DisclosureBasis::CrimeVictim | DisclosureBasis::DisciplinaryResult);
+        if results_only && self.records.iter().any(|record| record != FINAL_RESULTS) {
+            return Err(R::NotFinalResults {});
+        }
         Ok(basis)
+    }
+
+    /// The requests whose statements are about any of these records.
+    fn stated(&self, statements: &[(Uuid, Vec<String>)]) -> Vec<Uuid> {
+        let about = |contested: &[String]| {
+            contested.is_empty()
+                || contested.iter().any(|name| self.records.iter().any(|record| alike(name, record)))
+        };
+        statements.iter().filter(|(_, contested)| about(contested)).map(|(request, _)| *request).collect()
     }
 }
 

@@ -50,11 +50,11 @@ fn requested(basis: B, party_kind: PartyKind) -> E {
 }
 
 fn authorize(consent: Option<Uuid>) -> C {
-    C::AuthorizeDisclosure { by: OFFICER, consent }
+    C::AuthorizeDisclosure { by: OFFICER, consent, agreement: None, notified_at: None }
 }
 
 fn authorized(consent: Option<Uuid>) -> E {
-    E::DisclosureAuthorized { by: OFFICER, consent }
+    E::DisclosureAuthorized { by: OFFICER, consent, agreement: None, notified_at: None }
 }
 
 fn record(threat: Option<&str>) -> C {
@@ -77,7 +77,16 @@ fn recorded(basis: B, party_kind: PartyKind, threat: Option<&str>) -> E {
         basis,
         exempt: basis.exempt(),
         redisclosure_notice: basis.limits_redisclosure(),
+        statements: vec![],
+        statements_on_file: 0,
     }
+}
+
+/// A world in which the student has placed these statements, each on these records.
+fn stating(statements: &[(u128, &[&str])]) -> World {
+    let statements =
+        statements.iter().map(|(request, records)| (Uuid::from_u128(*request), texts(records))).collect();
+    World::default().answering(Question::Statements { subject: ADA }, Answer::Statements(statements))
 }
 
 fn append(party: &str, instant: &str) -> C {
@@ -160,7 +169,6 @@ fn gov_d1_each_basis_carries_a_disclosure_to_its_own_kind_of_party() {
         (B::SchoolOfficial, PartyKind::SchoolOfficial),
         (B::Contractor, PartyKind::Contractor),
         (B::OtherSchool, PartyKind::OtherSchool),
-        (B::JudicialOrder, PartyKind::Court),
         (B::Emergency, PartyKind::Emergency),
         (B::Student, PartyKind::Student),
         (B::Accreditation, PartyKind::Other),
@@ -194,12 +202,68 @@ fn gov_d1_without_a_basis_of_99_31_only_the_students_own_consent_carries_it() {
 #[test]
 fn what_is_revoked_after_the_authorisation_is_not_disclosed() {
     let case = || [requested(B::Consent, PartyKind::Employer), authorized(Some(CONSENT))];
-    let with = |ledger| World::default().with(ADA, ledger);
+    let with = |ledger| stating(&[]).with(ADA, ledger);
     follows(in_world(case(), with(consenting(None, false)), record(None)), "DisclosureRecorded");
     let gap = ConsentGap::Revoked;
     in_world(case(), with(consenting(None, true)), record(None)).refused(R::ConsentMissing { gap });
     let directory = [requested_for(B::Directory, PartyKind::Directory, &["name"]), authorized(None)];
-    in_world(directory, World::default().with(ADA, opted(true)), record(None)).refused(R::OptedOut {});
+    in_world(directory, stating(&[]).with(ADA, opted(true)), record(None)).refused(R::OptedOut {});
+}
+
+#[test]
+fn a_statement_on_a_contested_record_is_disclosed_with_it_and_with_no_other() {
+    let (basis, party) = (B::OtherSchool, PartyKind::OtherSchool);
+    let case = || [requested(basis, party), authorized(None)];
+    let world = stating(&[(1, &["Transcript"]), (2, &["attendance"]), (3, &[])]);
+    let events = in_world(case(), world, record(None)).events();
+    let [E::DisclosureRecorded { statements, statements_on_file, .. }] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(*statements, [Uuid::from_u128(1), Uuid::from_u128(3)], "none named means all");
+    assert_eq!(*statements_on_file, 3);
+}
+
+#[test]
+fn a_disclosure_is_not_recorded_past_a_statement_that_it_has_not_seen() {
+    let (basis, party) = (B::OtherSchool, PartyKind::OtherSchool);
+    let claims = |world| in_world([requested(basis, party), authorized(None)], world, record(None)).claims();
+    let key = format!("statement:{ADA}");
+    let after = |limit| [Claim::Seat { key: key.clone(), limit }, Claim::Free(key.clone())];
+    assert_eq!(claims(stating(&[])), after(1));
+    assert_eq!(claims(stating(&[(2, &["attendance"])])), after(2), "whatever it is about");
+    assert_eq!(Disclosure::taken(&key), Some(R::StatementPending {}));
+}
+
+#[test]
+fn gov_d1_a_study_rests_on_an_agreement_and_an_order_on_the_notice_to_the_student() {
+    let authorize = |agreement: Option<u128>, notified_at: Option<&str>| C::AuthorizeDisclosure {
+        by: OFFICER,
+        consent: None,
+        agreement: agreement.map(Uuid::from_u128),
+        notified_at: notified_at.map(at),
+    };
+    let study = || after([requested(B::Study, PartyKind::Other)]);
+    study().when(authorize(None, None)).refused(R::AgreementMissing {});
+    follows(study().when(authorize(Some(7), None)), "DisclosureAuthorized");
+    let order = || after([requested(B::JudicialOrder, PartyKind::Court)]);
+    order().when(authorize(None, None)).refused(R::NoticeMissing {});
+    order().when(authorize(None, Some("2026-01-01T12:00:01Z"))).invalid("notified_at");
+    follows(order().when(authorize(None, Some("2025-12-20T12:00:00Z"))), "DisclosureAuthorized");
+    for secret in [B::GrandJurySubpoena, B::SealedSubpoena, B::TerrorismOrder] {
+        follows(
+            after([requested(secret, PartyKind::Court)]).when(authorize(None, None)),
+            "DisclosureAuthorized",
+        );
+    }
+}
+
+#[test]
+fn gov_d1_of_a_proceeding_the_final_results_are_told_and_nothing_else() {
+    for basis in [B::CrimeVictim, B::DisciplinaryResult] {
+        let asked = |records: &[&str]| after([requested_for(basis, PartyKind::Other, records)]);
+        asked(&["final_results", "transcript"]).when(authorize(None)).refused(R::NotFinalResults {});
+        follows(asked(&[FINAL_RESULTS]).when(authorize(None)), "DisclosureAuthorized");
+    }
 }
 
 #[test]

@@ -8,7 +8,11 @@ use uuid::Uuid;
 
 use crate::{
     governance::{PrivacyRegime, PrivacyRequestType, StepOutcome, Verification},
-    kernel::{Event, Personal, RecordClass, Refusal, RefusalKind, Stated, class::Identity, schemas},
+    kernel::{
+        Event, Personal, RecordClass, Refusal, RefusalKind, Stated,
+        class::{Education, Identity},
+        schemas,
+    },
 };
 
 /// What can be asked of a privacy request.
@@ -30,6 +34,11 @@ pub enum PrivacyRequestCommand {
         /// The record classes it is about; none means all.
         #[schemars(transform = schemas::count::<10>)]
         classes: Vec<RecordClass>,
+        /// The education records that are contested, for an amendment, by the names that disclosures use; none means
+        /// all of them.
+        #[serde(default)]
+        #[schemars(transform = schemas::texts::<100, 200>)]
+        records: Vec<String>,
     },
     /// Verifies that the requester is the person (GOV-P2).
     VerifyRequester {
@@ -69,10 +78,10 @@ pub enum PrivacyRequestCommand {
         #[schemars(transform = schemas::text::<1, 20000>)]
         reason: String,
     },
-    /// Records what one context has done.
-    #[schemars(extend("x-system" = true))]
+    /// Records what one context has done. Where a record is to be corrected, staff say that they did it.
     RecordFulfilmentStep {
         /// The context.
+        #[schemars(transform = schemas::text::<1, 50>)]
         context: String,
         /// What came of it.
         outcome: StepOutcome,
@@ -80,6 +89,7 @@ pub enum PrivacyRequestCommand {
         records: u32,
         /// A note.
         #[serde(default)]
+        #[schemars(transform = schemas::text::<1, 20000>)]
         note: Option<String>,
     },
     /// Attaches the package of the data (GOV-P3).
@@ -141,6 +151,8 @@ pub enum PrivacyRequestEvent {
         classes: Vec<RecordClass>,
         opened_at: Timestamp,
         due_at: Timestamp,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        records: Vec<String>,
     },
     /// The requester was verified.
     RequesterVerified { method: Verification },
@@ -175,8 +187,12 @@ pub enum PrivacyRequestEvent {
     HearingScheduled { at: Timestamp, officer: Uuid },
     /// The hearing was decided.
     HearingDecided { amended: bool, decision: String },
-    /// The person's statement was attached.
-    StatementAttached { statement: Personal<String, Identity> },
+    /// The person's statement was attached: it is kept, and disclosed, with the record (34 CFR 99.21(c)).
+    StatementAttached {
+        statement: Personal<String, Education>,
+        #[serde(default, skip_serializing_if = "Uuid::is_nil")]
+        subject: Uuid,
+    },
     /// The request was completed.
     PrivacyRequestCompleted {
         summary: String,
@@ -214,10 +230,6 @@ pub enum PrivacyRequestRefusal {
     ExtensionTooLate {},
     #[error("steps are missing before the request is complete")]
     StepsMissing {},
-    #[error(
-        "education records are not destroyed while a request to inspect them is open, nor inspected meanwhile"
-    )]
-    RecordsInUse {},
     #[error("who conducts the hearing must have no direct interest in its outcome")]
     OfficerInterested {},
 }
@@ -236,7 +248,6 @@ impl Refusal for PrivacyRequestRefusal {
             | R::RegimeForbids {}
             | R::ExtensionTooLate {}
             | R::StepsMissing {}
-            | R::RecordsInUse {}
             | R::OfficerInterested {} => RefusalKind::Conflict,
         }
     }
@@ -250,8 +261,7 @@ impl Refusal for PrivacyRequestRefusal {
             | R::AlreadyExtended {}
             | R::RegimeForbids {}
             | R::ExtensionTooLate {}
-            | R::StepsMissing {}
-            | R::RecordsInUse {} => None,
+            | R::StepsMissing {} => None,
         }
     }
 }

@@ -9,8 +9,11 @@
 //! - **GOV-P2** nothing is produced before the requester is verified.
 //! - **GOV-P3** access, portability and inspection are complete with one package.
 //! - **GOV-P4** an erasure is approved class by class. While a request to inspect is open, the person's education records
-//!   are not destroyed (99.10(e)): both hold one claim, so that neither is missed whichever comes first.
-//! - **GOV-P5** what a request means to the records is done by the contexts that own them; here stands what they did.
+//!   are not destroyed (99.10(e)): it has the seat that a legal hold on them would have, so that no destruction, for
+//!   whatever reason, is recorded past it.
+//! - **GOV-P5** what a request means to the records is done by the contexts that own them; here stands what they did. Where
+//!   a record is to be corrected, staff correct it with the owning context's own command and say so.
+//! - A statement (99.21(c)) takes a seat of the person's statements, so that no disclosure is recorded that has not seen it.
 //! - **GOV-P6** escalates 7 and 2 days before it is due, and when it is; a hearing before its day.
 //!
 //! The person opens, verifies, cancels and states; staff (`manage:privacy`) decide, and never on a request of their own.
@@ -28,7 +31,10 @@ use uuid::Uuid;
 
 pub use messages::*;
 
-use super::{PrivacyRegime, PrivacyRequestType, StepOutcome, Verification};
+use super::{
+    PrivacyRegime, PrivacyRequestType, StepOutcome, Verification, disclosure::statements_key,
+    legal_hold::inspected_key,
+};
 use crate::kernel::{
     Actor, ActorKind, Answer, Claim, Context, Decided, Decider, Known, NotYet, Question, RecordClass,
     Refused, RefusedBy, bounds, sha256_hex,
@@ -80,6 +86,8 @@ pub struct PrivacyRequest {
     pub r#type: PrivacyRequestType,
     /// The classes asked for, later those approved; none means all.
     pub classes: Vec<RecordClass>,
+    /// The contested records, for an amendment; none means all.
+    pub records: Vec<String>,
     /// When it was opened.
     pub opened_at: Timestamp,
     /// When it, or its hearing, is due.
@@ -190,10 +198,12 @@ impl Decider for PrivacyRequest {
                 let officer = self.hearing.is_some_and(|(_, officer)| actor.is(officer));
                 (staff || (officer && actor.kind == ActorKind::User)) && !own
             }
-            C::RecordFulfilmentStep { .. }
-            | C::AttachPackage { .. }
-            | C::CompletePrivacyRequest { .. }
-            | C::EscalatePrivacyRequest { .. } => actor.is_system(),
+            C::RecordFulfilmentStep { .. } => {
+                actor.is_system() || (self.r#type.is_correction() && staff && !own)
+            }
+            C::AttachPackage { .. } | C::CompletePrivacyRequest { .. } | C::EscalatePrivacyRequest { .. } => {
+                actor.is_system()
+            }
         }
     }
 
@@ -212,17 +222,30 @@ impl Decider for PrivacyRequest {
         let undecided = matches!(self.status, S::Opened | S::Verified);
         let event = match command {
             C::OpenPrivacyRequest { .. } if self.status != S::New => return Err(wrong_state),
-            C::OpenPrivacyRequest { subject, regime, r#type, details, classes } => {
+            C::OpenPrivacyRequest { subject, regime, r#type, details, classes, records } => {
                 if r#type.regime() != regime {
                     return Err(Refused::invalid("type", "a right that this law gives"));
                 }
                 let words = details.as_ref().map(|details| details.0.as_str());
                 bounds::maybe_text("details", words, 1..=bounds::LONG)?;
                 check_classes(&classes)?;
+                bounds::texts("records", &records, 100, 200)?;
+                if !records.is_empty() && r#type != PrivacyRequestType::Amendment {
+                    return Err(Refused::invalid("records", "for an amendment, and for nothing else"));
+                }
                 let details = details.map(|details| details.about(subject));
                 let opened_at = context.now;
                 let due_at = due(regime, opened_at);
-                E::PrivacyRequestOpened { subject, regime, r#type, details, classes, opened_at, due_at }
+                E::PrivacyRequestOpened {
+                    subject,
+                    regime,
+                    r#type,
+                    details,
+                    classes,
+                    opened_at,
+                    due_at,
+                    records,
+                }
             }
             C::VerifyRequester { .. } if self.status != S::Opened => return Err(wrong_state),
             C::VerifyRequester { method, proof } => {
@@ -310,7 +333,7 @@ impl Decider for PrivacyRequest {
             C::AttachStatement { .. } if self.amended != Some(false) => return Err(wrong_state),
             C::AttachStatement { statement } => {
                 bounds::text("statement", &statement.0, 1..=bounds::LONG)?;
-                E::StatementAttached { statement: statement.about(subject) }
+                E::StatementAttached { statement: statement.about(subject), subject }
             }
             C::CompletePrivacyRequest { .. } if self.status == S::Completed => return Ok(Vec::new()),
             C::CompletePrivacyRequest { .. } if !(self.in_work() || self.status == S::Hearing) => {
@@ -347,37 +370,32 @@ impl Decider for PrivacyRequest {
         use PrivacyRequestEvent as E;
         match event {
             E::PrivacyRequestOpened { subject, regime, r#type, .. } => {
-                let inspects = (*r#type == PrivacyRequestType::Inspection).then(|| records_key(*subject));
                 let one = Claim::Take(open_key(*subject, *regime, *r#type));
-                [one].into_iter().chain(inspects.map(Claim::Take)).collect()
-            }
-            E::PrivacyRequestApproved { r#type, subject, classes, .. } => {
-                let erases = *r#type == PrivacyRequestType::Erasure
-                    && (classes.is_empty() || classes.contains(&RecordClass::Education));
-                erases.then(|| Claim::Take(records_key(*subject))).into_iter().collect()
+                let seat = |key| Claim::Seat { key, limit: u32::MAX };
+                [one].into_iter().chain(inspected(*r#type, *subject).map(seat)).collect()
             }
             E::PrivacyRequestDenied { regime, r#type, subject, .. }
             | E::PrivacyRequestCompleted { regime, r#type, subject, .. }
             | E::PrivacyRequestCancelled { regime, r#type, subject } => {
-                vec![Claim::Free(open_key(*subject, *regime, *r#type)), Claim::Free(records_key(*subject))]
+                let one = Claim::Free(open_key(*subject, *regime, *r#type));
+                [one].into_iter().chain(inspected(*r#type, *subject).map(Claim::Free)).collect()
+            }
+            E::StatementAttached { subject, .. } => {
+                vec![Claim::Seat { key: statements_key(*subject), limit: u32::MAX }]
             }
             E::RequesterVerified { .. }
+            | E::PrivacyRequestApproved { .. }
             | E::PrivacyRequestExtended { .. }
             | E::FulfilmentStepRecorded { .. }
             | E::PrivacyPackageAttached { .. }
             | E::HearingScheduled { .. }
             | E::HearingDecided { .. }
-            | E::StatementAttached { .. }
             | E::PrivacyRequestEscalated { .. } => Vec::new(),
         }
     }
 
     fn taken(key: &str) -> Option<PrivacyRequestRefusal> {
-        if key.starts_with("privacy:") {
-            Some(PrivacyRequestRefusal::Duplicate {})
-        } else {
-            key.starts_with("education:").then_some(PrivacyRequestRefusal::RecordsInUse {})
-        }
+        key.starts_with("privacy:").then_some(PrivacyRequestRefusal::Duplicate {})
     }
 
     fn subject(&self) -> Option<Uuid> {
@@ -391,9 +409,9 @@ fn open_key(subject: Uuid, regime: PrivacyRegime, r#type: PrivacyRequestType) ->
     format!("privacy:{subject}:{regime}:{type}")
 }
 
-/// What inspects a person's education records, or destroys them (34 CFR 99.10(e)).
-fn records_key(subject: Uuid) -> String {
-    format!("education:{subject}")
+/// What a request to inspect keeps from being destroyed (34 CFR 99.10(e)).
+fn inspected(r#type: PrivacyRequestType, subject: Uuid) -> Option<String> {
+    (r#type == PrivacyRequestType::Inspection).then(|| inspected_key(subject))
 }
 
 type Check = Result<(), RefusedBy<PrivacyRequest>>;
@@ -447,8 +465,18 @@ impl PrivacyRequest {
         use PrivacyRequestEvent as E;
         use PrivacyRequestStatus as S;
         match event {
-            E::PrivacyRequestOpened { subject, regime, r#type, details: _, classes, opened_at, due_at } => {
+            E::PrivacyRequestOpened {
+                subject,
+                regime,
+                r#type,
+                details: _,
+                classes,
+                opened_at,
+                due_at,
+                records,
+            } => {
                 *self = PrivacyRequest {
+                    records: records.clone(),
                     status: S::Opened,
                     subject: *subject,
                     regime: *regime,

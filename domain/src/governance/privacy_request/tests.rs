@@ -29,6 +29,7 @@ fn open(r#type: PrivacyRequestType, classes: &[RecordClass]) -> C {
         r#type,
         details: Some(Stated("All of it".into())),
         classes: classes.to_vec(),
+        records: vec![],
     }
 }
 
@@ -41,6 +42,7 @@ fn opened_for(r#type: PrivacyRequestType, classes: &[RecordClass], due_at: &str)
         classes: classes.to_vec(),
         opened_at: at(OPENED),
         due_at: at(due_at),
+        records: vec![],
     }
 }
 
@@ -190,6 +192,7 @@ fn a_law_gives_its_own_rights_and_no_others() {
         r#type: PrivacyRequestType::Erasure,
         details: None,
         classes: vec![],
+        records: vec![],
     };
     nothing::<PrivacyRequest>().by(me()).when(mixed).invalid("type");
     let twice = open(PrivacyRequestType::Access, &[RecordClass::Profile, RecordClass::Profile]);
@@ -259,19 +262,49 @@ fn a_person_has_one_open_request_of_a_kind() {
 }
 
 #[test]
-fn gov_p4_education_records_are_not_destroyed_while_a_request_to_inspect_them_is_open() {
-    let key = format!("education:{ME}");
-    let erasure = |classes: &[RecordClass]| {
-        let opened = opened_for(PrivacyRequestType::Erasure, classes, "2026-02-01T12:00:00Z");
-        after([opened, verified()]).when(approve(None, None)).claims()
+fn gov_p4_a_request_to_inspect_has_the_seat_of_a_hold_on_the_education_records_until_it_is_over() {
+    let key = format!("hold:{ME}:education");
+    let inspection = PrivacyRequestType::Inspection;
+    let inspects = nothing::<PrivacyRequest>().by(me()).when(open(inspection, &[])).claims();
+    assert!(inspects.contains(&Claim::Seat { key: key.clone(), limit: u32::MAX }), "{inspects:?}");
+    let cancelled = after([opened(inspection)]).by(me()).when(C::CancelPrivacyRequest {}).claims();
+    assert!(cancelled.contains(&Claim::Free(key.clone())));
+    assert!(after([opened(inspection), verified()]).when(deny()).claims().contains(&Claim::Free(key)));
+    let amends = nothing::<PrivacyRequest>().by(me()).when(open(PrivacyRequestType::Amendment, &[])).claims();
+    assert_eq!(amends.len(), 1, "an amendment destroys nothing and keeps nothing");
+}
+
+#[test]
+fn an_amendment_names_the_records_that_it_contests_and_nothing_else_does() {
+    let open = |r#type: PrivacyRequestType| C::OpenPrivacyRequest {
+        subject: ME,
+        regime: r#type.regime(),
+        r#type,
+        details: None,
+        classes: vec![],
+        records: vec!["transcript".into()],
     };
-    assert_eq!(erasure(&[]), [Claim::Take(key.clone())], "no class named means all of them");
-    assert_eq!(erasure(&[RecordClass::Education]), [Claim::Take(key.clone())]);
-    assert_eq!(erasure(&[RecordClass::Device]), []);
-    let inspects =
-        nothing::<PrivacyRequest>().by(me()).when(open(PrivacyRequestType::Inspection, &[])).claims();
-    assert!(inspects.contains(&Claim::Take(key.clone())));
-    assert_eq!(PrivacyRequest::taken(&key), Some(R::RecordsInUse {}));
+    let state = follows(nothing().by(me()).when(open(PrivacyRequestType::Amendment)), "PrivacyRequestOpened");
+    assert_eq!(state.records, ["transcript"]);
+    nothing::<PrivacyRequest>().by(me()).when(open(PrivacyRequestType::Inspection)).invalid("records");
+}
+
+#[test]
+fn gov_p5_that_a_record_was_corrected_is_said_by_staff_and_not_by_the_person() {
+    let step = C::RecordFulfilmentStep {
+        context: "education".into(),
+        outcome: StepOutcome::Done,
+        records: 1,
+        note: None,
+    };
+    for r#type in [PrivacyRequestType::Amendment, PrivacyRequestType::Rectification] {
+        let case = after([opened(r#type), verified(), approved(r#type)]);
+        assert!(case.permits(&staff(), &step) && case.permits(&Actor::policy("any"), &step));
+        assert!(!case.permits(&me(), &step) && !case.permits(&Actor::user(ME, &["compliance"]), &step));
+        follows(case.when(step.clone()), "FulfilmentStepRecorded");
+    }
+    let erasure = PrivacyRequestType::Erasure;
+    assert!(!after([opened(erasure), verified(), approved(erasure)]).permits(&staff(), &step));
 }
 
 #[test]
@@ -357,6 +390,8 @@ fn gov_p1_who_is_not_heard_may_place_a_statement_that_stays_with_the_record() {
     };
     case(&[]).when(state_own("I disagree")).invalid_state("hearing");
     case(&[heard(true)]).when(state_own("I disagree")).invalid_state("hearing");
+    let seat = Claim::Seat { key: format!("statement:{ME}"), limit: u32::MAX };
+    assert_eq!(case(&[heard(false)]).when(state_own("I disagree")).claims(), [seat]);
     follows(case(&[heard(false)]).when(state_own("I disagree")), "StatementAttached");
     let completed = E::PrivacyRequestCompleted {
         summary: "Heard".into(),
@@ -416,7 +451,7 @@ fn every_event_reads_as_it_was_stored() {
         packaged(),
         heard_at("2026-02-01T09:00:00Z"),
         heard(false),
-        E::StatementAttached { statement: Personal::about(ME, "I disagree".into()) },
+        E::StatementAttached { statement: Personal::about(ME, "I disagree".into()), subject: Uuid::nil() },
         E::PrivacyRequestCompleted {
             summary: "Done".into(),
             regime: PrivacyRegime::Gdpr,
