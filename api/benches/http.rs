@@ -22,6 +22,7 @@ use api::{
 use commands::Request;
 use domain::Actor;
 use event_store::{integrity::NotaryConfig, testing::database};
+use integrations::mail::Nowhere;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::value::RawValue;
 use tokio::{
@@ -47,7 +48,8 @@ async fn main() {
     let limits = Limits { states: 100_000, body: 1 << 20 };
     let notary = std::env::temp_dir().join(format!("annals-bench-{}", Uuid::new_v4().simple()));
     let signing = NotaryConfig::new(&notary, [7; 32]);
-    let node = Node::assemble(database.config(), reading, signing, keys, limits).await.unwrap();
+    let node =
+        Node::assemble(database.config(), reading, signing, keys, Arc::new(Nowhere), limits).await.unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = http::server(node.api.clone(), listener).unwrap();

@@ -91,6 +91,12 @@ settings! {
     /// The folder where the log's signed checkpoint and its tiles are published. Nodes may share it: one signs, all
     /// serve it. Unset, it is data_dir/notary.
     notary_dir: Option<PathBuf> = "";
+    /// The server that mail is sent by, as smtps://user:password@host, smtp://user:password@host:587?tls=required, or
+    /// smtp://127.0.0.1:25 for a relay on this machine. Unset, a node with private servers writes mail into files under
+    /// data_dir/outbox, and any other node sends none.
+    smtp_url: Option<String> = "";
+    /// In whose name mail is sent.
+    mail_from: String = "Annals <annals@localhost>";
     /// What is logged: a level (error, warn, info, debug, trace) or a filter such as "info,api=debug".
     log: String = "info";
     /// How log lines look: "text" for people, "json" for machines.
@@ -275,6 +281,7 @@ fn illustration(name: &str) -> &'static str {
         "erasure_ledger" => "/var/lib/annals-erasures/ledger",
         "notary_key_file" => "/etc/annals/notary.key",
         "notary_origin" => "records.example.edu/annals",
+        "smtp_url" => "smtps://annals:password@mail.example.edu",
         "notary_dir" => "/var/lib/annals/notary",
         _ => "",
     }

@@ -1,10 +1,11 @@
 //! Ports to the outside, in the domain's language (catalogue 6). Adapters live in `integrations` and are chosen by
 //! configuration. A capability that is missing is an error and never a made-up answer (D-14).
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use domain::BasisPoints;
 use futures_util::future::BoxFuture;
+use uuid::Uuid;
 
 use crate::CommandError;
 
@@ -39,8 +40,45 @@ pub trait Notary: Send + Sync + 'static {
     fn sign(&self, statement: &serde_json::Value) -> Result<String, PortError>;
 }
 
+/// A message to one address. What it says is for its reader alone: it is in no log line and in no event.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// The address.
+    pub to: String,
+    /// What it is about, for whoever glances at a screen: nothing personal.
+    pub subject: String,
+    /// What it says.
+    pub text: String,
+    /// The same as HTML, where there is such a form.
+    pub html: Option<String>,
+    /// The same for every attempt to send it: a mail is sent at least once, and its reader's program tells copies by it.
+    pub message_id: Uuid,
+}
+
+impl fmt::Debug for Mail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mail").field("message_id", &self.message_id).finish_non_exhaustive()
+    }
+}
+
+/// Sends mail.
+pub trait Mailer: Send + Sync + 'static {
+    /// Hands a mail to whoever delivers it. When this returns `Ok`, it is theirs.
+    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), PortError>>;
+}
+
+/// Knows the one-time tokens whose hashes decisions ask for ([`domain::Question::TokenHash`]).
+pub trait Tokens: Send + Sync + 'static {
+    /// The token of a label, in lower-case hexadecimal. It goes to the person whom it is for and nowhere else.
+    fn token(&self, label: &str) -> String;
+}
+
 /// The adapters that are plugged in.
 pub struct Ports {
+    /// Sends mail.
+    pub mailer: Arc<dyn Mailer>,
+    /// Computes one-time tokens, to be mailed.
+    pub tokens: Arc<dyn Tokens>,
     /// Signs certificates.
     pub notary: Arc<dyn Notary>,
     /// Embeddings of texts.
@@ -64,6 +102,20 @@ pub fn cosine(one: &[f32], other: &[f32]) -> BasisPoints {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_mail_says_and_to_whom_is_not_printed() {
+        let mail = Mail {
+            to: "ada@example.org".into(),
+            subject: "Your request".into(),
+            text: "0123456789".into(),
+            html: Some("<p>0123456789</p>".into()),
+            message_id: Uuid::from_u128(7),
+        };
+        let printed = format!("{mail:?}");
+        assert!(printed.contains(&mail.message_id.to_string()), "{printed}");
+        assert!(["ada", "0123456789", "request"].iter().all(|secret| !printed.contains(secret)), "{printed}");
+    }
 
     #[test]
     fn a_cosine_arrives_in_basis_points_rounded_half_up() {

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use commands::{
     CommandError, Commands, NoAnswers, Request,
     policies::{self, PolicyStatus, World, every_policy},
-    ports::{Embedding, Notary, PortError, Ports},
+    ports::{Embedding, Mail, Mailer, Notary, PortError, Ports, Tokens},
 };
 use domain::{
     Actor, BasisPoints, Money,
@@ -20,6 +20,24 @@ use event_store::testing;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use uuid::Uuid;
+
+/// No test of these sends mail.
+struct NoMail;
+
+impl Mailer for NoMail {
+    fn send<'a>(&'a self, _: &'a Mail) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(async { Err(PortError { port: "mail", reason: "there is none".into() }) })
+    }
+}
+
+/// Tokens that are their labels.
+struct PlainTokens;
+
+impl Tokens for PlainTokens {
+    fn token(&self, label: &str) -> String {
+        label.to_owned()
+    }
+}
 
 /// No policy of these tests embeds anything.
 struct NoEmbedding;
@@ -54,7 +72,12 @@ impl Node {
         let commands = Commands::new(store, Arc::new(NoAnswers), 1000);
         let world = World::new(
             commands.clone(),
-            Arc::new(Ports { notary: Arc::new(NoNotary), embedding: Arc::new(NoEmbedding) }),
+            Arc::new(Ports {
+                mailer: Arc::new(NoMail),
+                tokens: Arc::new(PlainTokens),
+                notary: Arc::new(NoNotary),
+                embedding: Arc::new(NoEmbedding),
+            }),
         );
         let (reached, status) = watch::channel(Vec::new());
         let (stop, stopped) = watch::channel(false);

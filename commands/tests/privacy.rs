@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use commands::{
     Commands, NoAnswers, Request,
     policies::{self, World, every_policy},
-    ports::{Embedding, Notary, PortError, Ports},
+    ports::{Embedding, Mail, Mailer, Notary, PortError, Ports, Tokens},
 };
 use domain::{
     Actor, Stated,
@@ -23,6 +23,24 @@ use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
+
+/// No test of these sends mail.
+struct NoMail;
+
+impl Mailer for NoMail {
+    fn send<'a>(&'a self, _: &'a Mail) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(async { Err(PortError { port: "mail", reason: "there is none".into() }) })
+    }
+}
+
+/// Tokens that are their labels.
+struct PlainTokens;
+
+impl Tokens for PlainTokens {
+    fn token(&self, label: &str) -> String {
+        label.to_owned()
+    }
+}
 
 /// No policy of these tests embeds anything.
 struct NoEmbedding;
@@ -59,7 +77,12 @@ impl Node {
         let commands = Commands::new(store, Arc::new(NoAnswers), 1000);
         let world = World::new(
             commands.clone(),
-            Arc::new(Ports { notary: Arc::new(NoNotary), embedding: Arc::new(NoEmbedding) }),
+            Arc::new(Ports {
+                mailer: Arc::new(NoMail),
+                tokens: Arc::new(PlainTokens),
+                notary: Arc::new(NoNotary),
+                embedding: Arc::new(NoEmbedding),
+            }),
         );
         let (reached, _) = watch::channel(Vec::new());
         let (stop, stopped) = watch::channel(false);
@@ -166,6 +189,7 @@ async fn p_55_an_open_request_is_watched_7_and_2_days_before_it_is_due_and_then(
         details: None,
         classes: vec![],
         records: vec![],
+        address: None,
     };
     let id = Uuid::now_v7();
     node.commands.execute::<PrivacyRequest>(id, open, &by_ada()).await.unwrap();

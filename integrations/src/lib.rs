@@ -4,4 +4,5 @@
 //! Nothing here decides anything, knows the log or is known by anybody but the binary that wires it.
 
 pub mod embedding;
+pub mod mail;
 pub mod notary;

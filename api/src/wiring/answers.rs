@@ -3,14 +3,13 @@
 
 use std::time::Duration;
 
-use commands::{Answers, CommandError};
+use commands::{Answers, CommandError, ports::Tokens};
 use domain::{Answer, Question, sha256_hex};
 use event_store::Position;
 use futures_util::future::BoxFuture;
-use hmac::Mac;
 use projections::{ProjectionError, Projections, answers};
 
-use crate::auth::{SigningKeys, keyed};
+use super::OneTimeTokens;
 
 /// How long a read model may take to come to a position.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -18,20 +17,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Answers from the read models of this node.
 pub(super) struct FromReadModels {
     projections: Projections,
-    /// From which one-time tokens are computed.
-    token_key: [u8; 32],
+    tokens: OneTimeTokens,
 }
 
 impl FromReadModels {
-    pub(super) fn new(projections: Projections, keys: &SigningKeys) -> Self {
-        FromReadModels { projections, token_key: keys.derive("one-time tokens") }
-    }
-
-    /// The one-time token of a label, in lower-case hexadecimal.
-    fn token(&self, label: &str) -> String {
-        let mut mac = keyed(&self.token_key);
-        mac.update(label.as_bytes());
-        format!("{:x}", mac.finalize().into_bytes())
+    pub(super) fn new(projections: Projections, tokens: OneTimeTokens) -> Self {
+        FromReadModels { projections, tokens }
     }
 
     async fn read(&self, question: &Question, at_least: Option<Position>) -> Result<Answer, CommandError> {
@@ -54,7 +45,7 @@ impl Answers for FromReadModels {
     ) -> BoxFuture<'_, Result<Answer, CommandError>> {
         Box::pin(async move {
             match &question {
-                Question::TokenHash { label } => Ok(Answer::Hash(sha256_hex(&self.token(label)))),
+                Question::TokenHash { label } => Ok(Answer::Hash(sha256_hex(&self.tokens.token(label)))),
                 _ => self.read(&question, at_least).await,
             }
         })

@@ -2,6 +2,8 @@
 //! place where everything is known.
 
 mod answers;
+mod mail;
+mod tokens;
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,13 +11,13 @@ use actix_web::web;
 use commands::{
     Commands,
     policies::{self, World},
-    ports::Ports,
+    ports::{Mailer, Ports},
 };
 use event_store::{
     EventStore, KeyringConfig, MasterKey, StoreConfig, StoreError,
     integrity::{Notary, NotaryConfig, NotaryError},
 };
-use integrations::{embedding::HashedTfIdf, notary::Ed25519Notary};
+use integrations::{embedding::HashedTfIdf, mail::MailError, notary::Ed25519Notary};
 use projections::{FollowerState, NatsConfig, ProjectionError, Projections};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -27,6 +29,7 @@ use crate::{
     vitals::Vitals,
 };
 use answers::FromReadModels;
+use tokens::OneTimeTokens;
 
 /// How long read models may take to be set up before the node serves all the same.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -49,6 +52,9 @@ pub enum StartError {
     /// The read models.
     #[error("the read models cannot be started: {0}")]
     Projections(#[from] ProjectionError),
+    /// The way to send mail.
+    #[error(transparent)]
+    Mail(#[from] MailError),
     /// The notary.
     #[error("the notary cannot be started: {0}")]
     Notary(#[from] NotaryError),
@@ -102,7 +108,8 @@ impl Node {
             states: (config.cache_memory_mb * 1024 * 1024 / STATE_SIZE).max(1),
             body: config.request_body_kb * 1024,
         };
-        Self::assemble(store, reading, notary, signing, limits).await
+        let mailer = mail::mailer(config, servers.embedded)?;
+        Self::assemble(store, reading, notary, signing, mailer, limits).await
     }
 
     /// Starts everything on a database that is there.
@@ -114,6 +121,7 @@ impl Node {
         reading: projections::Config,
         notary: NotaryConfig,
         signing: SigningKeys,
+        mailer: Arc<dyn Mailer>,
         limits: Limits,
     ) -> Result<Self, StartError> {
         let store = EventStore::open(config).await?;
@@ -123,13 +131,15 @@ impl Node {
         begun(&projections).await;
         let notary = Notary::start(store.clone(), notary).await?;
 
-        let answers = Arc::new(FromReadModels::new(projections.clone(), &signing));
+        let tokens = OneTimeTokens::new(&signing);
+        let answers = Arc::new(FromReadModels::new(projections.clone(), tokens.clone()));
         let commands = Commands::new(store.clone(), answers, limits.states);
 
         let (stop, stopped) = watch::channel(false);
         let (told, status) = watch::channel(Vec::new());
         let certifying = Arc::new(Ed25519Notary::new(&signing.derive("certificates")));
-        let ports = Arc::new(Ports { notary: certifying, embedding: Arc::new(HashedTfIdf) });
+        let (tokens, embedding) = (Arc::new(tokens), Arc::new(HashedTfIdf));
+        let ports = Arc::new(Ports { mailer, tokens, notary: certifying, embedding });
         let world = World::new(commands.clone(), ports);
         let policies = tokio::spawn(policies::run(policies::every_policy(), world, told, stopped));
 

@@ -69,7 +69,7 @@ async fn record(node: &TestNode, disclosure: &str) -> Answer {
 #[actix_web::test]
 async fn ferpa_99_10_an_inspection_is_due_in_45_days_and_nothing_is_destroyed_meanwhile() {
     let node = node().await;
-    let facet = json!({ "student_no": "S1", "major": "Physics", "grad_year": 2027 });
+    let facet = json!({ "student_no": "S1", "major": "Physics", "grad_year": 2027, "source": "self" });
     ok(&node
         .send_as(ADA, &["student"], TestRequest::put().uri("/v1/users/me/profile/student").set_json(facet))
         .await);

@@ -1,6 +1,6 @@
 //! A node on a database of its own, and calls to it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use actix_web::{
     App,
@@ -18,6 +18,7 @@ use event_store::{
     integrity::NotaryConfig,
     testing::{TestDatabase, database},
 };
+use integrations::mail::Outbox;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use uuid::Uuid;
@@ -26,12 +27,14 @@ use uuid::Uuid;
 pub(crate) struct TestNode {
     pub(crate) node: Node,
     pub(crate) notary: PathBuf,
+    pub(crate) outbox: PathBuf,
     _database: TestDatabase,
 }
 
 impl Drop for TestNode {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.notary);
+        let _ = std::fs::remove_dir_all(&self.outbox);
     }
 }
 
@@ -47,8 +50,10 @@ pub(crate) async fn node() -> TestNode {
     let notary = std::env::temp_dir().join(format!("annals-http-{}", Uuid::new_v4().simple()));
     let every = Duration::from_millis(5);
     let signing = NotaryConfig { every, ..NotaryConfig::new(&notary, [7; 32]) };
-    let node = Node::assemble(database.config(), reading, signing, keys, limits).await.unwrap();
-    TestNode { node, notary, _database: database }
+    let outbox = notary.with_extension("outbox");
+    let mailer = Arc::new(Outbox::new(&outbox, "Registrar <registrar@example.edu>").unwrap());
+    let node = Node::assemble(database.config(), reading, signing, keys, mailer, limits).await.unwrap();
+    TestNode { node, notary, outbox, _database: database }
 }
 
 /// An answer.

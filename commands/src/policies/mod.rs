@@ -9,6 +9,7 @@ mod credentials;
 mod erasure;
 mod governance;
 mod lanes;
+mod mail;
 mod opportunities;
 mod privacy;
 mod runner;
@@ -194,6 +195,7 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(privacy::CompleteCorrections),
         Box::new(privacy::WatchIncidents),
         Box::new(privacy::OpenIncidents),
+        Box::new(mail::MailCodes),
         Box::new(erasure::EraseOnRequest),
         Box::new(governance::DestroyKeys),
         Box::new(erasure::CompleteErasures),

@@ -125,8 +125,17 @@ impl Table for PrivacyRequests {
 
     fn fold(key: &Uuid, row: Option<PrivacyRequestRow>, fact: &Fact) -> Option<PrivacyRequestRow> {
         let AnyEvent::PrivacyRequest(event) = &fact.event else { return row };
-        let E::PrivacyRequestOpened { subject, regime, r#type, details, classes, opened_at, due_at, records } =
-            event
+        let E::PrivacyRequestOpened {
+            subject,
+            regime,
+            r#type,
+            details,
+            classes,
+            opened_at,
+            due_at,
+            records,
+            address: _,
+        } = event
         else {
             return row.map(|row| changed(row, event, fact));
         };
@@ -260,6 +269,7 @@ mod tests {
             opened_at: "2026-01-01T12:00:00Z".parse().unwrap(),
             due_at: "2026-02-15T12:00:00Z".parse().unwrap(),
             records: vec!["transcript".into()],
+            address: None,
         }
     }
 

@@ -39,6 +39,10 @@ pub enum PrivacyRequestCommand {
         #[serde(default)]
         #[schemars(transform = schemas::texts::<100, 200>)]
         records: Vec<String>,
+        /// The e-mail address on file, to which a code is sent; for a request that staff enter for the person.
+        #[serde(default)]
+        #[schemars(transform = schemas::text::<3, 254>)]
+        address: Option<Stated<String>>,
     },
     /// Verifies that the requester is the person (GOV-P2).
     VerifyRequester {
@@ -153,6 +157,8 @@ pub enum PrivacyRequestEvent {
         due_at: Timestamp,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         records: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<Personal<String, Identity>>,
     },
     /// The requester was verified.
     RequesterVerified { method: Verification },

@@ -17,7 +17,8 @@
 //! - **GOV-P6** escalates 7 and 2 days before it is due, and when it is; a hearing before its day.
 //!
 //! The person opens, verifies, cancels and states; staff (`manage:privacy`) decide, and never on a request of their own.
-//! Who asks in writing or in person is entered, and verified by a document, by staff.
+//! Who asks in writing or in person is entered by staff, and verified by a document, or by the code that goes to the
+//! address on file.
 
 mod messages;
 
@@ -222,7 +223,7 @@ impl Decider for PrivacyRequest {
         let undecided = matches!(self.status, S::Opened | S::Verified);
         let event = match command {
             C::OpenPrivacyRequest { .. } if self.status != S::New => return Err(wrong_state),
-            C::OpenPrivacyRequest { subject, regime, r#type, details, classes, records } => {
+            C::OpenPrivacyRequest { subject, regime, r#type, details, classes, records, address } => {
                 if r#type.regime() != regime {
                     return Err(Refused::invalid("type", "a right that this law gives"));
                 }
@@ -233,6 +234,16 @@ impl Decider for PrivacyRequest {
                 if !records.is_empty() && r#type != PrivacyRequestType::Amendment {
                     return Err(Refused::invalid("records", "for an amendment, and for nothing else"));
                 }
+                let email = address.as_ref().map(|address| address.0.as_str());
+                bounds::maybe_text("address", email, 3..=254)?;
+                // A code proves who reads the mail of that address: which one is the person's, they cannot say themselves.
+                if email.is_some_and(|_| context.actor.is(subject)) {
+                    return Err(Refused::invalid("address", "for a request that staff enter for the person"));
+                }
+                if email.is_some_and(|email| !is_address(email)) {
+                    return Err(Refused::invalid("address", "an e-mail address"));
+                }
+                let address = address.map(|address| address.about(subject));
                 let details = details.map(|details| details.about(subject));
                 let opened_at = context.now;
                 let due_at = due(regime, opened_at);
@@ -245,6 +256,7 @@ impl Decider for PrivacyRequest {
                     opened_at,
                     due_at,
                     records,
+                    address,
                 }
             }
             C::VerifyRequester { .. } if self.status != S::Opened => return Err(wrong_state),
@@ -409,6 +421,13 @@ fn open_key(subject: Uuid, regime: PrivacyRegime, r#type: PrivacyRequestType) ->
     format!("privacy:{subject}:{regime}:{type}")
 }
 
+/// Whether it has the form `local@domain`, without blanks and control characters: nothing that could end a line of a mail.
+fn is_address(text: &str) -> bool {
+    let plain = |letter: char| !letter.is_whitespace() && !letter.is_control();
+    let parts = text.rsplit_once('@').filter(|_| text.chars().all(plain));
+    parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+}
+
 /// What a request to inspect keeps from being destroyed (34 CFR 99.10(e)).
 fn inspected(r#type: PrivacyRequestType, subject: Uuid) -> Option<String> {
     (r#type == PrivacyRequestType::Inspection).then(|| inspected_key(subject))
@@ -474,6 +493,7 @@ impl PrivacyRequest {
                 opened_at,
                 due_at,
                 records,
+                address: _,
             } => {
                 *self = PrivacyRequest {
                     records: records.clone(),

@@ -30,6 +30,7 @@ fn open(r#type: PrivacyRequestType, classes: &[RecordClass]) -> C {
         details: Some(Stated("All of it".into())),
         classes: classes.to_vec(),
         records: vec![],
+        address: None,
     }
 }
 
@@ -43,6 +44,7 @@ fn opened_for(r#type: PrivacyRequestType, classes: &[RecordClass], due_at: &str)
         opened_at: at(OPENED),
         due_at: at(due_at),
         records: vec![],
+        address: None,
     }
 }
 
@@ -193,6 +195,7 @@ fn a_law_gives_its_own_rights_and_no_others() {
         details: None,
         classes: vec![],
         records: vec![],
+        address: None,
     };
     nothing::<PrivacyRequest>().by(me()).when(mixed).invalid("type");
     let twice = open(PrivacyRequestType::Access, &[RecordClass::Profile, RecordClass::Profile]);
@@ -283,10 +286,29 @@ fn an_amendment_names_the_records_that_it_contests_and_nothing_else_does() {
         details: None,
         classes: vec![],
         records: vec!["transcript".into()],
+        address: None,
     };
     let state = follows(nothing().by(me()).when(open(PrivacyRequestType::Amendment)), "PrivacyRequestOpened");
     assert_eq!(state.records, ["transcript"]);
     nothing::<PrivacyRequest>().by(me()).when(open(PrivacyRequestType::Inspection)).invalid("records");
+}
+
+#[test]
+fn gov_p2_a_code_goes_to_an_address_that_staff_have_on_file_and_not_to_one_that_the_person_names() {
+    let open = |address: &str| C::OpenPrivacyRequest {
+        subject: ME,
+        regime: PrivacyRegime::Gdpr,
+        r#type: PrivacyRequestType::Access,
+        details: None,
+        classes: vec![],
+        records: vec![],
+        address: Some(Stated(address.into())),
+    };
+    nothing::<PrivacyRequest>().by(me()).when(open("me@example.org")).invalid("address");
+    follows(nothing().by(staff()).when(open("me@example.org")), "PrivacyRequestOpened");
+    for wrong in ["me", "@example.org", "me@", "me@example.org\r\nBcc: all", "me and@you"] {
+        nothing::<PrivacyRequest>().by(staff()).when(open(wrong)).invalid("address");
+    }
 }
 
 #[test]
