@@ -20,6 +20,7 @@ pub const LOG: &[Step] = &[
     (20, "policies", include_str!("../../migrations/0020_policies.sql")),
     (30, "audit trail", include_str!("../../migrations/0030_audit_trail.sql")),
     (60, "rollback", include_str!("../../migrations/0060_rollback.sql")),
+    (70, "signs", include_str!("../../migrations/0070_signs.sql")),
 ];
 
 /// The keys: `annals_keys`.

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::{Api, Call, Operation, Route, Trace, body::single};
+use super::{Api, Call, Operation, Page, Route, Trace, body::single};
 use crate::problem::Problem;
 
 /// The header in which a caller says for what purpose they read.
@@ -65,9 +65,11 @@ pub(super) async fn log_denial(
 ) {
     let guards = match route.operation {
         Operation::Query(_) | Operation::Governance(_) | Operation::Log(_) => true,
-        Operation::Command(_) | Operation::Page(_) => false,
+        // The stream shows what happens to people.
+        Operation::Page(page) => page == Page::Stream,
+        Operation::Command(_) => false,
     };
-    if !guards || !matches!(reason.status().as_u16(), 401 | 403) {
+    if !guards || !matches!(reason.status().as_u16(), 401 | 403 | 429) {
         return;
     }
     let Ok(_turn) = DENIALS.try_acquire() else {

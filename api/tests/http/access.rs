@@ -133,3 +133,54 @@ async fn a_purpose_is_a_few_visible_words() {
     let read = TestRequest::get().uri("/v1/people").insert_header(("X-Purpose", "x".repeat(201)));
     node.send_as(CLERK, &["staff"], read).await.problem(400, "InvalidParameter");
 }
+
+#[actix_web::test]
+async fn gov_i2_twenty_denials_of_one_caller_within_ten_minutes_open_one_incident() {
+    let node = node().await;
+    let denied = async |person: Uuid, times: usize| {
+        for _ in 0..times {
+            let ask = TestRequest::get().uri("/v1/audit/trail");
+            node.send_as(person, &["student"], ask).await.problem(403, "Forbidden");
+        }
+    };
+    denied(ANNA, 15).await;
+    denied(CLERK, 19).await;
+    let store = node.node.api.commands.store();
+    let opened = async || {
+        let events = store.read_all(0, 1000).await.unwrap();
+        let of_type = |name: &str| events.iter().filter(|event| event.event_type == name).count();
+        (of_type("SecurityIncidentOpened"), of_type("AccessDenied"))
+    };
+    assert_eq!(opened().await, (0, 34));
+    let mut news = store.subscribe_head();
+    denied(CLERK, 3).await;
+    let seen = async {
+        while opened().await.0 == 0 {
+            news.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), seen).await.unwrap();
+    // A denial of Anna's comes after all of theirs: when the policy has seen it, it has seen them.
+    denied(ANNA, 5).await;
+    let again = async {
+        while opened().await.0 < 2 {
+            news.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), again).await.unwrap();
+    assert_eq!(opened().await.0, 2, "one for each person");
+    let rows = async {
+        loop {
+            let rows = node
+                .send_as(OFFICER, &["operator"], TestRequest::get().uri("/v1/incidents?kind=abuse"))
+                .await
+                .json();
+            if rows["items"].as_array().unwrap().len() == 2 {
+                return rows;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let rows = tokio::time::timeout(std::time::Duration::from_secs(30), rows).await.unwrap();
+    assert_eq!(rows["items"][0]["evidence"].as_array().unwrap().len(), 20, "{rows}");
+}

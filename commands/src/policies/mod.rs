@@ -4,6 +4,7 @@
 //! timers to be armed. It has its own durable position; its commands carry ids derived from the causing event, so that
 //! a redelivery is answered with the first result. Policies never run in a rebuild or a replay.
 
+mod anomalies;
 mod budgeting;
 mod credentials;
 mod erasure;
@@ -194,7 +195,8 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(privacy::EscalateRequests),
         Box::new(privacy::CompleteCorrections),
         Box::new(privacy::WatchIncidents),
-        Box::new(privacy::OpenIncidents),
+        Box::new(anomalies::OpenIncidents),
+        Box::new(anomalies::WatchDenials),
         Box::new(mail::MailCodes),
         Box::new(erasure::EraseOnRequest),
         Box::new(governance::DestroyKeys),

@@ -3,9 +3,9 @@
 
 use domain::{
     governance::{
-        AuditReplayEvent, ConsentLedgerCommand, ConsentLedgerEvent, ConsentPurpose, ESCALATE_BEFORE,
-        ESCALATE_HOURS, IncidentKind, NOTIFY_WITHIN, PrivacyRequest, PrivacyRequestCommand,
-        PrivacyRequestEvent, SecurityIncidentCommand, SecurityIncidentEvent, Severity,
+        ConsentLedgerCommand, ConsentLedgerEvent, ConsentPurpose, ESCALATE_BEFORE, ESCALATE_HOURS,
+        NOTIFY_WITHIN, PrivacyRequest, PrivacyRequestCommand, PrivacyRequestEvent, SecurityIncidentCommand,
+        SecurityIncidentEvent,
     },
     identity::ProfileCommand,
     registry::{AnyCommand, AnyEvent},
@@ -241,38 +241,5 @@ impl Policy for WatchIncidents {
                 Vec::new()
             }
         })
-    }
-}
-
-/// GOV-I2: a log that was tampered with is an incident.
-pub(super) struct OpenIncidents;
-
-impl Policy for OpenIncidents {
-    fn name(&self) -> &'static str {
-        "open_incidents"
-    }
-
-    fn interests(&self) -> &'static [&'static str] {
-        &["IntegrityVerified"]
-    }
-
-    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
-        let AnyEvent::AuditReplay(AuditReplayEvent::IntegrityVerified { ok: false, broken_at, .. }) =
-            &fact.event
-        else {
-            return reactions(Vec::new());
-        };
-        let summary = match broken_at {
-            Some(position) => format!("The log is not what it was: it disagrees from position {position} on"),
-            None => "The log is not what it was".to_owned(),
-        };
-        let open = SecurityIncidentCommand::OpenSecurityIncident {
-            kind: IncidentKind::Integrity,
-            severity: Severity::Critical,
-            summary,
-            evidence: vec![fact.event_id],
-        };
-        let incident = Uuid::new_v5(&fact.event_id, b"incident");
-        reactions(vec![Issue::new(incident, AnyCommand::SecurityIncident(open), "incident").into()])
     }
 }

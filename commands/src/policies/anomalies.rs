@@ -1,0 +1,176 @@
+//! Anomalies: signs that mean nothing each by itself, and an incident when they gather (GOV-I2).
+//!
+//! A sign is kept in a table of its own until its window is over, under what it is a sign of and by whom. It is kept once,
+//! however often its event is delivered and on however many nodes, so that the count is that of the log. The incident's id
+//! follows from the kind, the person and the window: there is one for each, whoever opens it.
+
+use domain::{
+    derived_id,
+    governance::{AccessLogEvent, AuditReplayEvent, IncidentKind, SecurityIncidentCommand, Severity},
+    registry::{AnyCommand, AnyEvent},
+};
+use jiff::SignedDuration;
+use uuid::Uuid;
+
+use super::{Fact, Issue, Policy, Reactions, World};
+use crate::CommandError;
+
+/// How many signs an incident names as its evidence, at most.
+const EVIDENCE: usize = 100;
+
+/// What signs are of, and when there are too many of them.
+pub(super) struct Anomaly {
+    /// Its name, which signs are stored under.
+    name: &'static str,
+    /// How many different signs by one person open an incident.
+    threshold: usize,
+    /// Within which time.
+    within: SignedDuration,
+    kind: IncidentKind,
+    severity: Severity,
+    /// What the incident says, without personal data: its evidence says who.
+    summary: &'static str,
+}
+
+/// GOV-I2: 20 denials of personal data by one actor in 10 minutes.
+const DENIALS: Anomaly = Anomaly {
+    name: "denials",
+    threshold: 20,
+    within: SignedDuration::from_mins(10),
+    kind: IncidentKind::Abuse,
+    severity: Severity::High,
+    summary: "One caller was denied personal data 20 times within 10 minutes",
+};
+
+impl Anomaly {
+    /// Takes a sign down; the incident, where it is one too many. `who` is whoever the signs gather by: it is stored as a
+    /// keyed hash, for it may be an address.
+    pub(super) async fn sign(
+        &self,
+        who: &str,
+        fact: &Fact,
+        world: &World,
+    ) -> Result<Option<Issue>, CommandError> {
+        let who = world.ports().tokens.token(&format!("anomaly|{}|{who}", self.name));
+        let within = self.within.as_micros();
+        let at = i128::from(fact.recorded_at.as_microsecond());
+        let signs = self.gathered(&who, fact.event_id, (at, within), world).await?;
+        if signs.len() < self.threshold {
+            return Ok(None);
+        }
+        let window = (at / within).to_string();
+        let incident = derived_id(&["incident", self.name, &who, &window]);
+        let open = SecurityIncidentCommand::OpenSecurityIncident {
+            kind: self.kind,
+            severity: self.severity,
+            summary: self.summary.to_owned(),
+            evidence: signs,
+        };
+        // Refused where the window has its incident already.
+        Ok(Some(Issue::new(incident, AnyCommand::SecurityIncident(open), "incident")))
+    }
+
+    /// Keeps a sign, and answers those of its window up to it, the newest first. Those that are long over go.
+    async fn gathered(
+        &self,
+        who: &str,
+        sign: Uuid,
+        (at, within): (i128, i128),
+        world: &World,
+    ) -> Result<Vec<Uuid>, CommandError> {
+        let pool = world.commands().store().pool();
+        let micros = |instant: i128| i64::try_from(instant).unwrap_or(i64::MAX);
+        let signs = sqlx::query_scalar(include_str!("../sql/gathered_signs.sql"));
+        sqlx::query(include_str!("../sql/keep_sign.sql"))
+            .bind(self.name)
+            .bind(who)
+            .bind(sign)
+            .bind(micros(at))
+            // Whoever catches up on an outage looks at older windows.
+            .bind(micros(at - 144 * within))
+            .execute(pool)
+            .await
+            .map_err(broken)?;
+        signs
+            .bind(self.name)
+            .bind(who)
+            .bind(micros(at - within))
+            .bind(micros(at))
+            .bind(EVIDENCE as i64)
+            .fetch_all(pool)
+            .await
+            .map_err(broken)
+    }
+}
+
+fn broken(error: sqlx::Error) -> CommandError {
+    event_store::StoreError::from(error).into()
+}
+
+/// GOV-I2: whoever keeps asking for personal data that is not for them is looked into.
+pub(super) struct WatchDenials;
+
+impl Policy for WatchDenials {
+    fn name(&self) -> &'static str {
+        "watch_denials"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["AccessDenied"]
+    }
+
+    /// Those of one person come one after the other.
+    fn lane(&self, fact: &Fact) -> Uuid {
+        denied(fact).unwrap_or(fact.id)
+    }
+
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
+        Box::pin(async move {
+            // A stranger without a token is nobody whose signs could gather.
+            let Some(actor) = denied(fact) else { return Ok(Vec::new()) };
+            let incident = DENIALS.sign(&actor.to_string(), fact, world).await?;
+            Ok(incident.map(Into::into).into_iter().collect())
+        })
+    }
+}
+
+fn denied(fact: &Fact) -> Option<Uuid> {
+    match &fact.event {
+        AnyEvent::AccessLog(AccessLogEvent::AccessDenied { actor, .. }) => *actor,
+        _ => None,
+    }
+}
+
+/// GOV-I2: a log that was tampered with is an incident.
+pub(super) struct OpenIncidents;
+
+impl Policy for OpenIncidents {
+    fn name(&self) -> &'static str {
+        "open_incidents"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["IntegrityVerified"]
+    }
+
+    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
+        let AnyEvent::AuditReplay(AuditReplayEvent::IntegrityVerified { ok: false, broken_at, .. }) =
+            &fact.event
+        else {
+            return Box::pin(std::future::ready(Ok(Vec::new())));
+        };
+        let summary = match broken_at {
+            Some(position) => format!("The log is not what it was: it disagrees from position {position} on"),
+            None => "The log is not what it was".to_owned(),
+        };
+        let open = SecurityIncidentCommand::OpenSecurityIncident {
+            kind: IncidentKind::Integrity,
+            severity: Severity::Critical,
+            summary,
+            evidence: vec![fact.event_id],
+        };
+        let incident = Uuid::new_v5(&fact.event_id, b"incident");
+        let incident = Issue::new(incident, AnyCommand::SecurityIncident(open), "incident");
+        Box::pin(std::future::ready(Ok(vec![incident.into()])))
+    }
+}
