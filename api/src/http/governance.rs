@@ -8,7 +8,7 @@ use projections::{
 };
 use serde::Serialize;
 
-use super::{Api, Call, access, pairs::Pairs, query, replay, route::Governance};
+use super::{Api, Call, access, due, pairs::Pairs, query, replay, route::Governance};
 use crate::problem::{FORBIDDEN, INVALID_PARAMETER, NOT_FOUND, Problem, UNAVAILABLE};
 
 /// The most nodes of a graph.
@@ -40,6 +40,7 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: Governance) -> Res
             Ok(answer(&api.projections.inventory(&own, account).await.map_err(problem)?))
         }
         Governance::Replay => replay::events(api, call, pairs).await,
+        Governance::Due => due::due(api, call, pairs).await,
         Governance::Lineage => {
             // A key of several parts comes with `%2F` between them.
             let id = call.parameter("id").replace("%2F", "/").replace("%2f", "/");

@@ -11,6 +11,7 @@ pub mod command;
 mod days;
 mod dispatch;
 mod documents;
+pub mod due;
 pub mod filters;
 mod funnel;
 pub mod governance;

@@ -142,6 +142,8 @@ pub enum Governance {
     OwnInventory,
     /// The events that an audit replay shows.
     Replay,
+    /// What is due, and when.
+    Due,
 }
 
 /// What was signed of the log.

@@ -47,6 +47,7 @@ fn governance() -> Vec<Route> {
         ("/v1/privacy/inventory/me", Governance::OwnInventory, Access::Authenticated),
         ("/v1/privacy/inventory/{subject}", Governance::Inventory, PRIVACY),
         ("/v1/audit/replays/{id}/events", Governance::Replay, REPLAY),
+        ("/v1/governance/due", Governance::Due, PRIVACY),
         ("/v1/audit/trail", Governance::Trail, AUDIT),
         ("/v1/audit/me", Governance::Mine, Access::Authenticated),
         ("/v1/audit/events/{id}/chain", Governance::Chain, Access::Authenticated),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::components::{header_references, problems, uuid};
 use crate::http::{
     Governance,
+    due::{Agenda, DAYS_MAX},
     governance::{DEPTH_MAX, NODES_MAX},
 };
 
@@ -49,6 +50,16 @@ pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Val
             replay["responses"].as_object_mut().expect("responses are an object").extend(refused);
             replay
         }
+        Governance::Due => {
+            let agenda = schemas.subschema_for::<Agenda>().to_value();
+            let parameters = vec![
+                parameter("at", "As of this instant; now where left out.", instant()),
+                parameter("days", "For how many days ahead.", count(DAYS_MAX, Some(45))),
+                parameter("min_position", "Waits until this position was folded.", position()),
+                super::queries::purpose(),
+            ];
+            get("What is due: requests, hearings, breaches to be told of", agenda, parameters)
+        }
         Governance::Lineage => {
             let graph = schemas.subschema_for::<Graph>().to_value();
             let name = json!({ "type": "string", "minLength": 1 });
@@ -84,7 +95,6 @@ fn shown_events() -> Value {
 
 fn trail() -> Vec<Value> {
     let text = || json!({ "type": "string", "minLength": 1, "pattern": r"^[^\u0000]+$" });
-    let instant = || json!({ "type": "string", "format": "date-time" });
     let order =
         json!({ "type": "string", "enum": ["newest_first", "oldest_first"], "default": "newest_first" });
     vec![
@@ -138,8 +148,12 @@ fn position() -> Value {
     json!({ "type": "integer", "minimum": 0, "maximum": i64::MAX })
 }
 
+fn instant() -> Value {
+    json!({ "type": "string", "format": "date-time" })
+}
+
 fn moment() -> Value {
-    json!({ "anyOf": [position(), { "type": "string", "format": "date-time" }] })
+    json!({ "anyOf": [position(), instant()] })
 }
 
 fn count(most: usize, default: Option<usize>) -> Value {

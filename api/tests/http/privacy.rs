@@ -244,3 +244,84 @@ async fn the_register_and_incidents_are_kept_by_those_whose_task_it_is() {
     assert_eq!((&row["state"], &row["subjects_told"]), (&json!("closed"), &json!(1)));
     assert_eq!(row["authority_told_late"], false);
 }
+
+#[actix_web::test]
+async fn gov_p2_a_code_goes_by_mail_to_the_address_on_file_and_verifies_the_requester() {
+    let node = node().await;
+    let body = json!({ "subject": ADA, "regime": "gdpr", "type": "access", "classes": [],
+        "address": "ada@example.org" });
+    let path = "/v1/governance/privacy-request";
+    let id = Uuid::from_u128(0x9E0);
+    let opened =
+        node.post_as(OFFICER, "compliance", &format!("{path}/{id}/open-privacy-request"), body).await;
+    ok(&opened);
+    let mail = async {
+        loop {
+            let mut files = std::fs::read_dir(&node.outbox).unwrap().map(|file| file.unwrap().path());
+            let whole = files.find(|file| file.extension().is_some_and(|kind| kind == "eml"));
+            match whole {
+                Some(file) => return std::fs::read_to_string(file).unwrap(),
+                None => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let mail = tokio::time::timeout(std::time::Duration::from_secs(30), mail).await.unwrap();
+    assert!(mail.contains("To: ada@example.org"), "{mail}");
+    let mail = mail.replace("=\r\n", "");
+    let code = mail.split(|letter: char| !letter.is_ascii_hexdigit()).find(|word| word.len() == 64).unwrap();
+
+    let verify = async |proof: &str| {
+        let body = json!({ "method": "email_code", "proof": proof });
+        node.post_as(OFFICER, "compliance", &format!("/v1/privacy/requests/{id}/verify"), body).await
+    };
+    verify("0123").await.problem(422, "BadCode");
+    ok(&verify(code).await);
+    let events = node.node.api.commands.store().read_all(0, 100).await.unwrap();
+    for event in events {
+        let clear = format!("{}{}", event.payload, event.metadata);
+        assert!(!clear.contains(code) && !clear.contains("ada@example.org"), "{clear}");
+    }
+}
+
+#[actix_web::test]
+async fn gov_p6_what_is_due_is_told_as_of_any_moment_the_most_urgent_first() {
+    let node = node().await;
+    for (regime, r#type) in [("ferpa", "inspection"), ("gdpr", "access")] {
+        let body = json!({ "regime": regime, "type": r#type, "classes": [] });
+        ok(&node.post_as(ADA, "student", "/v1/privacy/requests", body).await);
+    }
+    let breach =
+        json!({ "kind": "data_breach", "severity": "high", "summary": "A wrong list", "evidence": [] });
+    let opened = node.post_as(OFFICER, "compliance", "/v1/incidents", breach).await;
+    let position = ok(&opened)["position"].clone();
+    let now = jiff::Timestamp::now();
+    let agenda = async |later_hours: i64, days: u32| {
+        let at = now + jiff::SignedDuration::from_hours(later_hours);
+        let path = format!("/v1/governance/due?at={at}&days={days}&min_position={position}");
+        let items =
+            ok(&node.send_as(OFFICER, &["compliance"], TestRequest::get().uri(&path)).await)["items"].clone();
+        let items = items.as_array().unwrap().iter();
+        items
+            .map(|due| {
+                (
+                    due["what"].as_str().unwrap().to_owned(),
+                    due["days_left"].as_i64().unwrap(),
+                    due["overdue"] == true,
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let whole = agenda(0, 60).await;
+    let what: Vec<&str> = whole.iter().map(|(what, ..)| &**what).collect();
+    assert_eq!(what, ["incident", "privacy_request", "privacy_request"], "72 hours, a month, 45 days");
+    assert!(
+        (27..=31).contains(&whole[1].1) && (44..=45).contains(&whole[2].1) && whole[0].1 <= 3,
+        "{whole:?}"
+    );
+    assert_eq!(agenda(0, 3).await.len(), 1);
+    let late = agenda(24 * 46, 1).await;
+    assert_eq!(late.len(), 3, "{late:?}");
+    assert!(late.iter().all(|(_, left, overdue)| *left < 0 && *overdue), "{late:?}");
+    let student = TestRequest::get().uri("/v1/governance/due");
+    node.send_as(ADA, &["student"], student).await.problem(403, "Forbidden");
+}
