@@ -9,9 +9,9 @@ use std::{
     time::Duration,
 };
 
-use annals_tests::{Annals, Caller};
+use annals_tests::{Annals, Caller, PATIENCE};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::flows::{budget, expense};
@@ -138,4 +138,62 @@ async fn killing_annals_under_load_loses_nothing_that_it_acknowledged() {
         std::mem::forget(std::mem::replace(&mut annals, again));
     }
     everything_is_there_once(&annals, &owner, &acknowledged).await;
+}
+
+#[tokio::test]
+async fn killing_annals_in_a_retention_run_lets_it_go_on_and_counts_everything_once() {
+    let mut annals = Annals::start().await;
+    let officer = annals.caller(&["compliance"]);
+    let pool = annals.database().await;
+    // Keys of an epoch that is long over, as if something had been recorded then.
+    sqlx::query(
+        "INSERT INTO annals_keys.data_keys (subject, class, epoch, master_key, wrapped)
+         SELECT gen_random_uuid(), 'device', 202001, '\\x00', '\\x00' FROM generate_series(1, 1000)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let path = "/v1/governance/retention/device";
+    let rule = json!({ "after": "event", "days": 90, "action": "shred", "legal_basis": "Art. 5(1)(e) GDPR" });
+    annals.send(annals.request(&officer, Method::PUT, path).json(&rule)).await.unwrap().ok();
+    let run = json!({ "run": Uuid::now_v7(), "dry_run": false, "as_of": jiff::Timestamp::now() });
+    let start = annals.request(&officer, Method::POST, &format!("{path}/runs")).json(&run);
+    annals.send(start).await.unwrap().ok();
+    let count = async |event: &str| -> i64 {
+        let count =
+            sqlx::query_scalar("SELECT count(*) FROM annals.events WHERE event_type = $1").bind(event);
+        count.fetch_one(&pool).await.unwrap()
+    };
+    while count("RetentionActionApplied").await == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let folder = annals.folder.clone();
+    annals.kill();
+    let before = count("RetentionActionApplied").await;
+    pool.close().await;
+    let again = Annals::start_in(folder).await;
+    std::mem::forget(std::mem::replace(&mut annals, again));
+
+    let pool = annals.database().await;
+    let completed = "SELECT payload -> 'RetentionRunCompleted' FROM annals.events WHERE event_type = 'RetentionRunCompleted'";
+    let done = async {
+        loop {
+            let found: Vec<Value> = sqlx::query_scalar(completed).fetch_all(&pool).await.unwrap();
+            if let [only] = &found[..] {
+                return only.clone();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let done = tokio::time::timeout(PATIENCE, done).await.unwrap();
+    assert_eq!((&done["affected"], &done["held"], &done["failed"]), (&json!(1000), &json!(0), &json!(0)));
+    assert!(before < 1000, "it was killed in the middle");
+    // What was ordered to be destroyed is, in its own time.
+    let gone = async {
+        let left = "SELECT count(*) FROM annals_keys.data_keys WHERE class = 'device'";
+        while sqlx::query_scalar::<_, i64>(left).fetch_one(&pool).await.unwrap() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.unwrap();
 }

@@ -13,6 +13,7 @@ mod lanes;
 mod mail;
 mod opportunities;
 mod privacy;
+mod retention;
 mod runner;
 mod timers;
 
@@ -201,7 +202,7 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(erasure::EraseOnRequest),
         Box::new(governance::DestroyKeys),
         Box::new(erasure::CompleteErasures),
-        Box::new(governance::RunRetention),
+        Box::new(retention::RunRetention),
         Box::new(governance::CloseReplays),
     ]
 }

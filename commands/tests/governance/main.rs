@@ -2,31 +2,50 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod retention;
+
 use std::{sync::Arc, time::Duration};
 
 use commands::{
     CommandError, Commands, NoAnswers, Request,
     policies::{self, PolicyStatus, World, every_policy},
-    ports::{Embedding, Notary, PortError, Ports},
+    ports::{Embedding, Mail, Mailer, Notary, PortError, Ports, Tokens},
 };
 use domain::{
     Actor, RecordClass,
     governance::{
         AuditReplay, AuditReplayCommand, LegalHold, LegalHoldCommand, PrivacyRegime, PrivacyRequest,
-        PrivacyRequestCommand, PrivacyRequestType, ReplayPurpose, ReplayScope, RetentionAction,
-        RetentionPolicy, RetentionPolicyCommand, RetentionStart, ShredBasis, SubjectKey, SubjectKeyCommand,
-        Verification, retention_policy_id,
+        PrivacyRequestCommand, PrivacyRequestType, ReplayPurpose, ReplayScope, ShredBasis, SubjectKey,
+        SubjectKeyCommand, Verification,
     },
     identity::{Profile, ProfileCommand},
 };
 use event_store::{EventStore, testing};
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
 const ANNA: Uuid = Uuid::from_u128(0xA);
 const BERT: Uuid = Uuid::from_u128(0xB);
+
+/// No test of these sends mail.
+struct NoMail;
+
+impl Mailer for NoMail {
+    fn send<'a>(&'a self, _: &'a Mail) -> BoxFuture<'a, Result<(), PortError>> {
+        Box::pin(async { Err(PortError { port: "mail", reason: "there is none".into() }) })
+    }
+}
+
+/// Tokens that are their labels.
+struct PlainTokens;
+
+impl Tokens for PlainTokens {
+    fn token(&self, label: &str) -> String {
+        label.to_owned()
+    }
+}
 
 struct NoEmbedding;
 
@@ -51,18 +70,24 @@ impl Notary for PlainNotary {
 struct Node {
     commands: Commands,
     status: watch::Receiver<Vec<PolicyStatus>>,
+    policies: JoinHandle<()>,
     _stop: watch::Sender<bool>,
 }
 
 impl Node {
     async fn start(store: EventStore) -> Node {
         let commands = Commands::new(store, Arc::new(NoAnswers), 1000);
-        let ports = Ports { notary: Arc::new(PlainNotary), embedding: Arc::new(NoEmbedding) };
+        let ports = Ports {
+            mailer: Arc::new(NoMail),
+            tokens: Arc::new(PlainTokens),
+            notary: Arc::new(PlainNotary),
+            embedding: Arc::new(NoEmbedding),
+        };
         let world = World::new(commands.clone(), Arc::new(ports));
         let (reached, status) = watch::channel(Vec::new());
         let (stop, stopped) = watch::channel(false);
-        tokio::spawn(policies::run(every_policy(), world, reached, stopped));
-        Node { commands, status, _stop: stop }
+        let policies = tokio::spawn(policies::run(every_policy(), world, reached, stopped));
+        Node { commands, status, policies, _stop: stop }
     }
 
     /// Until every policy has reacted to everything, what followed included.
@@ -81,7 +106,7 @@ impl Node {
 
     /// The events of this type: their stream and their fields.
     async fn events(&self, name: &str) -> Vec<(String, Value)> {
-        let events = self.commands.store().read_all(0, 1000).await.unwrap();
+        let events = self.commands.store().read_all(0, 10_000).await.unwrap();
         let of_name = events.into_iter().filter(|event| event.event_type == name);
         of_name
             .map(|event| {
@@ -198,69 +223,6 @@ async fn gov_k2_an_erasure_destroys_the_keys_and_is_certified_without_personal_d
     assert!(matches!(refused, Err(CommandError::SubjectErased)), "{refused:?}");
 }
 
-/// A run as of a time when this year's epochs are over.
-async fn run(node: &mut Node, dry_run: bool) -> Value {
-    let policy = retention_policy_id(RecordClass::Profile, None);
-    let run = Uuid::now_v7();
-    let start = RetentionPolicyCommand::StartRetentionRun { run, dry_run, as_of: jiff::Timestamp::now() };
-    node.commands.execute::<RetentionPolicy>(policy, start, &compliance()).await.unwrap();
-    node.settled().await;
-    let told = |events: Vec<(String, Value)>| {
-        let of_run =
-            events.into_iter().map(|(_, fields)| fields).filter(|fields| fields["run"] == run.to_string());
-        let without = |mut fields: Value| {
-            let object = fields.as_object_mut().unwrap();
-            object.remove("run");
-            assert_eq!(object.remove("dry_run").unwrap(), dry_run);
-            fields
-        };
-        of_run.map(without).collect::<Vec<_>>()
-    };
-    json!([
-        told(node.events("RetentionActionApplied").await),
-        told(node.events("RetentionRunCompleted").await)
-    ])
-}
-
-#[tokio::test]
-async fn gov_r2_a_dry_run_tells_what_the_real_run_does_and_holds_win() {
-    let database = testing::database().await;
-    let mut node = Node::start(database.store().await.unwrap()).await;
-    node.headline(ANNA).await;
-    node.headline(BERT).await;
-    // What was recorded just now is made old: its keys are those of an epoch that is long over.
-    sqlx::query("UPDATE annals_keys.data_keys SET epoch = 202012")
-        .execute(node.commands.store().pool())
-        .await
-        .unwrap();
-    node.hold(&[BERT], &[RecordClass::Profile]).await;
-    let policy = retention_policy_id(RecordClass::Profile, None);
-    let set = RetentionPolicyCommand::SetRetentionPolicy {
-        record_class: RecordClass::Profile,
-        aggregate: None,
-        after: RetentionStart::Event,
-        days: 30,
-        action: RetentionAction::Shred,
-        legal_basis: "Art. 5(1)(e) GDPR".into(),
-    };
-    node.commands.execute::<RetentionPolicy>(policy, set, &compliance()).await.unwrap();
-
-    let dry = run(&mut node, true).await;
-    assert_eq!(node.events("SubjectKeyShredded").await, []);
-    let real = run(&mut node, false).await;
-    assert_eq!(dry, real);
-    let completed = &real[1][0];
-    assert_eq!(
-        (&completed["affected"], &completed["held"], &completed["failed"]),
-        (&json!(1), &json!(1), &json!(0))
-    );
-    let shredded = node.events("SubjectKeyShredded").await;
-    assert_eq!(shredded.len(), 1);
-    assert_eq!((&*shredded[0].0, &shredded[0].1["basis"]), (&*ANNA.to_string(), &json!("retention")));
-    assert_eq!(node.events("SubjectKeysDestroyed").await.len(), 1);
-    assert!(!node.commands.store().keyring().is_erased(ANNA, "profile").await.unwrap(), "the class lives on");
-}
-
 #[tokio::test]
 async fn gov_a4_a_replay_has_a_timer_that_closes_it() {
     let database = testing::database().await;
@@ -310,6 +272,7 @@ async fn gov_p4_an_approved_request_erases_class_by_class_and_refuses_what_is_ke
             RecordClass::Communication,
         ],
         records: vec![],
+        address: None,
     };
     node.commands.execute::<PrivacyRequest>(request, open, &own()).await.unwrap();
     let verify = PrivacyRequestCommand::VerifyRequester { method: Verification::Session, proof: None };

@@ -1,0 +1,245 @@
+//! Retention: what is done when the time for which data is kept is over (catalogue 3.8, P-50).
+//!
+//! A run works through the people whose keys are due, one by one, and puts on record what became of each. It may be
+//! interrupted anywhere and begins again: what it has destroyed already, it finds in the log by its own id and counts all
+//! the same (GOV-R3).
+
+use std::collections::BTreeMap;
+
+use domain::{
+    RecordClass,
+    governance::{
+        RetentionAction, RetentionOutcome, RetentionPolicyCommand, RetentionPolicyEvent, RetentionStart,
+        ShredBasis, SubjectKeyCommand, due_before,
+    },
+    identity::Profile,
+    registry::{AnyCommand, AnyEvent},
+};
+use event_store::Epoch;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use uuid::Uuid;
+
+use super::{Fact, Issue, Policy, Reaction, Reactions, World};
+use crate::CommandError;
+
+/// P-50: a retention run is carried out. Holds win; what a hold kept is counted, and what fails stops nothing else. A dry
+/// run puts the same on record and destroys nothing.
+pub(super) struct RunRetention;
+
+impl Policy for RunRetention {
+    fn name(&self) -> &'static str {
+        "run_retention"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["RetentionRunStarted"]
+    }
+
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
+        Box::pin(async move {
+            let AnyEvent::RetentionPolicy(RetentionPolicyEvent::RetentionRunStarted {
+                run,
+                dry_run,
+                as_of,
+                record_class,
+                after,
+                days,
+                action,
+            }) = &fact.event
+            else {
+                return Ok(Vec::new());
+            };
+            let rule = Rule { class: *record_class, after: *after, days: *days, as_of: *as_of };
+            let mut reactions: Vec<Reaction> = match action {
+                RetentionAction::Shred => match rule.due(*run, world).await? {
+                    Some((last, people)) => {
+                        let shred = |(subject, keys)| {
+                            let_go(fact.id, *run, *dry_run, rule.class, last, subject, keys)
+                        };
+                        people.into_iter().flat_map(shred).collect()
+                    }
+                    None => vec![failed(fact.id, *run, "the day from which the time counts is not known")],
+                },
+                RetentionAction::PurgeProjection
+                | RetentionAction::PurgeObjects
+                | RetentionAction::Archive => {
+                    vec![failed(fact.id, *run, "nothing is connected that carries out this action")]
+                }
+            };
+            let end = RetentionPolicyCommand::CompleteRetentionRun { run: *run };
+            reactions.push(Issue::new(fact.id, AnyCommand::RetentionPolicy(end), "complete").into());
+            Ok(reactions)
+        })
+    }
+}
+
+/// Whose keys, and how many of them.
+type People = BTreeMap<Uuid, u64>;
+
+/// What a run goes by.
+struct Rule {
+    class: RecordClass,
+    after: RetentionStart,
+    days: u32,
+    as_of: Timestamp,
+}
+
+impl Rule {
+    /// The last day of the epochs that are due, and whose they are, those included that this run has destroyed already.
+    /// None: nobody knows from when the time counts.
+    async fn due(&self, run: Uuid, world: &World) -> Result<Option<(Date, People)>, CommandError> {
+        let Some(last) = ended_by(self.as_of, self.days) else { return Ok(Some((Date::MIN, People::new()))) };
+        let idle = self.after == RetentionStart::LastActivity;
+        let keyring = world.commands().store().keyring();
+        let mut people: People =
+            keyring.due(self.class.name(), Epoch::ending(last), idle).await?.into_iter().collect();
+        match self.after {
+            RetentionStart::Event | RetentionStart::LastActivity => {}
+            RetentionStart::Closure => {
+                let Some(closed) = closed(self.class, world).await? else { return Ok(None) };
+                people.retain(|person, _| closed.get(person).is_some_and(|day| self.is_over(*day)));
+            }
+            RetentionStart::Graduation => {
+                let mut graduated = People::new();
+                for (person, keys) in people {
+                    let profile = world.state::<Profile>(person).await?.state;
+                    if graduation(&profile).is_some_and(|day| self.is_over(day)) {
+                        graduated.insert(person, keys);
+                    }
+                }
+                people = graduated;
+            }
+        }
+        people.extend(destroyed(run, world).await?);
+        Ok(Some((last, people)))
+    }
+
+    /// Whether the time that counts from this day is over.
+    fn is_over(&self, day: Date) -> bool {
+        due_before(self.as_of, self.days).is_some_and(|last| day <= last)
+    }
+}
+
+/// Whose matter was closed when, of a class for which that is known.
+async fn closed(class: RecordClass, world: &World) -> Result<Option<BTreeMap<Uuid, Date>>, CommandError> {
+    let sql = match class {
+        // With the withdrawal of what was declared, unless it was declared anew.
+        RecordClass::Sensitive => include_str!("../sql/withdrawn_demographics.sql"),
+        // With the approval of an erasure, which a hold may have stopped then.
+        RecordClass::Profile | RecordClass::Identity => include_str!("../sql/approved_erasures.sql"),
+        RecordClass::Education
+        | RecordClass::Financial
+        | RecordClass::Communication
+        | RecordClass::AiContent
+        | RecordClass::Device
+        | RecordClass::Payment
+        | RecordClass::SecurityLog => return Ok(None),
+    };
+    let rows: Vec<(Uuid, i64)> = sqlx::query_as(sql)
+        .bind(class.name())
+        .fetch_all(world.commands().store().pool())
+        .await
+        .map_err(broken)?;
+    let day = |micros| Timestamp::from_microsecond(micros).ok().map(|at| at.to_zoned(TimeZone::UTC).date());
+    Ok(Some(rows.into_iter().filter_map(|(person, at)| Some((person, day(at)?))).collect()))
+}
+
+/// The last day of the year in which somebody graduated, as far as it is known.
+fn graduation(profile: &Profile) -> Option<Date> {
+    let student = profile.student.as_ref().and_then(|student| student.grad_year.get());
+    let year = profile.alumni.as_ref().and_then(|year| year.get()).or(student)?;
+    Date::new(i16::try_from(*year).ok()?, 12, 31).ok()
+}
+
+/// Whose keys this run has destroyed before it was interrupted.
+async fn destroyed(run: Uuid, world: &World) -> Result<People, CommandError> {
+    let rows: Vec<(Uuid, i64)> = sqlx::query_as(include_str!("../sql/destroyed_by.sql"))
+        .bind(run.to_string())
+        .fetch_all(world.commands().store().pool())
+        .await
+        .map_err(broken)?;
+    Ok(rows.into_iter().map(|(person, keys)| (person, keys.unsigned_abs())).collect())
+}
+
+fn broken(error: sqlx::Error) -> CommandError {
+    event_store::StoreError::from(error).into()
+}
+
+/// The last day of the last month that had ended so many days before an instant: epochs end with a month.
+fn ended_by(as_of: Timestamp, days: u32) -> Option<Date> {
+    let day = due_before(as_of, days)?;
+    let month_ends = day.last_of_month();
+    if day == month_ends { Some(day) } else { day.first_of_month().yesterday().ok() }
+}
+
+/// One person's epochs: destroyed, unless a hold keeps them. What was put on record first stays (GOV-R3).
+fn let_go(
+    policy: Uuid,
+    run: Uuid,
+    dry_run: bool,
+    class: RecordClass,
+    last: Date,
+    subject: Uuid,
+    keys: u64,
+) -> Vec<Reaction> {
+    let scope = format!("keys of {} up to {last}", class.name());
+    let record = move |outcome: RetentionOutcome| {
+        let label: &'static str = outcome.into();
+        let scope = scope.clone();
+        let command = RetentionPolicyCommand::RecordRetentionAction {
+            run,
+            subject: Some(subject),
+            scope,
+            outcome,
+            count: keys,
+        };
+        Issue::new(policy, AnyCommand::RetentionPolicy(command), format!("{label}|{subject}"))
+    };
+    let kept = {
+        let record = record.clone();
+        move |_: &CommandError| vec![record(RetentionOutcome::HeldBack).into()]
+    };
+    let applied = record(RetentionOutcome::Applied).otherwise(kept.clone()).into();
+    if dry_run {
+        return vec![applied];
+    }
+    let shred = SubjectKeyCommand::ShredSubjectKey {
+        record_classes: vec![class],
+        basis: ShredBasis::Retention,
+        through: Some(last),
+        cause: run,
+    };
+    let shred = Issue::new(subject, AnyCommand::SubjectKey(shred), "retire").otherwise(kept);
+    vec![shred.into(), applied]
+}
+
+fn failed(policy: Uuid, run: Uuid, why: &str) -> Reaction {
+    let command = RetentionPolicyCommand::RecordRetentionAction {
+        run,
+        subject: None,
+        scope: why.to_owned(),
+        outcome: RetentionOutcome::Failed,
+        count: 0,
+    };
+    Issue::new(policy, AnyCommand::RetentionPolicy(command), "failed").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_over_when_its_last_month_is() {
+        let ended = |as_of: &str, days| ended_by(as_of.parse().unwrap(), days).unwrap().to_string();
+        assert_eq!(ended("2026-01-31T12:00:00Z", 31), "2025-12-31");
+        assert_eq!(ended("2026-01-30T12:00:00Z", 31), "2025-11-30");
+        assert_eq!(ended("2026-03-01T00:00:00Z", 1), "2026-02-28");
+    }
+
+    #[test]
+    fn the_time_counts_from_the_day_on_which_the_matter_was_closed() {
+        let as_of = "2026-03-31T12:00:00Z".parse().unwrap();
+        let rule = Rule { class: RecordClass::Sensitive, after: RetentionStart::Closure, days: 30, as_of };
+        assert!(rule.is_over(jiff::civil::date(2026, 3, 1)) && !rule.is_over(jiff::civil::date(2026, 3, 2)));
+    }
+}
