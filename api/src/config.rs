@@ -74,6 +74,8 @@ settings! {
     master_key_file: Option<PathBuf> = "";
     /// The master key itself, in place of a file.
     master_key: Option<String> = "";
+    /// A file with the master key before this one, until `annals-replay rotate-keys` has wrapped everything anew.
+    previous_master_key_file: Option<PathBuf> = "";
     /// A file with the key that signs access tokens: 32 bytes as they are, or 32 or more in base64 or hexadecimal.
     /// Unset, a development key is made in data_dir/keys.
     jwt_key_file: Option<PathBuf> = "";
@@ -277,6 +279,7 @@ fn illustration(name: &str) -> &'static str {
         "database_url" => "postgres://annals:password@127.0.0.1:5432/annals",
         "nats_url" => "nats://127.0.0.1:4222",
         "master_key_file" => "/etc/annals/master.key",
+        "previous_master_key_file" => "/etc/annals/master.key.2025",
         "jwt_key_file" => "/etc/annals/jwt.key",
         "erasure_ledger" => "/var/lib/annals-erasures/ledger",
         "notary_key_file" => "/etc/annals/notary.key",

@@ -69,6 +69,9 @@ pub(crate) fn database_url() -> Result<String, Failure> {
 pub(crate) fn keys() -> Result<KeyringConfig, Failure> {
     let mut keys = KeyringConfig::new(master_key()?);
     keys.ledger = std::env::var_os("ANNALS_ERASURE_LEDGER").map(Into::into);
+    if let Some(file) = std::env::var_os("ANNALS_PREVIOUS_MASTER_KEY_FILE").filter(|file| !file.is_empty()) {
+        keys.previous.push(MasterKey::from_file(file.as_ref())?);
+    }
     Ok(keys)
 }
 

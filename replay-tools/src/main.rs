@@ -17,6 +17,7 @@ mod opening;
 mod progress;
 mod prove;
 mod rebuild;
+mod rotate;
 mod status;
 mod subject;
 #[cfg(test)]
@@ -59,6 +60,7 @@ enum Command {
     Restore(backup::Restore),
     Rebuild(rebuild::Rebuild),
     Rollback(rebuild::Rollback),
+    RotateKeys(rotate::RotateKeys),
     Checksum(checksum::Checksum),
     Retry(interventions::Retry),
     Skip(interventions::Skip),
@@ -103,6 +105,7 @@ async fn run(cli: Cli) -> Result<bool, Failure> {
         Command::AsOf(as_of) => as_of.run(&annals).await,
         Command::Rebuild(rebuild) => rebuild.run(&annals).await,
         Command::Rollback(rollback) => rollback.run(&annals).await,
+        Command::RotateKeys(rotate) => rotate.run(&annals).await,
         Command::Checksum(checksum) => checksum.run(&annals).await,
         Command::Retry(retry) => retry.run(&annals).await,
         Command::Skip(skip) => skip.run(&annals).await,

@@ -93,6 +93,9 @@ impl Node {
         let signing = SigningKeys::read(&keys.jwt)?;
         let mut sealing = KeyringConfig::new(MasterKey::from_bytes(keys.master));
         sealing.ledger = Some(config.erasure_ledger());
+        if let Some(file) = &config.previous_master_key_file {
+            sealing.previous.push(MasterKey::from_file(file)?);
+        }
         let mut store = StoreConfig::new(&servers.database_url, sealing);
         store.pool_size = config.database_pool;
         let mut reading = projections::Config::new(&servers.database_url);

@@ -8,6 +8,7 @@
 
 mod epoch;
 mod ledger;
+mod listing;
 mod master;
 mod mint;
 mod seal;
@@ -35,6 +36,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 pub use epoch::Epoch;
+pub use listing::NewestKey;
 pub use master::MasterKey;
 pub use seal::BoxHeader;
 pub use shred::{Basis, Classes, Shred};
