@@ -12,9 +12,10 @@ use commands::{
 use domain::{
     Actor, Stated,
     governance::{
-        AuditReplay, AuditReplayCommand, ConsentLedger, ConsentLedgerCommand, ConsentPurpose, IncidentKind,
-        PrivacyRegime, PrivacyRequest, PrivacyRequestCommand, PrivacyRequestType, ReplayPurpose, ReplayScope,
-        SecurityIncident, SecurityIncidentCommand, Severity,
+        AccessLog, AccessLogCommand, AuditReplay, AuditReplayCommand, ConsentLedger, ConsentLedgerCommand,
+        ConsentPurpose, IncidentKind, PrivacyRegime, PrivacyRequest, PrivacyRequestCommand,
+        PrivacyRequestType, ReplayPurpose, ReplayScope, SecurityIncident, SecurityIncidentCommand, Severity,
+        access_log_id,
     },
     identity::{Profile, ProfileCommand},
 };
@@ -250,4 +251,74 @@ async fn gov_i2_a_log_that_fails_its_check_opens_an_incident() {
     let names = node.until("SecurityIncidentOpened", 1).await;
     let expected = ["AuditReplayOpened", "IntegrityVerified", "IntegrityVerified", "SecurityIncidentOpened"];
     assert_eq!(names, expected);
+}
+
+/// Somebody is turned away from personal data.
+async fn denied(node: &Node, actor: Option<Uuid>) {
+    let denial = AccessLogCommand::LogDenial {
+        actor,
+        route: "/v1/people".into(),
+        reason: "Forbidden".into(),
+        ip: Stated("192.0.2.7".into()),
+        user_agent: Stated("curl".into()),
+    };
+    let request = Request::by(Actor::policy("api"));
+    let shard = access_log_id(Timestamp::now(), request.command_id.as_u128());
+    node.commands.note::<AccessLog>(shard, denial, &request).await.unwrap();
+}
+
+/// Until the denials so far were looked at.
+async fn watched(node: &Node) {
+    let head = node.commands.store().head().await.unwrap().position as i64;
+    let look = async {
+        loop {
+            let position =
+                sqlx::query_scalar("SELECT position FROM annals.policies WHERE name = 'watch_denials'");
+            let position: Option<i64> = position.fetch_optional(node.commands.store().pool()).await.unwrap();
+            if position.is_some_and(|position| position >= head) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, look).await.unwrap();
+}
+
+#[tokio::test]
+async fn gov_i2_denials_on_two_nodes_gather_once_each_and_open_one_incident() {
+    let database = testing::database().await;
+    let nodes = [Node::start(&database).await, Node::start(&database).await];
+    for number in 0..19 {
+        denied(&nodes[number % 2], Some(ADA)).await;
+        denied(&nodes[number % 2], None).await;
+    }
+    watched(&nodes[0]).await;
+    // Whoever delivers all of it again counts nothing twice. The lease is theirs who run the policies.
+    drop(nodes);
+    let mut connection = database.connect().await;
+    for sql in [
+        "SELECT pg_advisory_lock(x'414e4e414c530002'::bigint)",
+        "UPDATE annals.policies SET position = 0 WHERE name = 'watch_denials'",
+        "SELECT pg_advisory_unlock(x'414e4e414c530002'::bigint)",
+    ] {
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
+    }
+    let node = Node::start(&database).await;
+    watched(&node).await;
+    let opened = async |node: &Node| {
+        let events = node.commands.store().read_all(0, 1000).await.unwrap();
+        events.iter().filter(|event| event.event_type == "SecurityIncidentOpened").count()
+    };
+    assert_eq!(opened(&node).await, 0, "strangers do not gather, and 19 are not 20");
+    for _ in 0..3 {
+        denied(&node, Some(ADA)).await;
+    }
+    node.until("SecurityIncidentOpened", 1).await;
+    watched(&node).await;
+    assert_eq!(opened(&node).await, 1);
+    let kept: Vec<String> = sqlx::query_scalar("SELECT who FROM annals.signs")
+        .fetch_all(node.commands.store().pool())
+        .await
+        .unwrap();
+    assert_eq!(kept.len(), 22);
 }

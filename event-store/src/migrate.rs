@@ -24,7 +24,10 @@ pub const LOG: &[Step] = &[
 ];
 
 /// The keys: `annals_keys`.
-pub const KEYS: &[Step] = &[(2, "keys", include_str!("../../migrations/0002_keys.sql"))];
+pub const KEYS: &[Step] = &[
+    (2, "keys", include_str!("../../migrations/0002_keys.sql")),
+    (71, "archive", include_str!("../../migrations/0071_archive.sql")),
+];
 
 /// Serialises migrations of all nodes and schemas of one database (an arbitrary number).
 const LOCK: i64 = 0x616e_6e61_6c73;

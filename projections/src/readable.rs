@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use event_store::{BoxHeader, EventStore, Keyring, Position, Recorded, StoreError};
+use event_store::{BoxHeader, EventStore, History, Keyring, Position, Recorded, StoreError};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -137,12 +137,14 @@ pub async fn read_where(
     recorded: Vec<Recorded>,
     instead: impl Fn(&BoxHeader) -> Option<&'static str>,
 ) -> Result<Vec<Event>, StoreError> {
-    store.keyring().load_for(&recorded).await?;
-    recorded.into_iter().map(|event| one(store.keyring(), event, &instead)).collect()
+    // What is archived is out of daily use, and part of history.
+    let keyring = store.keyring().history();
+    keyring.load_for(&recorded).await?;
+    recorded.into_iter().map(|event| one(&keyring, event, &instead)).collect()
 }
 
 fn one(
-    keyring: &Keyring,
+    keyring: &History,
     event: Recorded,
     instead: &impl Fn(&BoxHeader) -> Option<&'static str>,
 ) -> Result<Event, StoreError> {

@@ -203,6 +203,7 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(governance::DestroyKeys),
         Box::new(erasure::CompleteErasures),
         Box::new(retention::RunRetention),
+        Box::new(retention::ArchiveKeys),
         Box::new(governance::CloseReplays),
     ]
 }

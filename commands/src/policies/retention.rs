@@ -51,24 +51,59 @@ impl Policy for RunRetention {
             };
             let rule = Rule { class: *record_class, after: *after, days: *days, as_of: *as_of };
             let mut reactions: Vec<Reaction> = match action {
-                RetentionAction::Shred => match rule.due(*run, world).await? {
+                RetentionAction::Shred | RetentionAction::Archive => match rule
+                    .due(*run, *action, world)
+                    .await?
+                {
                     Some((last, people)) => {
-                        let shred = |(subject, keys)| {
-                            let_go(fact.id, *run, *dry_run, rule.class, last, subject, keys)
+                        // An archive follows from its record, and so does nothing here (see `ArchiveKeys`).
+                        let destroys = *action == RetentionAction::Shred && !*dry_run;
+                        let go = |(subject, keys)| {
+                            let_go(fact.id, *run, destroys, rule.class, last, subject, keys)
                         };
-                        people.into_iter().flat_map(shred).collect()
+                        people.into_iter().flat_map(go).collect()
                     }
                     None => vec![failed(fact.id, *run, "the day from which the time counts is not known")],
                 },
-                RetentionAction::PurgeProjection
-                | RetentionAction::PurgeObjects
-                | RetentionAction::Archive => {
+                RetentionAction::PurgeProjection | RetentionAction::PurgeObjects => {
                     vec![failed(fact.id, *run, "nothing is connected that carries out this action")]
                 }
             };
             let end = RetentionPolicyCommand::CompleteRetentionRun { run: *run };
             reactions.push(Issue::new(fact.id, AnyCommand::RetentionPolicy(end), "complete").into());
             Ok(reactions)
+        })
+    }
+}
+
+/// P-50: what a run has put on record as archived is. The record was refused where a hold keeps the data.
+pub(super) struct ArchiveKeys;
+
+impl Policy for ArchiveKeys {
+    fn name(&self) -> &'static str {
+        "archive_keys"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["RetentionActionApplied"]
+    }
+
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
+        Box::pin(async move {
+            if let AnyEvent::RetentionPolicy(RetentionPolicyEvent::RetentionActionApplied {
+                dry_run: false,
+                subject: Some(subject),
+                record_class,
+                action: RetentionAction::Archive,
+                outcome: RetentionOutcome::Applied,
+                through: Some(through),
+                ..
+            }) = &fact.event
+            {
+                let keyring = world.commands().store().keyring();
+                keyring.archive(*subject, record_class.name(), Epoch::ending(*through)).await?;
+            }
+            Ok(Vec::new())
         })
     }
 }
@@ -87,12 +122,23 @@ struct Rule {
 impl Rule {
     /// The last day of the epochs that are due, and whose they are, those included that this run has destroyed already.
     /// None: nobody knows from when the time counts.
-    async fn due(&self, run: Uuid, world: &World) -> Result<Option<(Date, People)>, CommandError> {
+    async fn due(
+        &self,
+        run: Uuid,
+        action: RetentionAction,
+        world: &World,
+    ) -> Result<Option<(Date, People)>, CommandError> {
         let Some(last) = ended_by(self.as_of, self.days) else { return Ok(Some((Date::MIN, People::new()))) };
         let idle = self.after == RetentionStart::LastActivity;
         let keyring = world.commands().store().keyring();
-        let mut people: People =
-            keyring.due(self.class.name(), Epoch::ending(last), idle).await?.into_iter().collect();
+        let (class, through) = (self.class.name(), Epoch::ending(last));
+        let due = match action {
+            RetentionAction::Archive => keyring.due_to_archive(class, through, idle).await?,
+            RetentionAction::Shred | RetentionAction::PurgeProjection | RetentionAction::PurgeObjects => {
+                keyring.due(class, through, idle).await?
+            }
+        };
+        let mut people: People = due.into_iter().collect();
         match self.after {
             RetentionStart::Event | RetentionStart::LastActivity => {}
             RetentionStart::Closure => {
@@ -176,7 +222,7 @@ fn ended_by(as_of: Timestamp, days: u32) -> Option<Date> {
 fn let_go(
     policy: Uuid,
     run: Uuid,
-    dry_run: bool,
+    destroys: bool,
     class: RecordClass,
     last: Date,
     subject: Uuid,
@@ -192,6 +238,7 @@ fn let_go(
             scope,
             outcome,
             count: keys,
+            through: Some(last),
         };
         Issue::new(policy, AnyCommand::RetentionPolicy(command), format!("{label}|{subject}"))
     };
@@ -200,7 +247,7 @@ fn let_go(
         move |_: &CommandError| vec![record(RetentionOutcome::HeldBack).into()]
     };
     let applied = record(RetentionOutcome::Applied).otherwise(kept.clone()).into();
-    if dry_run {
+    if !destroys {
         return vec![applied];
     }
     let shred = SubjectKeyCommand::ShredSubjectKey {
@@ -220,6 +267,7 @@ fn failed(policy: Uuid, run: Uuid, why: &str) -> Reaction {
         scope: why.to_owned(),
         outcome: RetentionOutcome::Failed,
         count: 0,
+        through: None,
     };
     Issue::new(policy, AnyCommand::RetentionPolicy(command), "failed").into()
 }

@@ -10,7 +10,7 @@ use domain::{
     },
     identity::{Profile, ProfileCommand},
 };
-use event_store::testing;
+use event_store::{Basis, Classes, Epoch, testing};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -111,12 +111,16 @@ async fn epochs_of(node: &Node, class: RecordClass, person: Uuid) -> Vec<i32> {
 }
 
 async fn policy_of(node: &Node, class: RecordClass, after: RetentionStart, days: u32) {
+    acting(node, class, after, days, RetentionAction::Shred).await;
+}
+
+async fn acting(node: &Node, class: RecordClass, after: RetentionStart, days: u32, action: RetentionAction) {
     let set = RetentionPolicyCommand::SetRetentionPolicy {
         record_class: class,
         aggregate: None,
         after,
         days,
-        action: RetentionAction::Shred,
+        action,
         legal_basis: "Art. 5(1)(e) GDPR".into(),
     };
     let policy = retention_policy_id(class, None);
@@ -321,4 +325,80 @@ async fn p_50_what_a_hold_kept_from_an_erasure_goes_when_the_hold_is_over() {
     assert_eq!((&run[0][0]["subject"], &run[0][0]["outcome"]), (&json!(ANNA), &json!("applied")));
     assert_eq!(epochs_of(&node, RecordClass::Profile, ANNA).await.len(), 1, "this year's epoch is not over");
     assert_eq!(epochs_of(&node, RecordClass::Profile, BERT).await, [202012], "Bert asked for nothing");
+}
+
+#[tokio::test]
+async fn p_50_what_is_archived_is_out_of_daily_use_on_every_node_and_still_part_of_history() {
+    let database = testing::database().await;
+    let mut node = Node::start(database.store().await.unwrap()).await;
+    let other = database.store().await.unwrap();
+    node.headline(ANNA).await;
+    node.headline(BERT).await;
+    let events = node.commands.store().read_all(0, 100).await.unwrap();
+    let of = |person: Uuid| {
+        events
+            .iter()
+            .find(|e| e.stream.aggregate_id == person.to_string() && e.event_type == "ProfileRevised")
+    };
+    let (anna, bert) = (of(ANNA).unwrap().clone(), of(BERT).unwrap().clone());
+    other.keyring().load_for(&events).await.unwrap();
+    let opens = |store: &event_store::EventStore, event: &event_store::Recorded| {
+        let opened = store.keyring().open(event).unwrap();
+        opened.iter().all(Option::is_some) && !opened.is_empty()
+    };
+    assert!(opens(&other, &anna) && opens(&other, &bert));
+    // Keys of this year, which is not over: the run is about those of an older epoch, and moves none of these.
+    old_keys(&node, RecordClass::Profile, &[ANNA, BERT], &[202012]).await;
+    node.hold(&[BERT], &[RecordClass::Profile]).await;
+    acting(&node, RecordClass::Profile, RetentionStart::Event, 30, RetentionAction::Archive).await;
+    let dry = run_of(&mut node, RecordClass::Profile, true).await;
+    assert_eq!(archived(&node).await, []);
+    let real = run_of(&mut node, RecordClass::Profile, false).await;
+    assert_eq!(dry, real);
+    assert_eq!((&real[1][0]["affected"], &real[1][0]["held"]), (&json!(1), &json!(1)));
+    assert_eq!(archived(&node).await, [(ANNA, last_epoch_that_is_over())]);
+    assert!(opens(&other, &anna), "this year's key is in use");
+    let again = run_of(&mut node, RecordClass::Profile, false).await;
+    assert_eq!(
+        (&again[1][0]["affected"], &again[1][0]["held"]),
+        (&json!(0), &json!(1)),
+        "it is there already"
+    );
+
+    // Now this year is over as well.
+    let keyring = node.commands.store().keyring();
+    keyring.archive(ANNA, "profile", Epoch::from_number(999_912)).await.unwrap();
+    let elsewhere = async {
+        while opens(&other, &anna) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), elsewhere).await.unwrap();
+    let read_again = database.store().await.unwrap();
+    read_again.keyring().load_for(&events).await.unwrap();
+    assert!(!opens(&read_again, &anna) && opens(&read_again, &bert));
+    let history = read_again.keyring().history();
+    history.load_for(&events).await.unwrap();
+    assert!(history.open(&anna).unwrap().iter().all(Option::is_some), "whoever looks into history reads it");
+    assert!(!read_again.keyring().is_erased(ANNA, "profile").await.unwrap(), "nothing was destroyed");
+    keyring.shred(ANNA, Classes::Only(&["profile"]), Basis::Erasure).await.unwrap();
+    let history = read_again.keyring().history();
+    history.load_for(&events).await.unwrap();
+    assert!(
+        history.open(&anna).unwrap().iter().all(Option::is_none),
+        "what is destroyed is no history either"
+    );
+}
+
+async fn archived(node: &Node) -> Vec<(Uuid, i32)> {
+    let sql = "SELECT subject, through FROM annals_keys.archives ORDER BY id";
+    sqlx::query_as(sql).fetch_all(node.commands.store().pool()).await.unwrap()
+}
+
+/// The last month that had ended 30 days ago.
+fn last_epoch_that_is_over() -> i32 {
+    let day = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let day = day.checked_sub(jiff::Span::new().days(30)).unwrap();
+    let ended = if day == day.last_of_month() { day } else { day.first_of_month().yesterday().unwrap() };
+    i32::from(ended.year()) * 100 + i32::from(ended.month())
 }

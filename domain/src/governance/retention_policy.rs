@@ -51,7 +51,7 @@ pub enum RetentionAction {
     PurgeProjection,
     /// Stored objects are deleted.
     PurgeObjects,
-    /// It is moved out of daily use, and kept.
+    /// The keys of the epochs are moved out of daily use, and kept: what they seal is read in history only.
     Archive,
 }
 
@@ -228,6 +228,9 @@ pub enum RetentionPolicyCommand {
         outcome: RetentionOutcome,
         /// How many records.
         count: u64,
+        /// The last day of the last epoch that it is about.
+        #[serde(default)]
+        through: Option<Date>,
     },
     /// Ends the run.
     #[schemars(extend("x-system" = true))]
@@ -272,6 +275,8 @@ pub enum RetentionPolicyEvent {
         action: RetentionAction,
         outcome: RetentionOutcome,
         count: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        through: Option<Date>,
     },
     /// The run is over.
     RetentionRunCompleted {
@@ -360,7 +365,7 @@ impl Decider for RetentionPolicy {
                 if context.id != retention_policy_id(record_class, aggregate.as_deref()) {
                     return Err(Refused::invalid("record_class", "the policy of this class has another id"));
                 }
-                if aggregate.is_some() && action == RetentionAction::Shred {
+                if aggregate.is_some() && matches!(action, RetentionAction::Shred | RetentionAction::Archive) {
                     return Err(Refused::invalid("action", "a key is of a class and not of an aggregate"));
                 }
                 let least = retention_default(record_class).least;
@@ -387,7 +392,7 @@ impl Decider for RetentionPolicy {
                 let (record_class, after, days, action) = (rule.class, rule.after, rule.days, rule.action);
                 E::RetentionRunStarted { run, dry_run, as_of, record_class, after, days, action }
             }
-            (C::RecordRetentionAction { run, subject, scope, outcome, count }, Some(rule), Some(running))
+            (C::RecordRetentionAction { run, subject, scope, outcome, count, through }, Some(rule), Some(running))
                 if run == running.id =>
             {
                 bounds::text("scope", &scope, 1..=200)?;
@@ -404,6 +409,7 @@ impl Decider for RetentionPolicy {
                     action,
                     outcome,
                     count,
+                    through,
                 }
             }
             (C::CompleteRetentionRun { run }, Some(rule), Some(running)) if run == running.id => {

@@ -41,6 +41,7 @@ fn record(outcome: O, count: u64) -> C {
         scope: "epochs up to 2025-09".into(),
         outcome,
         count,
+        through: None,
     }
 }
 
@@ -86,6 +87,7 @@ fn keys_are_of_a_class_and_not_of_an_aggregate() {
         legal_basis: "policy 7".into(),
     };
     nothing::<RetentionPolicy>().with_id(id).when(of_one(RetentionAction::Shred)).invalid("action");
+    nothing::<RetentionPolicy>().with_id(id).when(of_one(RetentionAction::Archive)).invalid("action");
     nothing::<RetentionPolicy>()
         .with_id(id)
         .when(of_one(RetentionAction::PurgeProjection))

@@ -6,6 +6,7 @@
 //!
 //! What must never be here: any knowledge of what the sealed bytes mean.
 
+mod archive;
 mod epoch;
 mod ledger;
 mod listing;
@@ -35,6 +36,7 @@ use tokio::{sync::mpsc, task::AbortHandle};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+pub use archive::History;
 pub use epoch::Epoch;
 pub use listing::NewestKey;
 pub use master::MasterKey;
@@ -86,6 +88,8 @@ struct Inner {
     shreds: Mutex<u64>,
     orders: mpsc::Sender<mint::Order>,
     ledger: Option<ledger::Ledger>,
+    /// Whether it opens what is archived.
+    archived: bool,
     tasks: Mutex<Vec<AbortHandle>>,
 }
 
@@ -201,6 +205,7 @@ impl Keyring {
             config,
             orders,
             ledger,
+            archived: false,
             tasks: Mutex::default(),
         }));
         let mint = tokio::spawn(mint::run(Arc::downgrade(&keyring.0), minting, queue));
@@ -383,6 +388,7 @@ impl Keyring {
                 .bind(subjects)
                 .bind(classes)
                 .bind(epochs)
+                .bind(self.0.archived)
                 .fetch_all(&self.0.pool)
                 .await?;
             let mut found: Keys = wanted.iter().map(|id| (id.clone(), None)).collect();

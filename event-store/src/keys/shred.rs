@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use uuid::Uuid;
 
 use super::{
-    Epoch, Inner, KeyId, Keyring,
+    Epoch, Inner, KeyId, Keyring, archive,
     ledger::{Ledger, Line},
     lock,
 };
@@ -58,7 +58,7 @@ pub struct Shred {
     pub shredded_at: Timestamp,
 }
 
-const CHANNEL: &str = "annals_shreds";
+pub(super) const CHANNEL: &str = "annals_shreds";
 
 /// How often a node asks for shreds that no notification has told it of.
 const POLL: Duration = Duration::from_secs(1);
@@ -186,7 +186,7 @@ impl Keyring {
         read(&self.0.pool, after, limit).await
     }
 
-    fn forget(&self, shreds: &[(Uuid, Cow<'static, str>, Option<i32>)]) {
+    pub(super) fn forget(&self, shreds: &[(Uuid, Cow<'static, str>, Option<i32>)]) {
         *lock(&self.0.shreds) += 1;
         let concerning = |subject: &Uuid, class: &str| -> Vec<Option<i32>> {
             let same = |of: &str| of == EVERY_CLASS || of == class;
@@ -252,6 +252,7 @@ pub(super) async fn feed(keyring: &Keyring) -> Result<AbortHandle, StoreError> {
     listener.listen(CHANNEL).await?;
     let mut last: i64 =
         sqlx::query_scalar("SELECT COALESCE(max(id), 0) FROM annals_keys.shreds").fetch_one(&pool).await?;
+    let mut last_archived = archive::last(&pool).await?;
     let keyring: Weak<Inner> = Arc::downgrade(&keyring.0);
     let task = tokio::spawn(async move {
         loop {
@@ -262,6 +263,12 @@ pub(super) async fn feed(keyring: &Keyring) -> Result<AbortHandle, StoreError> {
                     tokio::time::sleep(POLL).await;
                 }
             }
+            let Some(ring) = keyring.upgrade().map(Keyring) else { return };
+            match ring.forget_archived(last_archived).await {
+                Ok(newest) => last_archived = newest,
+                Err(error) => tracing::warn!(%error, "cannot read which keys were archived"),
+            }
+            drop(ring);
             match read(&pool, last, 10_000).await {
                 Ok(shreds) => {
                     let Some(newest) = shreds.last() else { continue };

@@ -1,0 +1,116 @@
+//! Moves keys out of daily use. What they sealed reads as erased there, and whoever looks into history opens it still.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
+
+use sqlx::{PgPool, Row};
+use uuid::Uuid;
+
+use super::{Cache, Epoch, Inner, Keyring, shred::CHANNEL};
+use crate::{Recorded, StoreError, names::intern};
+
+/// Opens what is archived as well as what is not. It keeps keys for as long as it lives: make one for each look.
+pub struct History(Keyring);
+
+impl History {
+    /// As [`Keyring::load_for`].
+    ///
+    /// # Errors
+    /// When the keys cannot be read, or one does not unwrap.
+    pub async fn load_for(&self, events: &[Recorded]) -> Result<(), StoreError> {
+        self.0.load_for(events).await
+    }
+
+    /// As [`Keyring::open`]. None: erased.
+    ///
+    /// # Errors
+    /// `KeyNotLoaded` without [`History::load_for`] before; `Unreadable` if the log was tampered with.
+    pub fn open(&self, event: &Recorded) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.0.open(event)
+    }
+}
+
+impl Keyring {
+    /// For a look into history.
+    pub fn history(&self) -> History {
+        let Inner { pool, config, orders, .. } = &*self.0;
+        History(Keyring(Arc::new(Inner {
+            pool: pool.clone(),
+            config: config.clone(),
+            cache: Mutex::new(Cache::new(config.cached)),
+            erased: Mutex::new(Cache::new(1)),
+            shreds: Mutex::new(0),
+            orders: orders.clone(),
+            ledger: None,
+            archived: true,
+            tasks: Mutex::default(),
+        })))
+    }
+
+    /// Takes the keys of a subject and class, up to this epoch, out of daily use. Doing it again does no harm.
+    ///
+    /// Other nodes hear of it as they hear of a shred.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn archive(&self, subject: Uuid, class: &str, through: Epoch) -> Result<(), StoreError> {
+        let mut transaction = self.0.pool.begin().await?;
+        sqlx::query("INSERT INTO annals_keys.archives (subject, class, through) VALUES ($1, $2, $3)")
+            .bind(subject)
+            .bind(class)
+            .bind(through.number())
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        self.forget(&[(subject, intern(class), Some(through.number()))]);
+        Ok(())
+    }
+
+    /// As [`Keyring::due`], of keys that are not archived yet.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn due_to_archive(
+        &self,
+        class: &str,
+        through: Epoch,
+        idle: bool,
+    ) -> Result<Vec<(Uuid, u64)>, StoreError> {
+        let rows: Vec<(Uuid, i64)> = sqlx::query_as(include_str!("../sql/keys_due_to_archive.sql"))
+            .bind(class)
+            .bind(through.number())
+            .bind(idle)
+            .fetch_all(&self.0.pool)
+            .await?;
+        Ok(rows.into_iter().map(|(subject, count)| (subject, count.unsigned_abs())).collect())
+    }
+
+    /// Forgets what was archived after `last`, and says what the last is now. Another node may have done it.
+    pub(super) async fn forget_archived(&self, last: i64) -> Result<i64, StoreError> {
+        let rows = sqlx::query(
+            "SELECT id, subject, class, through FROM annals_keys.archives WHERE id > $1 ORDER BY id LIMIT 10000",
+        )
+        .bind(last)
+        .fetch_all(&self.0.pool)
+        .await?;
+        let (mut newest, mut gone) = (last, HashSet::new());
+        for row in rows {
+            newest = row.try_get(0)?;
+            let class: &str = row.try_get(2)?;
+            gone.insert((row.try_get(1)?, intern(class), Some(row.try_get::<i32, _>(3)?)));
+        }
+        if !gone.is_empty() {
+            self.forget(&gone.into_iter().collect::<Vec<_>>());
+        }
+        Ok(newest)
+    }
+}
+
+/// The last archive that there is.
+pub(super) async fn last(pool: &PgPool) -> Result<i64, StoreError> {
+    let last = sqlx::query_scalar("SELECT COALESCE(max(id), 0) FROM annals_keys.archives");
+    Ok(last.fetch_one(pool).await?)
+}
