@@ -1,6 +1,7 @@
 //! Puts a node together and takes it apart again: the log, its keys, its notary, read models, commands, policies, HTTP. The only
 //! place where everything is known.
 
+mod alarm;
 mod answers;
 mod mail;
 mod tokens;
@@ -81,6 +82,7 @@ pub struct Node {
     notary: Notary,
     stop: watch::Sender<bool>,
     policies: JoinHandle<()>,
+    alarm: JoinHandle<()>,
 }
 
 impl Node {
@@ -146,15 +148,17 @@ impl Node {
         let world = World::new(commands.clone(), ports);
         let policies = tokio::spawn(policies::run(policies::every_policy(), world, told, stopped));
 
+        let alarm = tokio::spawn(alarm::watch(notary.state(), commands.clone()));
         let vitals = Vitals::watch(store.clone(), projections.clone(), status, notary.state(), with_nats);
         let api =
             Api::new(commands, projections.clone(), notary.directory().clone(), signing, vitals, limits.body);
-        Ok(Node { api: web::Data::from(api), store, projections, notary, stop, policies })
+        Ok(Node { api: web::Data::from(api), store, projections, notary, stop, policies, alarm })
     }
 
     /// Stops in order: what reacts, what follows, what writes. Whatever was acknowledged is on disk already.
     pub async fn stop(self) {
         self.stop.send_replace(true);
+        self.alarm.abort();
         if let Err(error) = self.policies.await {
             tracing::error!(%error, "the policies did not end well");
         }

@@ -100,3 +100,35 @@ async fn an_event_that_was_rewritten_gets_no_proof() {
     }
     node.get("/v1/log/proof/1").await.problem(500, "Internal");
 }
+
+#[actix_web::test]
+async fn gov_i2_a_log_that_the_notary_refuses_is_an_incident() {
+    let node = node().await;
+    for number in 0..260 {
+        node.org(&format!("U{number}")).await;
+    }
+    signed(&node, 260).await;
+    let store = node.node.api.commands.store();
+    for sql in [
+        "ALTER TABLE annals.events DISABLE TRIGGER append_only",
+        "UPDATE annals.events SET payload = '{}' WHERE position = 7",
+        "ALTER TABLE annals.events ENABLE ALWAYS TRIGGER append_only",
+    ] {
+        sqlx::query(sql).execute(store.pool()).await.unwrap();
+    }
+    let mut news = store.subscribe_head();
+    let opened = async {
+        loop {
+            let events = store.read_all(259, 100).await.unwrap();
+            if let Some(opened) =
+                events.into_iter().find(|event| event.event_type == "SecurityIncidentOpened")
+            {
+                return opened;
+            }
+            news.changed().await.unwrap();
+        }
+    };
+    let opened = tokio::time::timeout(std::time::Duration::from_secs(30), opened).await.unwrap();
+    assert!(opened.payload.contains("position 7 is not what was signed"), "{}", opened.payload);
+    assert!(opened.payload.contains("integrity") && opened.payload.contains("critical"));
+}
