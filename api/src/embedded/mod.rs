@@ -8,6 +8,7 @@
 //! data/keys/          development keys
 //! data/log/           what the servers say
 //! data/notary/        the log's signed checkpoint and its tiles
+//! data/outbox/        mail, where no mail server is configured
 //! data/postgres/      the cluster
 //! data/nats/          JetStream's files
 //! ```

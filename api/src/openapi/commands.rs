@@ -38,10 +38,16 @@ pub(super) fn operation(catalog: &Catalog, route: &Route, command: &CommandRoute
     }
     responses
         .insert("201".into(), accepted("The stream is new.", &["ETag", "Location", "Idempotent-Replayed"]));
+    let factor = if entry.elevated {
+        " The caller must have shown a second factor within the last five minutes."
+    } else {
+        ""
+    };
+    let description = format!("{}{factor}", entry.description);
     json!({
         "tags": [aggregate.context],
         "summary": entry.name,
-        "description": entry.description,
+        "description": description,
         "parameters": in_path.chain(in_headers).collect::<Vec<_>>(),
         "requestBody": { "required": required, "content": { "application/json": { "schema": body } } },
         "responses": responses,
