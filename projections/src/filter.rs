@@ -1,6 +1,7 @@
 //! Which rows: what a client asks for and what an actor may see, in SQL and in memory.
 
 use domain::Actor;
+use uuid::Uuid;
 
 use crate::{
     row::{Column, Kind, Param, Value},
@@ -26,6 +27,9 @@ pub enum Filter {
     Contains(&'static str, Value),
     /// All words of this text occur in the column.
     Search(&'static str, String),
+    /// The column names one of these org units, or one below them. Which ones those are, the org directory tells before a
+    /// query is asked; until then it is these alone.
+    Below(&'static str, Vec<Uuid>),
     /// At least one of these conditions holds.
     Any(Vec<Filter>),
     /// All of these conditions hold.
@@ -43,17 +47,72 @@ impl Filter {
         actor.account().map_or(Filter::Nothing, |account| Filter::Is(column, account.into()))
     }
 
-    /// The rows of the org units within which the actor holds this scope; all of them if it is held everywhere.
+    /// The rows of the org units within which the actor holds this scope, and of those below them; all of them if it is
+    /// held everywhere.
     pub fn within(actor: &Actor, scope: &str, column: &'static str) -> Filter {
-        let everywhere = actor.roles.iter().any(|grant| {
-            grant.within.is_none()
-                && (grant.role == "admin" || domain::scopes_of_role(&grant.role).contains(&scope))
-        });
-        if everywhere || (actor.kind == domain::ActorKind::ApiClient && actor.has(scope)) {
+        if actor.has_within(scope, &[]) {
             return Filter::All;
         }
-        let orgs = actor.roles.iter().filter_map(|grant| grant.within);
-        Filter::In(column, orgs.filter(|org| actor.has_within(scope, *org)).map(Value::from).collect())
+        let units = actor.units_with(scope);
+        if units.is_empty() { Filter::Nothing } else { Filter::Below(column, units) }
+    }
+
+    /// With every [`Filter::Below`] told by name: `below` gives some units and all that are below them.
+    pub(crate) fn told(self, below: &impl Fn(&[Uuid]) -> Vec<Uuid>) -> Filter {
+        let all = |filters: Vec<Filter>| filters.into_iter().map(|filter| filter.told(below)).collect();
+        match self {
+            Filter::Below(column, units) => {
+                Filter::In(column, below(&units).into_iter().map(Value::from).collect())
+            }
+            Filter::Any(filters) => Filter::Any(all(filters)),
+            Filter::Every(filters) => Filter::Every(all(filters)),
+            other @ (Filter::All
+            | Filter::Nothing
+            | Filter::Is(..)
+            | Filter::In(..)
+            | Filter::AtLeast(..)
+            | Filter::AtMost(..)
+            | Filter::Contains(..)
+            | Filter::Search(..)) => other,
+        }
+    }
+
+    /// What it asks of words, and the rest of it: rows fit where both hold.
+    pub(crate) fn parted(&self) -> (Filter, Filter) {
+        match self {
+            Filter::Search(..) => (self.clone(), Filter::All),
+            Filter::Every(filters) => filters
+                .iter()
+                .map(Filter::parted)
+                .fold((Filter::All, Filter::All), |(words, rest), (more_words, more)| {
+                    (words.and(more_words), rest.and(more))
+                }),
+            Filter::All
+            | Filter::Nothing
+            | Filter::Is(..)
+            | Filter::In(..)
+            | Filter::Below(..)
+            | Filter::AtLeast(..)
+            | Filter::AtMost(..)
+            | Filter::Contains(..)
+            | Filter::Any(..) => (Filter::All, self.clone()),
+        }
+    }
+
+    /// The org units of all its [`Filter::Below`].
+    pub(crate) fn units(&self) -> Vec<Uuid> {
+        match self {
+            Filter::Below(_, units) => units.clone(),
+            Filter::Any(filters) | Filter::Every(filters) => filters.iter().flat_map(Filter::units).collect(),
+            Filter::All
+            | Filter::Nothing
+            | Filter::Is(..)
+            | Filter::In(..)
+            | Filter::AtLeast(..)
+            | Filter::AtMost(..)
+            | Filter::Contains(..)
+            | Filter::Search(..) => Vec::new(),
+        }
     }
 
     /// This condition or another one.
@@ -86,6 +145,7 @@ impl Filter {
             Filter::In(name, values) => {
                 values.iter().any(|value| value.order(cell(name)).is_some_and(|order| order.is_eq()))
             }
+            Filter::Below(name, units) => matches!(cell(name), Value::Uuid(unit) if units.contains(unit)),
             Filter::AtLeast(name, value) => cell(name).order(value).is_some_and(|order| order.is_ge()),
             Filter::AtMost(name, value) => cell(name).order(value).is_some_and(|order| order.is_le()),
             Filter::Contains(name, value) => match (cell(name), value) {
@@ -149,6 +209,10 @@ impl<'a> Sql<'a> {
             Filter::Is(name, value) => self.compare(name, "=", value),
             Filter::AtLeast(name, value) => self.compare(name, ">=", value),
             Filter::AtMost(name, value) => self.compare(name, "<=", value),
+            Filter::Below(name, units) => {
+                let units = units.iter().copied().map(Value::from).collect();
+                self.filter(&Filter::In(name, units))
+            }
             Filter::In(_, values) if values.is_empty() => self.push("false"),
             Filter::In(name, values) => {
                 let Some(kind) = self.column(name) else { return self.push("false") };

@@ -9,7 +9,7 @@ pub enum Access {
     Public,
     /// A valid token; the aggregate or the rows' owner decide the rest.
     Authenticated,
-    /// A valid token that holds at least one of these scopes.
+    /// A valid token that holds at least one of these scopes, if only within some org unit: for what, the rows tell.
     AnyScope(&'static [&'static str]),
 }
 
@@ -19,7 +19,9 @@ impl Access {
         match (self, caller) {
             (Access::Public, _) => true,
             (Access::Authenticated, caller) => caller.is_some(),
-            (Access::AnyScope(scopes), Some(caller)) => scopes.iter().any(|scope| caller.has(scope)),
+            (Access::AnyScope(scopes), Some(caller)) => {
+                scopes.iter().any(|scope| caller.has_somewhere(scope))
+            }
             (Access::AnyScope(_), None) => false,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Actor, ActorKind, RoleGrant, scopes_of_role};
+use domain::{Actor, ActorKind, RoleGrant, SERVICE, scopes_of_role};
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,7 @@ pub struct Claims {
     pub iat: i64,
     /// Its own identity.
     pub jti: Uuid,
-    /// The roles of a person, `role` or `role@<org unit>`.
+    /// The roles of a person, `role` or `role@<org unit>`; of a client, the org units that it acts for, `service@<org unit>`.
     #[serde(default)]
     pub roles: Vec<String>,
     /// The scopes of a client, or what a person's token is narrowed to; separated by spaces.
@@ -144,10 +144,14 @@ impl Ticket {
             .as_deref()
             .map(|scopes| scopes.split_ascii_whitespace().map(str::to_owned).collect());
         let actor = if claims.client_id.as_deref() == Some(&*claims.sub) {
+            let roles = claims.roles.iter().map(|role| grant(role)).collect::<Result<Vec<_>, _>>()?;
+            if roles.iter().any(|grant| grant.role != SERVICE) {
+                return Err(Rejected("a client has no role but service"));
+            }
             Actor {
                 kind: ActorKind::ApiClient,
                 id: subject.to_string(),
-                roles: Vec::new(),
+                roles,
                 scopes: scopes.unwrap_or_default(),
                 on_behalf_of: None,
             }
@@ -215,8 +219,8 @@ mod tests {
     fn a_role_may_be_held_within_an_org_unit() {
         let ticket = verified(|claims| drop(claims.roles.remove(0))).unwrap();
         let actor = &ticket.actor;
-        assert!(actor.has_within("approve:recognition", Uuid::from_u128(5)));
-        assert!(!actor.has_within("approve:recognition", Uuid::from_u128(6)));
+        assert!(actor.has_within("approve:recognition", &[Uuid::from_u128(5)]));
+        assert!(!actor.has_within("approve:recognition", &[Uuid::from_u128(6)]));
     }
 
     #[test]
@@ -238,7 +242,11 @@ mod tests {
     #[test]
     fn a_narrowed_token_holds_no_more_than_its_scopes() {
         let narrow = |scope: &'static str| {
-            verified(move |claims| claims.scope = Some(scope.into())).unwrap().actor.clone()
+            let narrowed = verified(move |claims| {
+                claims.roles = vec!["admin".into(), "institution_admin".into()];
+                claims.scope = Some(scope.into());
+            });
+            narrowed.unwrap().actor.clone()
         };
         let actor = narrow("read:public approve:recognition");
         assert!(actor.has("approve:recognition") && actor.has("read:public"));
@@ -261,8 +269,27 @@ mod tests {
     }
 
     #[test]
+    fn a_client_acts_for_the_org_units_of_its_token() {
+        let client = |roles: &[&str]| {
+            let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+            verified(|claims| {
+                claims.client_id = Some(claims.sub.clone());
+                claims.scope = Some("write:credentials".into());
+                claims.roles = roles;
+            })
+        };
+        let here = Uuid::from_u128(5);
+        let bound = client(&[&format!("service@{here}")]).unwrap();
+        assert!(bound.actor.has_within("write:credentials", &[here]));
+        assert!(!bound.actor.has_within("write:credentials", &[Uuid::from_u128(6)]));
+        assert!(!client(&[]).unwrap().actor.has_within("write:credentials", &[here]));
+        assert_eq!(client(&["admin"]).unwrap_err(), Rejected("a client has no role but service"));
+    }
+
+    #[test]
     fn a_client_has_exactly_the_scopes_of_its_token() {
         let ticket = verified(|claims| {
+            claims.roles.clear();
             claims.client_id = Some(claims.sub.clone());
             claims.scope = Some("write:transactions".into());
         });

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use projections::{Condition, Op, Query, opportunities::FunnelPart};
 use serde_json::json;
 
-use super::{Api, Call, pairs::Pairs, query, route::QueryRoute};
+use super::{Api, Call, call::forbidden, pairs::Pairs, query, route::QueryRoute};
 use crate::problem::{NOT_FOUND, Problem};
 
 /// Sums up the applications for a scholarship that the caller can see.
@@ -13,6 +13,11 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: &QueryRoute) -> Re
     let part = FunnelPart { periods: pairs.texts("period")?, majors: pairs.texts("major")? };
     let min_position = pairs.number("min_position")?;
     pairs.done()?;
+    // Sums cannot be told apart by sponsor: a role within an org unit does not open them.
+    let actor = call.actor()?;
+    if !actor.has("manage:scholarships") && !actor.has("read:analytics") {
+        return Err(forbidden());
+    }
     let scholarship = call.id("id")?;
     if part.periods.len().max(part.majors.len()) > query::VALUES {
         return Err(Problem::parameter("period", "too many values"));
@@ -24,14 +29,14 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: &QueryRoute) -> Re
     }
     let known = Condition { column: "id".into(), op: Op::In, values: vec![scholarship.to_string()] };
     let known = Query { filters: vec![known], fields: vec!["id".into()], ..Query::default() };
-    let known = api.projections.list(SCHOLARSHIPS, call.actor()?, &known).await.map_err(query::problem)?;
+    let known = api.projections.list(SCHOLARSHIPS, actor, &known).await.map_err(query::problem)?;
     if known.rows.is_empty() {
         return Err(Problem::new(
             NOT_FOUND,
             "there is no such scholarship, or it is not the caller's to see",
         ));
     }
-    let funnel = api.projections.funnel(call.actor()?, scholarship, &part).await.map_err(query::problem)?;
+    let funnel = api.projections.funnel(actor, scholarship, &part).await.map_err(query::problem)?;
     let body = json!(funnel);
     Ok(query::answer(call, route, &body.to_string(), &body))
 }

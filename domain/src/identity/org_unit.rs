@@ -212,9 +212,38 @@ impl Refusal for OrgUnitRefusal {
     }
 }
 
+/// The most units that a unit may be below of: a hierarchy that is deeper is taken for a cycle.
+const MOST_ABOVE: usize = 64;
+
+/// An org unit and all that it is below, from itself up to the top: a role that is held at one of these holds for what
+/// belongs to the unit (IDN-A8, [`Actor::has_within`]).
+pub fn lineage(unit: Uuid, known: &mut impl Known) -> Result<Vec<Uuid>, NotYet> {
+    let (mut lineage, mut next) = (vec![unit], Some(unit));
+    while let Some(unit) = next.filter(|_| lineage.len() <= MOST_ABOVE) {
+        next = known.stream::<OrgUnit>(unit)?.state.parent;
+        lineage.extend(next);
+    }
+    Ok(lineage)
+}
+
+/// The [`lineage`] that an actor's scope is held against; not looked up for whoever holds the scope everywhere, or for our
+/// own policies.
+pub fn lineage_for(
+    actor: &Actor,
+    scope: &str,
+    unit: Uuid,
+    known: &mut impl Known,
+) -> Result<Vec<Uuid>, NotYet> {
+    if actor.is_system() || actor.has_within(scope, &[]) { Ok(Vec::new()) } else { lineage(unit, known) }
+}
+
 /// What an org unit must know of others.
 #[derive(Default)]
 pub struct OrgUnitFacts {
+    /// The unit and all that it is below; nothing where it is to be created.
+    pub lineage: Vec<Uuid>,
+    /// The proposed parent and all that it is below; nothing where it is to stand at the top.
+    pub parent_lineage: Vec<Uuid>,
     /// The proposed parent's kind, where there is a parent that exists.
     pub parent: Option<OrgKind>,
     /// Whether that parent is active.
@@ -253,10 +282,11 @@ impl Decider for OrgUnit {
                 let (mut next, mut steps) = (Some(*parent), 0);
                 while let Some(unit) = next {
                     // The cycle guard: a hierarchy deeper than this is refused as if it were a cycle.
-                    facts.below_itself |= unit == context.id || steps > 64;
+                    facts.below_itself |= unit == context.id || steps > MOST_ABOVE;
                     if facts.below_itself {
                         break;
                     }
+                    facts.parent_lineage.push(unit);
                     next = known.pinned::<OrgUnit>(unit)?.state.parent;
                     steps += 1;
                 }
@@ -270,11 +300,18 @@ impl Decider for OrgUnit {
             | OrgUnitCommand::ReviseOrgUnit { .. }
             | OrgUnitCommand::ReactivateOrgUnit {} => {}
         }
+        if self.exists {
+            facts.lineage.push(context.id);
+        }
+        if let Some(parent) = self.parent {
+            facts.lineage.extend(lineage_for(&context.actor, "manage:institution", parent, known)?);
+        }
         Ok(facts)
     }
 
+    /// Of which unit, the decision tells.
     fn may(&self, actor: &Actor, _command: &OrgUnitCommand) -> bool {
-        actor.has("manage:institution")
+        actor.has_somewhere("manage:institution")
     }
 
     fn decide(&self, command: OrgUnitCommand, facts: &OrgUnitFacts, context: &Context) -> Decided<Self> {
@@ -284,6 +321,12 @@ impl Decider for OrgUnit {
             state: if self.active { "active" } else { "inactive" },
             command,
         };
+        // IDN-A8: at the unit, and wherever it is to stand.
+        let manages = |lineage: &[Uuid]| context.actor.has_within("manage:institution", lineage);
+        let moves = matches!(command, C::CreateOrgUnit { .. } | C::MoveOrgUnit { .. });
+        if self.exists && !manages(&facts.lineage) || moves && !manages(&facts.parent_lineage) {
+            return Err(Refused::Forbidden);
+        }
         // The contact is a person without an account: a subject of its own, that can be erased on its own.
         let contact =
             |email: Option<Stated<String>>| email.map(|email| email.about(context.derive("contact")));
@@ -390,156 +433,5 @@ fn check_parent(kind: OrgKind, parent: Option<Uuid>, facts: &OrgUnitFacts) -> Ch
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{OrgUnitCommand as C, OrgUnitEvent as E, *};
-    use crate::kernel::testing::{World, given, keeps_history, nothing};
-
-    fn create(kind: OrgKind, code: &str, parent: Option<Uuid>) -> C {
-        C::CreateOrgUnit {
-            kind,
-            code: code.into(),
-            name: "Pittsburg State University".into(),
-            r#type: OrgType::University,
-            parent,
-            country: "US".into(),
-            city: None,
-            website: None,
-            contact_email: None,
-        }
-    }
-
-    fn created() -> E {
-        nothing::<OrgUnit>().when(create(OrgKind::Institution, "PSU", None)).events().remove(0)
-    }
-
-    #[test]
-    fn idn_o1_a_code_is_claimed_and_a_code_of_other_letters_is_invalid() {
-        let claims = nothing::<OrgUnit>().when(create(OrgKind::Institution, "PSU", None)).claims();
-        assert_eq!(claims, [Claim::Take("orgcode:PSU".into())]);
-        nothing::<OrgUnit>().when(create(OrgKind::Institution, "psu", None)).invalid("code");
-    }
-
-    #[test]
-    fn idn_o2_an_institution_has_no_parent_and_a_program_has_one() {
-        let below = OrgUnitFacts {
-            parent: Some(OrgKind::Institution),
-            parent_active: true,
-            ..OrgUnitFacts::default()
-        };
-        let parent = Some(Uuid::from_u128(2));
-        let refusal = OrgUnitRefusal::CycleInHierarchy {};
-        nothing::<OrgUnit>()
-            .knowing(below)
-            .when(create(OrgKind::Institution, "PSU", parent))
-            .refused(refusal.clone());
-        nothing::<OrgUnit>().when(create(OrgKind::Program, "CS", None)).refused(refusal);
-    }
-
-    #[test]
-    fn a_unit_is_never_moved_below_itself() {
-        let facts = OrgUnitFacts {
-            parent: Some(OrgKind::Faculty),
-            parent_active: true,
-            below_itself: true,
-            ..OrgUnitFacts::default()
-        };
-        let faculty = nothing::<OrgUnit>().when(create(OrgKind::Faculty, "SCI", None)).events();
-        let moved = C::MoveOrgUnit { parent: Some(Uuid::from_u128(3)) };
-        given::<OrgUnit>(faculty).knowing(facts).when(moved).refused(OrgUnitRefusal::CycleInHierarchy {});
-    }
-
-    #[test]
-    fn idn_o3_a_unit_stands_below_an_active_parent_that_exists() {
-        let (id, below) = (Uuid::from_u128(2), create(OrgKind::Faculty, "SCI", Some(Uuid::from_u128(2))));
-        let parent = |active| OrgUnit { exists: true, active, ..OrgUnit::default() };
-        let look = |mut world: World| nothing::<OrgUnit>().looking_up(&below, &mut world).when(below.clone());
-        look(World::default()).refused(OrgUnitRefusal::UnknownParent {});
-        look(World::default().with(id, parent(false))).refused(OrgUnitRefusal::ParentInactive {});
-        look(World::default().with(id, parent(true))).then_names(["OrgUnitCreated"]);
-    }
-
-    #[test]
-    fn a_unit_above_itself_is_found_however_far_up() {
-        let (me, middle) = (Uuid::from_u128(0x1D), Uuid::from_u128(3));
-        let unit = |parent| OrgUnit { exists: true, active: true, kind: OrgKind::Faculty, parent };
-        let mut world = World::default().with(me, unit(None)).with(middle, unit(Some(me)));
-        let moved = C::MoveOrgUnit { parent: Some(middle) };
-        let faculty = nothing::<OrgUnit>().when(create(OrgKind::Faculty, "SCI", None)).events();
-        given::<OrgUnit>(faculty)
-            .looking_up(&moved, &mut world)
-            .when(moved)
-            .refused(OrgUnitRefusal::CycleInHierarchy {});
-        assert_eq!(world.pinned, [middle, middle], "each stream that the answer rests on");
-    }
-
-    #[test]
-    fn hostile_words_are_refused() {
-        let revise = |city: &str| C::ReviseOrgUnit {
-            name: None,
-            r#type: None,
-            city: Some(city.into()),
-            website: None,
-            contact_email: None,
-        };
-        given::<OrgUnit>([created()]).when(revise("Pitts\0burg")).invalid("city");
-        given::<OrgUnit>([created()]).when(revise(&"a".repeat(201))).invalid("city");
-    }
-
-    #[test]
-    fn a_unit_with_active_children_is_not_deactivated() {
-        let facts = OrgUnitFacts { active_children: true, ..OrgUnitFacts::default() };
-        let command = C::DeactivateOrgUnit { reason: "merged".into() };
-        given::<OrgUnit>([created()])
-            .knowing(facts)
-            .when(command)
-            .refused(OrgUnitRefusal::HasActiveChildren {});
-    }
-
-    #[test]
-    fn a_deactivated_unit_comes_back_and_is_not_deactivated_twice() {
-        let gone = E::OrgUnitDeactivated { reason: "merged".into() };
-        given::<OrgUnit>([created(), gone.clone()])
-            .when(C::ReactivateOrgUnit {})
-            .then([E::OrgUnitReactivated {}]);
-        given::<OrgUnit>([created(), gone])
-            .when(C::DeactivateOrgUnit { reason: "again".into() })
-            .invalid_state("inactive");
-    }
-
-    #[test]
-    fn only_those_who_manage_institutions_may_change_one() {
-        let command = create(OrgKind::Institution, "PSU", None);
-        assert!(!nothing::<OrgUnit>().permits(&Actor::user(Uuid::from_u128(1), &["staff"]), &command));
-        assert!(
-            nothing::<OrgUnit>().permits(&Actor::user(Uuid::from_u128(1), &["institution_admin"]), &command)
-        );
-    }
-
-    #[test]
-    fn every_event_reads_as_it_was_stored() {
-        let contact = || Some(Personal::about(Uuid::from_u128(5), "registrar@example.edu".into()));
-        keeps_history::<OrgUnit>([
-            E::OrgUnitCreated {
-                kind: OrgKind::Department,
-                code: "PSU-CS".into(),
-                name: "Computer Science".into(),
-                r#type: OrgType::University,
-                parent: Some(Uuid::from_u128(1)),
-                country: "US".into(),
-                city: Some("Pittsburg".into()),
-                website: Some("https://example.edu".into()),
-                contact_email: contact(),
-            },
-            E::OrgUnitRevised {
-                name: Some("Computing".into()),
-                r#type: None,
-                city: None,
-                website: None,
-                contact_email: contact(),
-            },
-            E::OrgUnitMoved { parent: None },
-            E::OrgUnitDeactivated { reason: "merged".into() },
-            E::OrgUnitReactivated {},
-        ]);
-    }
-}
+#[path = "org_unit_tests.rs"]
+mod tests;

@@ -38,9 +38,9 @@ pub struct Actor {
     pub kind: ActorKind,
     /// The account, the API client, or the name of a policy.
     pub id: String,
-    /// The roles held.
+    /// The roles held. A client's are `service`, in the org units for which it acts.
     pub roles: Vec<RoleGrant>,
-    /// The scopes held: those of the roles, or of the API key.
+    /// The scopes held everywhere: those of roles that are held everywhere, or of the API key.
     pub scopes: BTreeSet<String>,
     /// The person for whom the actor acts, where it is another.
     pub on_behalf_of: Option<Uuid>,
@@ -55,8 +55,13 @@ impl Actor {
 
     /// A person with roles, some of them within org units. Every person is a `member`.
     pub fn with_roles(id: Uuid, roles: Vec<RoleGrant>) -> Self {
-        let held = roles.iter().map(|grant| grant.role.as_str()).chain(["member"]);
-        let scopes = held.flat_map(scopes_of_role).map(|scope| (*scope).to_owned()).collect();
+        let everywhere = roles.iter().filter(|grant| grant.within.is_none());
+        let everywhere = everywhere.map(|grant| grant.role.as_str()).chain(["member"]);
+        let everywhere = everywhere.flat_map(scopes_of_role).copied();
+        // What people do with what is their own, they do wherever they hold the role.
+        let own = roles.iter().flat_map(|grant| scopes_of_role(&grant.role)).copied();
+        let own = own.filter(|scope| is_about_ones_own(scope));
+        let scopes = everywhere.chain(own).map(str::to_owned).collect();
         Actor { kind: ActorKind::User, id: id.to_string(), roles, scopes, on_behalf_of: None }
     }
 
@@ -94,14 +99,24 @@ impl Actor {
         self.account() == Some(subject)
     }
 
-    /// Whether the actor holds a scope. `admin` holds every scope.
+    /// Whether the actor holds a scope everywhere. `admin` holds every scope.
+    ///
+    /// A role within an org unit counts there only (IDN-A8): whoever holds it is asked with [`Actor::has_within`], which
+    /// takes the org unit that a thing belongs to. Where a thing belongs to none, such a role brings nothing, but for what
+    /// people do with what is their own.
     pub fn has(&self, scope: &str) -> bool {
         self.scopes.contains(scope) || self.has_role("admin")
     }
 
-    /// Whether the actor holds a role, anywhere.
+    /// Whether the actor holds a scope everywhere or within some org unit. Whether it is the right one, the decision or
+    /// the rows' filter tells.
+    pub fn has_somewhere(&self, scope: &str) -> bool {
+        self.has(scope) || self.kind == ActorKind::User && self.roles.iter().any(|grant| grant.brings(scope))
+    }
+
+    /// Whether the actor holds a role everywhere.
     pub fn has_role(&self, role: &str) -> bool {
-        self.roles.iter().any(|grant| grant.role == role)
+        self.roles.iter().any(|grant| grant.role == role && grant.within.is_none())
     }
 
     /// Whether the actor holds a role everywhere or within this org unit.
@@ -109,14 +124,55 @@ impl Actor {
         self.roles.iter().any(|grant| grant.role == role && grant.within.is_none_or(|within| within == org))
     }
 
-    /// Whether a role that brings this scope is held everywhere or within this org unit. `admin` holds every scope.
-    pub fn has_within(&self, scope: &str, org: Uuid) -> bool {
-        let by_role = self.roles.iter().any(|grant| {
-            grant.within.is_none_or(|within| within == org)
-                && (grant.role == "admin" || scopes_of_role(&grant.role).contains(&scope))
-        });
-        by_role || (self.kind == ActorKind::ApiClient && self.scopes.contains(scope))
+    /// Whether a scope is held for what belongs to an org unit, given that unit and all that it is below: a role holds at
+    /// its org unit and below (IDN-A8). Of what belongs to none (`[]`) only a role that is held everywhere counts. A client
+    /// acts for the org units that its token names and for no others.
+    pub fn has_within(&self, scope: &str, lineage: &[Uuid]) -> bool {
+        let holds = |grant: &RoleGrant| grant.within.is_none_or(|within| lineage.contains(&within));
+        match self.kind {
+            ActorKind::User => self.roles.iter().any(|grant| holds(grant) && grant.brings(scope)),
+            ActorKind::ApiClient => {
+                self.scopes.contains(scope)
+                    && self.roles.iter().any(|grant| grant.role == SERVICE && holds(grant))
+            }
+            ActorKind::Policy | ActorKind::Scheduler | ActorKind::Worker => false,
+        }
     }
+
+    /// The org units at which a scope is held, where it is not held everywhere.
+    pub fn units_with(&self, scope: &str) -> Vec<Uuid> {
+        let mut units: Vec<Uuid> = self.roles.iter().filter_map(|grant| grant.within).collect();
+        units.retain(|org| self.has_within(scope, &[*org]));
+        units
+    }
+}
+
+/// The role of API clients (catalogue 1.3).
+pub const SERVICE: &str = "service";
+
+impl RoleGrant {
+    /// Whether the role brings a scope. `admin` brings every scope.
+    fn brings(&self, scope: &str) -> bool {
+        self.role == "admin" || scopes_of_role(&self.role).contains(&scope)
+    }
+}
+
+/// Whether a scope lets people do something with what is their own, or was assigned to them by name: then it matters not
+/// in which org unit they hold it.
+fn is_about_ones_own(scope: &str) -> bool {
+    const OWN: &[&str] = &[
+        "apply:opportunities",
+        "read:projects",
+        "offer:mentoring",
+        "read:transactions",
+        "write:transactions",
+        "read:budget",
+        "manage:budget",
+        "review:applications",
+        "supervise:projects",
+        "score:defenses",
+    ];
+    OWN.contains(&scope)
 }
 
 /// As it stands in the envelope: `user:<id>`, `policy:<name>`.
@@ -166,9 +222,45 @@ mod tests {
         let (here, there) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let grant = RoleGrant { role: "institution_admin".into(), within: Some(here) };
         let actor = Actor::with_roles(Uuid::from_u128(9), vec![grant]);
-        assert!(
-            actor.has_within("approve:recognition", here) && !actor.has_within("approve:recognition", there)
-        );
+        let approves = |lineage: &[Uuid]| actor.has_within("approve:recognition", lineage);
+        assert!(approves(&[here]) && approves(&[there, here]), "at the unit and below");
+        assert!(!approves(&[there]) && !approves(&[]));
+        assert!(!actor.has("approve:recognition") && actor.has_somewhere("approve:recognition"));
+        assert_eq!(actor.units_with("approve:recognition"), [here]);
+    }
+
+    #[test]
+    fn an_admin_of_an_org_unit_is_admin_there_only() {
+        let here = Uuid::from_u128(1);
+        let grant = RoleGrant { role: "admin".into(), within: Some(here) };
+        let actor = Actor::with_roles(Uuid::from_u128(9), vec![grant]);
+        assert!(actor.has_within("manage:institution", &[here]) && !actor.has("manage:institution"));
+        assert!(!actor.has_role("admin") && !actor.has("replay:history"));
+    }
+
+    #[test]
+    fn what_is_ones_own_is_so_in_every_org_unit() {
+        let grant = |role: &str| RoleGrant { role: role.into(), within: Some(Uuid::from_u128(1)) };
+        let actor = Actor::with_roles(Uuid::from_u128(9), vec![grant("student"), grant("staff")]);
+        assert!(actor.has("apply:opportunities") && !actor.has("manage:scholarships"));
+    }
+
+    #[test]
+    fn a_client_acts_for_the_org_units_of_its_token_and_for_no_others() {
+        let here = Uuid::from_u128(1);
+        let client = |roles| Actor {
+            kind: ActorKind::ApiClient,
+            roles,
+            scopes: BTreeSet::from(["write:credentials".to_owned()]),
+            ..Actor::user(Uuid::from_u128(9), &[])
+        };
+        let service = |within| vec![RoleGrant { role: SERVICE.into(), within }];
+        let writes = |actor: Actor, org| actor.has_within("write:credentials", &[org]);
+        assert!(!writes(client(Vec::new()), here));
+        assert!(writes(client(service(Some(here))), here));
+        assert!(!writes(client(service(Some(here))), Uuid::from_u128(2)));
+        assert!(writes(client(service(None)), here));
+        assert!(!client(service(None)).has_within("approve:recognition", &[here]));
     }
 
     #[test]

@@ -163,7 +163,7 @@ impl Table for Recognitions {
     }
 
     fn hidden(actor: &Actor) -> &'static [&'static str] {
-        let decides = actor.has("approve:recognition") || actor.has("read:audit");
+        let decides = actor.has_somewhere("approve:recognition") || actor.has("read:audit");
         if decides { &[] } else { &["approval_reference", "override_reason", "reason"] }
     }
 }

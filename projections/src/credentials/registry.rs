@@ -451,7 +451,7 @@ mod tests {
         let known = Filter::In("status", vec!["published".into(), "archived".into()]);
         let grant = RoleGrant { role: "program_coordinator".into(), within: Some(PSU) };
         let coordinator = Credentials::visible(&Actor::with_roles(Uuid::from_u128(7), vec![grant]));
-        assert_eq!(coordinator, known.or(Filter::In("institution", vec![PSU.into()])));
+        assert_eq!(coordinator, known.or(Filter::Below("institution", vec![PSU])));
         assert_eq!(Credentials::visible(&Actor::user(Uuid::from_u128(7), &["admin"])), Filter::All);
     }
 }

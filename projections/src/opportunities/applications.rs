@@ -197,6 +197,7 @@ fn changed(mut row: ApplicationRow, event: &E) -> ApplicationRow {
             major,
             grad_year,
             interests,
+            relatives: _,
             submitted_at,
         } => {
             row.status = ApplicationStatus::Submitted;

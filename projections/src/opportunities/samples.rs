@@ -54,6 +54,7 @@ pub(super) fn submitted() -> ScholarshipApplicationEvent {
         major: Some(Personal::about(ADA, " Computer Science".into())),
         grad_year: Some(Personal::about(ADA, 2027)),
         interests: Some(Personal::about(ADA, vec!["robotics".into()])),
+        relatives: None,
         submitted_at: "2026-01-02T00:00:00Z".parse().unwrap(),
     }
 }

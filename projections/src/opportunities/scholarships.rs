@@ -119,7 +119,7 @@ impl Table for Scholarships {
 
     fn visible(actor: &Actor) -> Filter {
         let offered = ["published", "closed"].map(Into::into).to_vec();
-        Filter::all_with(actor, "manage:scholarships")
+        Filter::within(actor, "manage:scholarships", "sponsor")
             .or(Filter::all_with(actor, "read:public").and(Filter::In("status", offered)))
     }
 }

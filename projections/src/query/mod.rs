@@ -4,6 +4,7 @@
 
 mod as_of;
 mod cursor;
+mod path;
 mod plan;
 mod show;
 
@@ -19,11 +20,13 @@ use crate::{
     catalog::unsigned,
     error::ProjectionError,
     filter::{Filter, Sql},
+    identity::OrgDirectory,
     model::ReadModel,
     row::{Kind, Raw, Value},
-    storage::{open_rows, quoted, read_row, table_name, technical},
-    table::Shape,
+    storage::{open_rows, read_row, table_name},
+    table::{Shape, Table},
 };
+use path::Path;
 use plan::Plan;
 use show::Shown;
 
@@ -177,7 +180,8 @@ impl Projections {
     /// See [`QueryError`].
     pub async fn list(&self, name: &str, actor: &Actor, query: &Query) -> Result<Page, QueryError> {
         let model = self.known(name)?;
-        let plan = Plan::new(model, actor, query)?;
+        let mut plan = Plan::new(model, actor, query)?;
+        plan.filter = self.with_units_below(plan.filter).await?;
         match query.as_of {
             Some(as_of) => self.list_as_of(model, &plan, as_of).await,
             None => self.list_now(model, &plan, query.min_position).await,
@@ -209,6 +213,7 @@ impl Projections {
             })?;
             plan.filter = plan.filter.and(Filter::Is(column.name, value));
         }
+        plan.filter = self.with_units_below(plan.filter).await?;
         let mut page = match query.as_of {
             Some(as_of) => self.list_as_of(model, &plan, as_of).await?,
             None => self.list_now(model, &plan, query.min_position).await?,
@@ -218,6 +223,24 @@ impl Projections {
 
     fn known(&self, name: &str) -> Result<&'static dyn ReadModel, QueryError> {
         self.model(name).map_err(|_| QueryError::UnknownModel(name.to_owned()))
+    }
+
+    /// Tells a filter which org units are below those that it names, as the org directory has them now: also where the
+    /// past is asked, for what somebody may see is a question of today.
+    async fn with_units_below(&self, filter: Filter) -> Result<Filter, QueryError> {
+        let units = filter.units();
+        let (false, Ok(directory)) = (units.is_empty(), self.model(OrgDirectory::NAME)) else {
+            return Ok(filter);
+        };
+        let (_, schema) = self.serving(directory, false).await?;
+        let edges =
+            include_str!("units_below.sql").replace("{table}", &table_name(directory.shape(), &schema));
+        let edges: Vec<(Uuid, Uuid)> =
+            sqlx::query_as(&edges).bind(units).fetch_all(self.0.store.pool()).await?;
+        Ok(filter.told(&|units| {
+            let below = edges.iter().filter(|(unit, _)| units.contains(unit)).map(|(_, below)| *below);
+            units.iter().copied().chain(below).collect()
+        }))
     }
 
     async fn list_now(
@@ -250,34 +273,40 @@ impl Projections {
         }
     }
 
-    /// One statement, one snapshot: the rows, and how far the read model is.
+    /// The rows of a page, and how far the read model is. Words are looked for near the beginning first.
     async fn ask(
         &self,
         model: &'static dyn ReadModel,
         plan: &Plan,
         schema: &str,
     ) -> Result<(i32, Position, Vec<Shown>), QueryError> {
+        if plan.filter.parted().0 == Filter::All {
+            return self.ask_by(model, plan, schema, Path::Order).await;
+        }
+        let near = self.ask_by(model, plan, schema, Path::Near).await?;
+        if near.2.len() > plan.limit { Ok(near) } else { self.ask_by(model, plan, schema, Path::Words).await }
+    }
+
+    /// One statement, one snapshot.
+    async fn ask_by(
+        &self,
+        model: &'static dyn ReadModel,
+        plan: &Plan,
+        schema: &str,
+        path: Path,
+    ) -> Result<(i32, Position, Vec<Shown>), QueryError> {
         let shape = model.shape();
-        let columns = shape.columns.iter().map(|column| column.name);
-        let columns: Vec<String> = columns
-            .chain(technical(shape).iter().map(|(name, ..)| *name))
-            .map(|name| quoted(name, '"'))
-            .collect();
-        let columns = columns.join(", ");
         let mut sql = Sql::new(
             shape.columns,
             format!(
                 "SELECT p.generation, coalesce(p.position, h.position), r.*
                  FROM ({READABLE}) p CROSS JOIN annals.projection_head h
-                 LEFT JOIN LATERAL (SELECT {columns} FROM {} WHERE ",
-                table_name(shape, schema)
+                 LEFT JOIN LATERAL ("
             ),
         );
         sql.bind_now(Kind::Text, &shape.name.into()).bind_now(Kind::Int, &version_of(shape));
-        sql.filter(&plan.filter);
-        plan.keyset(shape, &mut sql);
-        let order = plan.order_by();
-        sql.push(&format!(" ORDER BY {order} LIMIT {}) r ON true ORDER BY {order}", plan.limit + 1));
+        path.select(shape, schema, plan, &mut sql);
+        sql.push(&format!(") r ON true ORDER BY {}", plan.order_by()));
         let Sql { text, params, .. } = sql;
         let mut statement = sqlx::query(&text);
         for param in params {
@@ -307,7 +336,11 @@ impl Projections {
     }
 
     /// The generation that serves, as this process knows it or, asked freshly, as the database does.
-    async fn serving(&self, model: &'static dyn ReadModel, fresh: bool) -> Result<(i32, String), QueryError> {
+    pub(crate) async fn serving(
+        &self,
+        model: &'static dyn ReadModel,
+        fresh: bool,
+    ) -> Result<(i32, String), QueryError> {
         let name = model.shape().name;
         if !fresh {
             let known = self.0.serving.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

@@ -67,6 +67,7 @@ fn submitted(number: u128, major: &str) -> [NewEvent; 2] {
         major: Some(Personal::about(applicant, major.into())),
         grad_year: None,
         interests: None,
+        relatives: None,
         submitted_at: "2026-01-02T00:00:00Z".parse().unwrap(),
     };
     let started = A::ApplicationStarted { scholarship, applicant };
@@ -127,6 +128,77 @@ async fn an_applicant_sees_their_own_application_and_staff_all_that_were_submitt
     assert_eq!(applicants(Actor::user(person(3), &["student"])).await, [person(3)]);
     assert_eq!(applicants(Actor::user(person(9), &["staff"])).await, [person(1), person(2)]);
     assert!(applicants(Actor::user(person(9), &["reviewer"])).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_are_found_wherever_they_stand_in_the_order_and_pages_follow_each_other() {
+    let world = World::new().await;
+    world.projections.start();
+    let mut events = Vec::new();
+    // More scholarships than are walked along the order before the index of words is asked; only the last ones have the word.
+    for number in 0..2100 {
+        let title = if number >= 2095 { "Gorilla Makers" } else { "Bear Makers" };
+        events.extend(published(number, title, &[]));
+    }
+    let mut position = 0;
+    for some in events.chunks(500) {
+        position = append_events(&world.store, some.to_vec()).await;
+    }
+    settled(&world, position).await;
+    let member = Actor::user(person(9), &[]);
+    let mut query = Query {
+        filters: vec![condition("text", Op::Search, "gorilla makers")],
+        sort: vec!["deadline".into()],
+        limit: Some(3),
+        ..Query::default()
+    };
+    let first = world.projections.list("scholarships", &member, &query).await.unwrap();
+    assert_eq!((first.rows.len(), first.next.is_some()), (3, true));
+    query.after = first.next;
+    let second = world.projections.list("scholarships", &member, &query).await.unwrap();
+    let ids: Vec<&Value> = first.rows.iter().chain(&second.rows).map(|row| &row["id"]).collect();
+    let wanted: Vec<Value> = (2095..2100).map(|number| json!(unit(number))).collect();
+    assert_eq!((ids, second.next), (wanted.iter().collect(), None));
+    // What is common is found on the way.
+    let bears =
+        Query { filters: vec![condition("text", Op::Search, "makers")], limit: Some(2), ..Query::default() };
+    let bears = world.projections.list("scholarships", &member, &bears).await.unwrap();
+    assert_eq!((bears.rows.len(), bears.rows[0]["title"].as_str()), (2, Some("Bear Makers")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idn_a8_staff_of_an_org_unit_see_drafts_of_the_sponsors_within_it() {
+    use domain::{
+        RoleGrant,
+        identity::{OrgKind, OrgType, OrgUnit, OrgUnitEvent},
+    };
+    let world = World::new().await;
+    world.projections.start();
+    let org = |id: u128, parent: Option<u128>| {
+        let created = OrgUnitEvent::OrgUnitCreated {
+            kind: OrgKind::Faculty,
+            code: format!("U{id}"),
+            name: "Unit".into(),
+            r#type: OrgType::University,
+            parent: parent.map(unit),
+            country: "US".into(),
+            city: None,
+            website: None,
+            contact_email: None,
+        };
+        new_event::<OrgUnit>(StreamId::new(OrgUnit::TYPE, unit(id).to_string()), &created)
+    };
+    // The sponsor 5 is below 7, which is below 6; 8 stands beside them.
+    let [drafted, _] = published(1, "Gorilla Makers", &[]);
+    let events = vec![org(6, None), org(7, Some(6)), org(5, Some(7)), org(8, None), drafted];
+    let position = append_events(&world.store, events).await;
+    settled(&world, position).await;
+    world.visible("org_directory", position).await;
+    let seen = async |within: u128| {
+        let grant = RoleGrant { role: "staff".into(), within: Some(unit(within)) };
+        rows(&world, "scholarships", &Actor::with_roles(person(9), vec![grant]), Vec::new()).await.len()
+    };
+    assert_eq!((seen(6).await, seen(7).await, seen(5).await, seen(8).await), (1, 1, 1, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -172,15 +172,15 @@ impl Decider for Recognition {
     fn may(&self, actor: &Actor, command: &RecognitionCommand) -> bool {
         use RecognitionCommand as C;
         match command {
-            C::ProposeRecognition { .. } => actor.has("write:pathways"),
+            C::ProposeRecognition { .. } => actor.has_somewhere("write:pathways"),
             C::RecordCreditAssessment { .. } | C::ExpireRecognition {} => actor.is_system(),
-            C::SuspendRecognition { .. } => actor.is_system() || actor.has("approve:recognition"),
+            C::SuspendRecognition { .. } => actor.is_system() || actor.has_somewhere("approve:recognition"),
             // Of which institution, the decision tells (CRD-R2).
             C::ApproveRecognition { .. }
             | C::RejectRecognition { .. }
             | C::ReviseRecognition { .. }
             | C::ResumeRecognition {}
-            | C::RevokeRecognition { .. } => actor.has("approve:recognition"),
+            | C::RevokeRecognition { .. } => actor.has_somewhere("approve:recognition"),
         }
     }
 
@@ -200,9 +200,10 @@ impl Decider for Recognition {
             if fits { Ok(()) } else { Err(Refused::InvalidState { state, command }) }
         };
         let by_the_institution = || {
-            // CRD-R2. Our own policies act for no institution; `may` says which commands are theirs.
+            // CRD-R2. Our own policies act for no institution; `may` says which commands are theirs. Nothing is above an
+            // institution (IDN-O2).
             let fits =
-                context.actor.is_system() || context.actor.has_within("approve:recognition", institution);
+                context.actor.is_system() || context.actor.has_within("approve:recognition", &[institution]);
             if fits { Ok(()) } else { Err(R::NotInstitutionAdmin {}) }
         };
         let still_published = || match facts.credential {

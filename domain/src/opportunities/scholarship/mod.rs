@@ -30,7 +30,7 @@ use super::{
     ScholarshipTerms,
 };
 use crate::{
-    identity::OrgUnit,
+    identity::{OrgUnit, lineage_for},
     kernel::{
         Actor, Claim, Context, Decided, Decider, Known, Money, MoneyError, NotYet, Refused, RefusedBy, bounds,
     },
@@ -94,7 +94,14 @@ pub struct ScholarshipFacts {
     pub sponsor_exists: bool,
     /// The status of the named application, where it is one for this scholarship.
     pub application: Option<ApplicationStatus>,
+    /// The sponsor and all that it is below, where the actor's scope is held against it.
+    pub lineage: Vec<Uuid>,
+    /// The same of the sponsor that is stated instead.
+    pub new_lineage: Option<Vec<Uuid>>,
 }
+
+/// What those who manage scholarships hold, everywhere or for the sponsors within their org units (IDN-A8).
+pub(super) const MANAGE: &str = "manage:scholarships";
 
 impl Decider for Scholarship {
     const TYPE: &'static str = "opportunities.scholarship";
@@ -115,10 +122,14 @@ impl Decider for Scholarship {
     ) -> Result<ScholarshipFacts, NotYet> {
         use ScholarshipCommand as C;
         let mut facts = ScholarshipFacts::default();
+        if let Some(terms) = &self.terms {
+            facts.lineage = lineage_for(&context.actor, MANAGE, terms.sponsor, known)?;
+        }
         match command {
             C::DraftScholarship(ScholarshipTerms { sponsor, .. })
             | C::ReviseScholarship { changes: ScholarshipChanges { sponsor: Some(sponsor), .. } } => {
                 facts.sponsor_exists = known.stream::<OrgUnit>(*sponsor)?.exists();
+                facts.new_lineage = Some(lineage_for(&context.actor, MANAGE, *sponsor, known)?);
             }
             // Pinned: an application that is withdrawn, or an award that is accepted, at the same moment counts.
             C::SelectAwardee { application, .. } | C::ReverseSelection { application, .. } => {
@@ -138,7 +149,8 @@ impl Decider for Scholarship {
 
     fn may(&self, actor: &Actor, command: &ScholarshipCommand) -> bool {
         use ScholarshipCommand as C;
-        let staff = actor.has("manage:scholarships");
+        // For which sponsor, the decision tells.
+        let staff = actor.has_somewhere(MANAGE);
         match command {
             C::RecordFundContribution { .. } => actor.is_system(),
             // The deadline's timer closes (P-15); a refused award is reversed (P-13).
@@ -161,6 +173,13 @@ impl Decider for Scholarship {
         use ScholarshipCommand as C;
         use ScholarshipEvent as E;
         use ScholarshipRefusal as R;
+        let actor = &context.actor;
+        let stands = self.terms.is_none() || actor.has_within(MANAGE, &facts.lineage);
+        let may_move = facts.new_lineage.as_ref().is_none_or(|lineage| actor.has_within(MANAGE, lineage));
+        let allowed = actor.is_system() || (stands && may_move);
+        if !allowed {
+            return Err(Refused::Forbidden);
+        }
         let wrong_state = Refused::InvalidState { state: self.status.into(), command: (&command).into() };
         if !self.allows(&command) {
             return Err(wrong_state);

@@ -2,7 +2,10 @@ use proptest::prelude::*;
 
 use super::{ScholarshipCommand as C, ScholarshipEvent as E, ScholarshipRefusal as R, *};
 use crate::{
-    kernel::testing::{World, given, keeps_history, nothing},
+    kernel::{
+        RoleGrant,
+        testing::{World, given, keeps_history, nothing},
+    },
     opportunities::{
         ROLLING, ScholarshipApplicationEvent,
         samples::{published, terms, usd},
@@ -28,7 +31,7 @@ fn chosen(number: u128, minor: i64) -> E {
 }
 
 fn of(status: ApplicationStatus) -> ScholarshipFacts {
-    ScholarshipFacts { sponsor_exists: true, application: Some(status) }
+    ScholarshipFacts { sponsor_exists: true, application: Some(status), ..ScholarshipFacts::default() }
 }
 
 fn submitted() -> ScholarshipFacts {
@@ -60,6 +63,30 @@ fn a_draft_is_held_to_its_bounds() {
 #[test]
 fn a_draft_names_a_sponsor_that_exists() {
     nothing::<Scholarship>().when(C::DraftScholarship(terms())).refused(R::UnknownSponsor {});
+}
+
+#[test]
+fn idn_a8_staff_of_an_org_unit_manage_the_scholarships_of_the_sponsors_within_it() {
+    let (campus, elsewhere, sponsor) = (Uuid::from_u128(0xC), Uuid::from_u128(0xE), terms().sponsor);
+    let unit = |parent| OrgUnit { exists: true, active: true, parent, ..OrgUnit::default() };
+    let mut world = World::default()
+        .with(campus, unit(None))
+        .with(elsewhere, unit(None))
+        .with(sponsor, unit(Some(campus)));
+    let staff = |within| {
+        Actor::with_roles(Uuid::from_u128(1), vec![RoleGrant { role: "staff".into(), within: Some(within) }])
+    };
+    let draft = C::DraftScholarship(terms());
+    let mut told = |past: Vec<E>, actor: Actor, command: C| {
+        given::<Scholarship>(past).by(actor).looking_up(&command, &mut world).when(command)
+    };
+    told(vec![], staff(campus), draft.clone()).then_names(["ScholarshipDrafted"]);
+    told(vec![], staff(elsewhere), draft).forbidden();
+    let drafted = || vec![E::ScholarshipDrafted(terms())];
+    told(drafted(), staff(sponsor), C::PublishScholarship {}).then_names(["ScholarshipPublished"]);
+    told(drafted(), staff(elsewhere), C::PublishScholarship {}).forbidden();
+    let away = revise(ScholarshipChanges { sponsor: Some(elsewhere), ..ScholarshipChanges::default() });
+    told(drafted(), staff(campus), away).forbidden();
 }
 
 #[test]
@@ -340,7 +367,8 @@ proptest! {
                         major: None,
                         grad_year: None,
                         interests: None,
-                        submitted_at: terms().opens_at,
+                        relatives: None,
+submitted_at: terms().opens_at,
                     };
                     let claims = ScholarshipApplication::claims(application, &submitted);
                     prop_assert!(append(&mut seats, application, claims));

@@ -75,6 +75,10 @@ pub enum ScholarshipApplicationCommand {
         /// That all of it is true; nothing else can be submitted.
         #[schemars(transform = schemas::yes)]
         declaration: bool,
+        /// The accounts of relatives who might be asked to review; none of them will be (OPP-A7). At most 20.
+        #[serde(default)]
+        #[schemars(transform = schemas::count::<20>)]
+        relatives: Option<Stated<Vec<Uuid>>>,
     },
     /// Records how well the applicant fits (OPP-A4).
     #[schemars(extend("x-system" = true))]
@@ -173,6 +177,7 @@ pub enum ScholarshipApplicationEvent {
         major: Option<Personal<String, Education>>,
         grad_year: Option<Personal<i32, Education>>,
         interests: Option<Personal<Vec<String>, Education>>,
+        relatives: Option<Personal<Vec<Uuid>, Education>>,
         submitted_at: Timestamp,
     },
     /// The match score was recorded.

@@ -13,7 +13,9 @@
 //! - **OPP-A4** the match score: see [`super::match_score()`].
 //! - **OPP-A5** the link to attach a recommendation lives until the deadline, also when that moves.
 //! - **OPP-A6** the offer of an award lapses after 14 days.
-//! - **OPP-A7** a reviewer is neither the applicant nor a recommender. `under_review` begins with the first reviewer.
+//! - **OPP-A7** a reviewer is neither the applicant, nor a relative whom the applicant declared at the submission, nor a
+//!   recommender. `under_review` begins with the first reviewer. (Mentors are not known here: that takes the mentorships of
+//!   catalogue 2.2.)
 //! - **OPP-A8** the score is a decision and may be contested; it never rejects by itself.
 //!
 //! The token of a recommendation's link must be unknown to the applicant, so it is no field of a command and does not
@@ -35,9 +37,12 @@ use uuid::Uuid;
 pub use messages::*;
 pub use submission::*;
 
-use super::{ApplicationStatus, Scholarship, scholarship::submission_key};
+use super::{
+    ApplicationStatus, Scholarship,
+    scholarship::{MANAGE, submission_key},
+};
 use crate::{
-    identity::Profile,
+    identity::{Profile, lineage_for},
     kernel::{
         Actor, Answer, BasisPoints, Claim, Context, Decided, Decider, Known, Money, NotYet, Personal,
         Question, RecordClass, Refused, RefusedBy, Stated, bounds,
@@ -93,6 +98,9 @@ pub struct ScholarshipApplication {
     pub snapshot: ApplicantSnapshot,
     /// The match score.
     pub score: Option<RecordedScore>,
+    /// The relatives declared, none of whom reviews (OPP-A7).
+    #[serde(default)]
+    pub relatives: Option<Personal<Vec<Uuid>, Education>>,
     /// The reviewers assigned.
     pub reviewers: BTreeSet<Uuid>,
     /// The award.
@@ -108,6 +116,8 @@ pub struct ScholarshipApplicationFacts {
     pub profile: Option<Arc<Profile>>,
     /// The hash of a new token.
     pub token_hash: Option<String>,
+    /// The scholarship's sponsor and all that it is below, where the actor's scope is held against it.
+    pub lineage: Vec<Uuid>,
 }
 
 impl Decider for ScholarshipApplication {
@@ -139,12 +149,16 @@ impl Decider for ScholarshipApplication {
             C::SubmitApplication { .. } | C::RecordAward { .. } | C::AcceptAward {} => {
                 known.pinned::<Scholarship>(self.scholarship)?
             }
+            C::AssignReviewer { .. } | C::ShortlistApplication {} | C::DeclineApplication { .. } => {
+                let scholarship = known.stream::<Scholarship>(self.scholarship)?;
+                if let Some(terms) = &scholarship.state.terms {
+                    facts.lineage = lineage_for(&context.actor, MANAGE, terms.sponsor, known)?;
+                }
+                return Ok(facts);
+            }
             C::RecordMatchScore { .. }
             | C::WithdrawApplication { .. }
-            | C::AssignReviewer { .. }
             | C::RecordReview { .. }
-            | C::ShortlistApplication {}
-            | C::DeclineApplication { .. }
             | C::RefuseAward { .. } => return Ok(facts),
         };
         facts.scholarship = scholarship.exists().then_some(scholarship.state);
@@ -165,7 +179,8 @@ impl Decider for ScholarshipApplication {
     fn may(&self, actor: &Actor, command: &ScholarshipApplicationCommand) -> bool {
         use ScholarshipApplicationCommand as C;
         let own = |applicant| actor.has("apply:opportunities") && actor.is(applicant);
-        let staff = actor.has("manage:scholarships");
+        // For which sponsor's scholarships, the decision tells.
+        let staff = actor.has_somewhere(MANAGE);
         match command {
             C::StartApplication { applicant, .. } => own(*applicant),
             C::SaveApplicationDraft { .. }
@@ -196,6 +211,14 @@ impl Decider for ScholarshipApplication {
         use ScholarshipApplicationCommand as C;
         use ScholarshipApplicationEvent as E;
         use ScholarshipApplicationRefusal as R;
+        let by_staff = matches!(
+            command,
+            C::AssignReviewer { .. } | C::ShortlistApplication {} | C::DeclineApplication { .. }
+        );
+        let actor = &context.actor;
+        if by_staff && !actor.is_system() && !actor.has_within(MANAGE, &facts.lineage) {
+            return Err(Refused::Forbidden);
+        }
         if self.has_recorded(&command) {
             return Ok(Vec::new());
         }
@@ -239,7 +262,9 @@ impl Decider for ScholarshipApplication {
                 }
                 E::RecommendationAttached { request, document, recommender }
             }
-            C::SubmitApplication { declaration } => self.submit(declaration, facts, context)?,
+            C::SubmitApplication { declaration, relatives } => {
+                self.submit(declaration, relatives, facts, context)?
+            }
             C::RecordMatchScore { decision, score, components, engine, model } => {
                 if !score.is_share() {
                     return Err(Refused::invalid("score", "0 to 10000"));
@@ -254,7 +279,9 @@ impl Decider for ScholarshipApplication {
             }
             C::AssignReviewer { reviewer } => {
                 let recommends = |asked: &RecommendationRequest| asked.recommender == Some(reviewer);
-                if reviewer == applicant || self.recommendations.values().any(recommends) {
+                let relatives = self.relatives.as_ref().and_then(Personal::get);
+                let related = relatives.is_some_and(|relatives| relatives.contains(&reviewer));
+                if reviewer == applicant || related || self.recommendations.values().any(recommends) {
                     return Err(R::ConflictOfInterest {}.into());
                 }
                 bounds::count("reviewer", self.reviewers.len() + 1, 100)?;
@@ -327,8 +354,9 @@ impl Decider for ScholarshipApplication {
                 let asked = RecommendationRequest { token_hash: None, recommender: *recommender };
                 self.recommendations.insert(*request, asked);
             }
-            E::ScholarshipApplicationSubmitted { gpa, major, grad_year, interests, .. } => {
+            E::ScholarshipApplicationSubmitted { gpa, major, grad_year, interests, relatives, .. } => {
                 self.status = S::Submitted;
+                self.relatives = relatives.clone();
                 self.snapshot = ApplicantSnapshot {
                     gpa: gpa.clone(),
                     major: major.clone(),

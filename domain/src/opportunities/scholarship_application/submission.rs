@@ -11,6 +11,9 @@ use crate::opportunities::ScholarshipTerms;
 /// How many recommendations may be asked for.
 pub const MOST_RECOMMENDATIONS: usize = 10;
 
+/// How many relatives may be declared.
+pub const MOST_RELATIVES: usize = 20;
+
 /// The label of the token with which a recommendation is attached; see [`Question::TokenHash`].
 pub fn recommendation_token_label(application: Uuid, request: Uuid) -> String {
     format!("recommendation|{application}|{request}")
@@ -102,6 +105,7 @@ impl ScholarshipApplication {
     pub(super) fn submit(
         &self,
         declaration: bool,
+        relatives: Option<Stated<Vec<Uuid>>>,
         facts: &ScholarshipApplicationFacts,
         context: &Context,
     ) -> Outcome<ScholarshipApplicationEvent> {
@@ -109,6 +113,11 @@ impl ScholarshipApplication {
         if !declaration {
             return Err(Refused::invalid("declaration", "an application is submitted as true"));
         }
+        bounds::count(
+            "relatives",
+            relatives.as_ref().map_or(0, |relatives| relatives.0.len()),
+            MOST_RELATIVES,
+        )?;
         let (terms, scholarship) = (terms(facts)?, facts.scholarship.as_ref());
         if context.now > terms.deadline {
             return Err(R::DeadlinePassed { deadline: terms.deadline }.into());
@@ -134,6 +143,7 @@ impl ScholarshipApplication {
             major: snapshot.major,
             grad_year: snapshot.grad_year,
             interests: snapshot.interests,
+            relatives: relatives.map(|relatives| relatives.about(self.applicant)),
             submitted_at: context.now,
         })
     }

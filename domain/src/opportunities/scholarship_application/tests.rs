@@ -1,7 +1,10 @@
 use super::{ScholarshipApplicationCommand as C, ScholarshipApplicationEvent as E, *};
 use crate::{
-    identity::{FacetSource, ProfileEvent},
-    kernel::testing::{Scenario, World, given, keeps_history, nothing},
+    identity::{FacetSource, OrgUnit, ProfileEvent},
+    kernel::{
+        RoleGrant,
+        testing::{Scenario, World, given, keeps_history, nothing},
+    },
     opportunities::{
         CloseReason, ScholarshipEvent, ScholarshipTerms,
         samples::{published, terms, usd},
@@ -33,6 +36,7 @@ fn world(scholarship: impl IntoIterator<Item = ScholarshipEvent>) -> Scholarship
         scholarship: Some(Arc::new(given::<Scholarship>(scholarship).state().clone())),
         profile: Some(Arc::new(student())),
         token_hash: Some(sha256_hex("secret")),
+        lineage: Vec::new(),
     }
 }
 
@@ -84,6 +88,7 @@ fn submitted() -> E {
         major: Some(Personal::about(APPLICANT, "Computer Science".into())),
         grad_year: Some(Personal::about(APPLICANT, 2027)),
         interests: None,
+        relatives: None,
         submitted_at: "2026-01-01T12:00:00Z".parse().unwrap(),
     }
 }
@@ -112,7 +117,7 @@ fn start() -> C {
 }
 
 fn submit() -> C {
-    C::SubmitApplication { declaration: true }
+    C::SubmitApplication { declaration: true, relatives: None }
 }
 
 fn ask() -> C {
@@ -278,7 +283,9 @@ fn opp_a2_only_a_complete_application_is_submitted_while_the_scholarship_is_open
     };
     after([]).when(submit()).refused(missing(&["Why you?"], 1));
     after([drafted()]).when(submit()).refused(missing(&[], 1));
-    after([drafted(), requested()]).when(C::SubmitApplication { declaration: false }).invalid("declaration");
+    after([drafted(), requested()])
+        .when(C::SubmitApplication { declaration: false, relatives: None })
+        .invalid("declaration");
     let deadline = terms().deadline;
     after([drafted(), requested()]).at(AFTER).when(submit()).refused(R::DeadlinePassed { deadline });
     after([drafted(), requested()]).at("2026-02-01T00:00:00Z").when(submit()).events();
@@ -335,6 +342,38 @@ fn opp_a7_the_first_reviewer_begins_the_review_and_is_no_friend_of_the_case() {
         .by(Actor::user(REVIEWER, &["reviewer"]))
         .when(attach("secret"))
         .refused(R::ConflictOfInterest {});
+}
+
+#[test]
+fn opp_a7_a_relative_whom_the_applicant_declared_does_not_review() {
+    let submit =
+        |relatives: Vec<Uuid>| C::SubmitApplication { declaration: true, relatives: Some(Stated(relatives)) };
+    let mut past = vec![started(), drafted(), requested()];
+    past.extend(
+        given::<ScholarshipApplication>(past.clone()).knowing(open()).when(submit(vec![REVIEWER])).events(),
+    );
+    let assign =
+        |reviewer| given::<ScholarshipApplication>(past.clone()).when(C::AssignReviewer { reviewer });
+    assign(REVIEWER).refused(R::ConflictOfInterest {});
+    assign(Uuid::from_u128(0x4F)).then_names(["ReviewerAssigned"]);
+    after([drafted(), requested()]).when(submit(vec![REVIEWER; 21])).invalid("relatives");
+}
+
+#[test]
+fn idn_a8_staff_of_an_org_unit_decide_about_applications_to_the_sponsors_within_it() {
+    let (campus, sponsor) = (Uuid::from_u128(0xC), terms().sponsor);
+    let unit = |parent| OrgUnit { exists: true, active: true, parent, ..OrgUnit::default() };
+    let offer = given::<Scholarship>(published(terms())).state().clone();
+    let mut world =
+        World::default().with(sponsor, unit(Some(campus))).with(campus, unit(None)).with(SCHOLARSHIP, offer);
+    let mut by = |within| {
+        let grant = RoleGrant { role: "staff".into(), within: Some(within) };
+        let decline = C::DeclineApplication { reason: "no".into() };
+        let staff = Actor::with_roles(Uuid::from_u128(1), vec![grant]);
+        after([submitted()]).by(staff).looking_up(&decline, &mut world).when(decline)
+    };
+    by(campus).then_names(["ApplicationDeclined"]);
+    by(Uuid::from_u128(0xE)).forbidden();
 }
 
 #[test]
