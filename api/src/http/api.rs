@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     Operation, Route, Router,
     filters::{self, Parameter},
+    nearest::Nearest,
     routes,
     stream::Hub,
 };
@@ -26,6 +27,8 @@ pub struct Api {
     pub projections: Projections,
     /// What can be asked of each read model.
     pub filters: HashMap<&'static str, Vec<Parameter>>,
+    /// Tells what is alike.
+    pub nearest: Nearest,
     /// What was signed of the log.
     pub log: Directory,
     /// Verifies tokens.
@@ -52,6 +55,7 @@ impl Api {
     pub fn new(
         commands: Commands,
         projections: Projections,
+        nearest: Nearest,
         log: Directory,
         keys: SigningKeys,
         vitals: Vitals,
@@ -76,6 +80,7 @@ impl Api {
             commands,
             projections,
             filters,
+            nearest,
             log,
             keys,
             router,

@@ -17,6 +17,7 @@ mod funnel;
 pub mod governance;
 mod health;
 pub mod log;
+pub mod nearest;
 mod pairs;
 mod query;
 mod replay;
@@ -26,6 +27,7 @@ mod router;
 mod routes;
 mod server;
 mod shape;
+pub mod sieve;
 pub mod stream;
 mod trace;
 

@@ -14,9 +14,10 @@ use sha2::{Digest, Sha256};
 use super::{
     Api, Call, access, days,
     filters::Parameter,
-    funnel,
+    funnel, nearest,
     pairs::{as_of, number},
     route::{From, QueryRoute, Shows},
+    sieve::Sieve,
 };
 use crate::problem::{
     AS_OF_UNSUPPORTED, INTERNAL, INVALID_PARAMETER, INVALID_VALUE, NOT_FOUND, Problem, UNAVAILABLE,
@@ -38,6 +39,7 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: &QueryRoute) -> Re
         Shows::Calendar => days::month(api, call, route).await,
         Shows::Day => days::day(api, call, route).await,
         Shows::Funnel => funnel::handle(api, call, route).await,
+        Shows::Nearest => nearest::handle(api, call, route).await,
     }
 }
 
@@ -46,9 +48,15 @@ async fn rows(api: &Api, call: &Call<'_>, route: &QueryRoute, one: bool) -> Resu
         .map_err(|_| Problem::parameter("query", "the query string is malformed"))?
         .into_inner();
     let filters = api.filters.get(route.model).map(Vec::as_slice).unwrap_or_default();
+    let mut pairs = pairs;
+    let sieve = if one { Sieve::default() } else { Sieve::of(route.model, &mut pairs)? };
     let mut query = read(filters, one, pairs)?;
     query.filters.extend(set_by_route(api, call, route)?);
-    let page = match ask(api, call, route, &query).await? {
+    let asked = match sieve.is_empty() {
+        true => ask(api, call, route, &query).await?,
+        false => sieve.page(api, call, route, &query).await?,
+    };
+    let page = match asked {
         Asked::Page(page) => page,
         Asked::NotYet(response) => return Ok(response),
     };
@@ -134,7 +142,7 @@ pub(super) fn answer(call: &Call<'_>, route: &QueryRoute, shown: &str, body: &Va
 }
 
 /// What the client asks, held against what can be asked. Anything else in the query string is refused.
-fn read(filters: &[Parameter], one: bool, pairs: Vec<(String, String)>) -> Result<Query, Problem> {
+pub(super) fn read(filters: &[Parameter], one: bool, pairs: Vec<(String, String)>) -> Result<Query, Problem> {
     let mut query = Query::default();
     let mut seen: Vec<String> = Vec::new();
     for (name, value) in pairs {

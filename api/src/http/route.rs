@@ -121,6 +121,8 @@ pub enum Shows {
     Day,
     /// The sums of a scholarship's funnel.
     Funnel,
+    /// The rows whose texts come nearest to a text.
+    Nearest,
 }
 
 /// What is read off the log itself.

@@ -1,7 +1,7 @@
 //! The operations that show rows, and the schemas of rows.
 
 use projections::{
-    Shape,
+    Op, Shape,
     budgeting::Day,
     opportunities::Funnel,
     query::{LIMIT, LIMIT_MAX},
@@ -11,7 +11,11 @@ use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
 use super::components::{header_references, problems, uuid};
-use crate::http::{From, QueryRoute, Route, Shows, filters};
+use crate::http::{
+    From, QueryRoute, Route, Shows, filters,
+    nearest::{NEAREST, NEAREST_MAX, TEXT_MAX},
+    sieve,
+};
 
 /// What stands in the place of a personal value whose key was destroyed (catalogue 0.5).
 const ERASED: &str = "«erased»";
@@ -98,6 +102,31 @@ fn shown(shape: &Shape, shows: Shows, schemas: &mut SchemaGenerator) -> (&'stati
         Shows::One => ("The row.", row),
         Shows::Day => ("The day.", schemas.subschema_for::<Day>().to_value()),
         Shows::Funnel => ("The funnel.", schemas.subschema_for::<Funnel>().to_value()),
+        Shows::Nearest => (
+            "The rows whose texts come nearest, the nearest first.",
+            json!({
+                "type": "object",
+                "required": ["items", "engine", "position"],
+                "properties": {
+                    "items": {
+                        "type": "array",
+                        "maxItems": NEAREST_MAX,
+                        "items": {
+                            "type": "object",
+                            "required": ["score", "credential"],
+                            "properties": {
+                                "score": { "type": "integer", "minimum": 1, "maximum": 10_000, "description": "How near, the cosine in basis points." },
+                                "credential": row,
+                            },
+                            "additionalProperties": false,
+                        },
+                    },
+                    "engine": { "type": "string", "description": "The embedding that compared, and its version." },
+                    "position": position,
+                },
+                "additionalProperties": false,
+            }),
+        ),
         Shows::Rows => (
             "A page of rows.",
             json!({
@@ -147,7 +176,7 @@ fn in_query(shape: &Shape, query: &QueryRoute, schemas: &mut SchemaGenerator) ->
     let position = json!({ "type": "integer", "minimum": 0, "maximum": i64::MAX });
     let shown = shape.columns.iter().map(|column| column.name);
     let shown = shown.chain(shape.personal.iter().map(|column| column.name)).chain(["as_of"]);
-    let rows = matches!(query.shows, Shows::Rows | Shows::One);
+    let rows = matches!(query.shows, Shows::Rows | Shows::One | Shows::Nearest);
     let mut parameters = vec![parameter(
         "min_position",
         "Wait until the read model has come to this position.",
@@ -156,12 +185,12 @@ fn in_query(shape: &Shape, query: &QueryRoute, schemas: &mut SchemaGenerator) ->
     if rows {
         parameters.push(list("fields", "Which columns to show.", shown.map(str::to_owned).collect()));
     }
-    if shape.options.time_travel {
+    if shape.options.time_travel && query.shows != Shows::Nearest {
         let schema = json!({ "anyOf": [position, { "type": "string", "format": "date-time" }] });
         parameters.push(parameter("as_of", "As of this position or instant.", schema));
     }
     let narrowing: &[&str] = match query.shows {
-        Shows::Rows | Shows::One => &[],
+        Shows::Rows | Shows::One | Shows::Nearest => &[],
         Shows::Calendar | Shows::Day => &["category"],
         Shows::Funnel => &["period", "major"],
     };
@@ -169,6 +198,15 @@ fn in_query(shape: &Shape, query: &QueryRoute, schemas: &mut SchemaGenerator) ->
         let text = json!({ "type": "string", "minLength": 1, "pattern": r"^[^\u0000]+$" });
         let texts = json!({ "type": "array", "items": text, "minItems": 1, "maxItems": 100 });
         parameters.push(parameter(column.name, &column.comment(), texts));
+    }
+    if query.shows == Shows::Nearest {
+        let text = json!({ "type": "string", "minLength": 1, "maxLength": TEXT_MAX, "pattern": r"\S" });
+        let mut semantic = parameter("semantic", "What the texts are to be like.", text);
+        semantic["required"] = true.into();
+        let limit = json!({ "type": "integer", "minimum": 1, "maximum": NEAREST_MAX, "default": NEAREST });
+        parameters.extend([semantic, parameter("limit", "How many rows.", limit)]);
+        parameters.extend(filtering(shape, schemas));
+        return parameters;
     }
     if query.shows != Shows::Rows {
         return parameters;
@@ -179,14 +217,30 @@ fn in_query(shape: &Shape, query: &QueryRoute, schemas: &mut SchemaGenerator) ->
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT });
     parameters.push(parameter("limit", "How many rows.", limit));
     parameters.push(parameter("after", "The cursor that the page before gave.", json!({ "type": "string" })));
-    for filter in filters::parameters(shape, schemas) {
-        let schema = match filter.repeats() {
+    parameters.extend(filtering(shape, schemas));
+    for sealed in sieve::parameters(shape.name) {
+        let schema = match sealed.op {
+            Op::AtLeast | Op::AtMost => {
+                json!({ "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX })
+            }
+            Op::In | Op::Contains | Op::Search => json!({ "type": "string", "minLength": 1 }),
+        };
+        parameters.push(parameter(sealed.name, sealed.doc, schema));
+    }
+    parameters
+}
+
+/// The parameters that filter rows.
+fn filtering(shape: &Shape, schemas: &mut SchemaGenerator) -> Vec<Value> {
+    let parameter = |filter: filters::Parameter| {
+        let repeats = filter.repeats();
+        let schema = match repeats {
             true => json!({ "type": "array", "items": filter.schema, "minItems": 1, "maxItems": 100 }),
             false => filter.schema,
         };
-        parameters.push(parameter(&filter.name, &filter.column.comment(), schema));
-    }
-    parameters
+        json!({ "name": filter.name, "in": "query", "description": filter.column.comment(), "schema": schema })
+    };
+    filters::parameters(shape, schemas).into_iter().map(parameter).collect()
 }
 
 /// `org_directory` → `OrgDirectoryRow`.

@@ -26,7 +26,7 @@ use crate::{
     auth::{KeyError, SigningKeys},
     config::Config,
     embedded::{EmbeddedError, Keys, Servers},
-    http::Api,
+    http::{Api, nearest::Nearest},
     vitals::Vitals,
 };
 use answers::FromReadModels;
@@ -144,14 +144,15 @@ impl Node {
         let (told, status) = watch::channel(Vec::new());
         let certifying = Arc::new(Ed25519Notary::new(&signing.derive("certificates")));
         let (tokens, embedding) = (Arc::new(tokens), Arc::new(HashedTfIdf));
-        let ports = Arc::new(Ports { mailer, tokens, notary: certifying, embedding });
+        let ports = Arc::new(Ports { mailer, tokens, notary: certifying, embedding: embedding.clone() });
         let world = World::new(commands.clone(), ports);
         let policies = tokio::spawn(policies::run(policies::every_policy(), world, told, stopped));
 
         let alarm = tokio::spawn(alarm::watch(notary.state(), commands.clone()));
         let vitals = Vitals::watch(store.clone(), projections.clone(), status, notary.state(), with_nats);
-        let api =
-            Api::new(commands, projections.clone(), notary.directory().clone(), signing, vitals, limits.body);
+        let log = notary.directory().clone();
+        let nearest = Nearest::new(embedding);
+        let api = Api::new(commands, projections.clone(), nearest, log, signing, vitals, limits.body);
         Ok(Node { api: web::Data::from(api), store, projections, notary, stop, policies, alarm })
     }
 

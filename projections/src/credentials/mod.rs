@@ -4,6 +4,8 @@
 
 mod recognitions;
 mod registry;
+mod texts;
 
 pub use recognitions::{CreditAssessment, RecognitionRow, RecognitionVerdict, Recognitions};
 pub use registry::{CredentialRow, Credentials, LearningOutcome, OutcomeClass, Prerequisite};
+pub use texts::{Texts, TextsKnown};

@@ -98,6 +98,7 @@ pub const TABLE: &[Resource] = &[
 
     // 5.4 credentials
     list("/v1/credentials", "credentials").fresh(900),
+    shown("/v1/credentials/search", "credentials", Shows::Nearest, &[]).fresh(900),
     one("/v1/credentials/{id}", "credentials", &[("id", Path("id"))]).fresh(900),
     list("/v1/credentials/{id}/recognitions", "recognitions").only(&[("credential", Path("id"))]),
     post("/v1/credentials", CREDENTIAL, "DraftCredential").to(IdFrom::New),
