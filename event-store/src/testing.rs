@@ -7,6 +7,7 @@
 use std::{
     ffi::OsStr,
     fs::{self, File, OpenOptions},
+    net::Ipv4Addr,
     os::unix::{fs::PermissionsExt, net::UnixStream, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -98,7 +99,7 @@ fn url(socket: &Path, database: &str) -> String {
 #[derive(Debug)]
 pub struct Cluster {
     home: PathBuf,
-    settings: &'static [&'static str],
+    settings: Vec<String>,
     server: Option<Child>,
 }
 
@@ -108,7 +109,7 @@ impl Cluster {
     /// # Panics
     /// When PostgreSQL is not installed or does not start.
     pub fn start() -> Self {
-        Self::start_with(base(), VOLATILE)
+        Self::start_with(base(), owned(VOLATILE), |_| {})
     }
 
     /// Starts a cluster on disk with the settings that PostgreSQL comes with: one to measure with, not to test with.
@@ -116,14 +117,36 @@ impl Cluster {
     /// # Panics
     /// When PostgreSQL is not installed or does not start.
     pub fn durable() -> Self {
-        Self::start_with(base_in(&std::env::temp_dir()), &[])
+        Self::start_with(base_in(&std::env::temp_dir()), Vec::new(), |_| {})
     }
 
-    fn start_with(base: PathBuf, settings: &'static [&'static str]) -> Self {
+    /// Starts a cluster that also listens at an address of this machine, and encrypts there: with this certificate and
+    /// its key, in PEM.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start.
+    pub fn encrypting(address: Ipv4Addr, certificate: &str, key: &str) -> Self {
+        let mut settings = owned(VOLATILE);
+        settings.push(format!("listen_addresses={address}"));
+        // Relative to the data directory.
+        settings.extend(owned(&["ssl=on", "ssl_cert_file=../server.crt", "ssl_key_file=../server.key"]));
+        Self::start_with(base(), settings, |home| certify(home, certificate, key))
+    }
+
+    /// From the next start on it shows another certificate.
+    ///
+    /// # Panics
+    /// When the files cannot be written.
+    pub fn certify(&self, certificate: &str, key: &str) {
+        certify(&self.home, certificate, key);
+    }
+
+    fn start_with(base: PathBuf, settings: Vec<String>, prepare: impl FnOnce(&Path)) -> Self {
         let home = base.join(format!("own-{}", Uuid::now_v7().simple()));
         let _starting = exclusive(&base.join("start.lock"));
         create_for_server(&home);
-        let server = launch(&base, &home, settings);
+        prepare(&home);
+        let server = launch(&base, &home, &settings);
         Self { home, settings, server: Some(server) }
     }
 
@@ -145,7 +168,7 @@ impl Cluster {
 
     /// Starts the killed server again, on the same data.
     pub fn restart(&mut self) {
-        self.server = Some(launch(&base(), &self.home, self.settings));
+        self.server = Some(launch(&base(), &self.home, &self.settings));
     }
 }
 
@@ -153,6 +176,22 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.kill();
         _ = fs::remove_dir_all(&self.home);
+    }
+}
+
+fn owned(settings: &[&str]) -> Vec<String> {
+    settings.iter().map(|setting| (*setting).to_owned()).collect()
+}
+
+/// A certificate and its key, which PostgreSQL takes only if nobody else can read it.
+fn certify(home: &Path, certificate: &str, key: &str) {
+    for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+        let file = home.join(name);
+        fs::write(&file, text).expect("a file can be written");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("a file of ours");
+        if let Some(user) = server_user() {
+            chown(&file, Some(user.uid), Some(user.gid)).expect("root may give a file away");
+        }
     }
 }
 
@@ -254,7 +293,7 @@ fn shared_cluster() -> PathBuf {
             _ = fs::remove_dir_all(&home);
             create_for_server(&home);
             // Nobody waits for these two: they outlive this process.
-            drop(launch(&base, &home, VOLATILE));
+            drop(launch(&base, &home, &owned(VOLATILE)));
             reap(&base, &home);
         }
         let using = Flock::lock(open(&base.join("using.lock")), FlockArg::LockShared);
@@ -264,7 +303,7 @@ fn shared_cluster() -> PathBuf {
 }
 
 /// Starts a server on a copy of the template, or on the data that is there, and waits until it answers.
-fn launch(base: &Path, home: &Path, settings: &[&str]) -> Child {
+fn launch(base: &Path, home: &Path, settings: &[String]) -> Child {
     let data = home.join("data");
     if !data.exists() {
         run(command("cp").arg("-a").arg(template(base)).arg(&data));
@@ -290,13 +329,14 @@ fn launch(base: &Path, home: &Path, settings: &[&str]) -> Child {
     }
 }
 
-fn spawn(home: &Path, data: &Path, settings: &[&str]) -> Child {
+fn spawn(home: &Path, data: &Path, settings: &[String]) -> Child {
     let log = OpenOptions::new().create(true).append(true).open(home.join("log")).expect("a log file");
     let stderr = log.try_clone().expect("a file can be cloned");
     let mut server = command(binary("postgres"));
     server.arg("-D").arg(data).arg("-k").arg(home).stdout(log).stderr(stderr);
     let common = ["max_connections=400", "listen_addresses="];
-    common.iter().chain(settings).for_each(|setting| _ = server.args(["-c", setting]));
+    let settings = settings.iter().map(String::as_str);
+    common.into_iter().chain(settings).for_each(|setting| _ = server.args(["-c", setting]));
     // A group of its own: what ends one test process must not end it under the others' feet.
     server.process_group(0).spawn().expect("the server can be started")
 }

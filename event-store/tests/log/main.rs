@@ -5,6 +5,7 @@
 mod appending;
 mod claiming;
 mod crashing;
+mod encrypting;
 mod following;
 mod immutable;
 mod notarising;
