@@ -45,7 +45,9 @@ pub use append::{Append, AppendError, Appended, Claim, Condition, NewEvent, Outc
 pub use claims::HeldClaim;
 pub use config::StoreConfig;
 pub use error::StoreError;
-pub use keys::{Basis, BoxHeader, Classes, Epoch, History, Keyring, KeyringConfig, MasterKey, NewestKey, Shred};
+pub use keys::{
+    Basis, BoxHeader, Classes, Epoch, History, Keyring, KeyringConfig, MasterKey, NewestKey, Shred,
+};
 pub use names::StreamId;
 pub use recorded::{AsOf, Head, Recorded};
 

@@ -365,7 +365,8 @@ impl Decider for RetentionPolicy {
                 if context.id != retention_policy_id(record_class, aggregate.as_deref()) {
                     return Err(Refused::invalid("record_class", "the policy of this class has another id"));
                 }
-                if aggregate.is_some() && matches!(action, RetentionAction::Shred | RetentionAction::Archive) {
+                if aggregate.is_some() && matches!(action, RetentionAction::Shred | RetentionAction::Archive)
+                {
                     return Err(Refused::invalid("action", "a key is of a class and not of an aggregate"));
                 }
                 let least = retention_default(record_class).least;
@@ -392,9 +393,11 @@ impl Decider for RetentionPolicy {
                 let (record_class, after, days, action) = (rule.class, rule.after, rule.days, rule.action);
                 E::RetentionRunStarted { run, dry_run, as_of, record_class, after, days, action }
             }
-            (C::RecordRetentionAction { run, subject, scope, outcome, count, through }, Some(rule), Some(running))
-                if run == running.id =>
-            {
+            (
+                C::RecordRetentionAction { run, subject, scope, outcome, count, through },
+                Some(rule),
+                Some(running),
+            ) if run == running.id => {
                 bounds::text("scope", &scope, 1..=200)?;
                 if running.done.contains(&(subject, scope.clone())) {
                     return Ok(Vec::new());
