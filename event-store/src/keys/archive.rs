@@ -8,11 +8,14 @@ use std::{
 use sqlx::{PgPool, Row};
 use uuid::Uuid;
 
-use super::{Cache, Epoch, Inner, Keyring, shred::CHANNEL};
+use super::{Cache, Epoch, Inner, KeyId, Keyring, lock, seal, shred::CHANNEL};
 use crate::{Recorded, StoreError, names::intern};
 
-/// Opens what is archived as well as what is not. It keeps keys for as long as it lives: make one for each look.
-pub struct History(Keyring);
+/// Opens what is archived as well as what is not. It keeps archived keys for as long as it lives: make one for each look.
+pub struct History {
+    daily: Keyring,
+    archive: Keyring,
+}
 
 impl History {
     /// As [`Keyring::load_for`].
@@ -20,7 +23,17 @@ impl History {
     /// # Errors
     /// When the keys cannot be read, or one does not unwrap.
     pub async fn load_for(&self, events: &[Recorded]) -> Result<(), StoreError> {
-        self.0.load_for(events).await
+        self.daily.load_for(events).await?;
+        // What daily use cannot open is archived, or gone.
+        let mut wanting = Vec::new();
+        for event in events {
+            if let Some(sealed) = &event.sealed
+                && self.daily.lacks_a_key(sealed)?
+            {
+                wanting.push(&**sealed);
+            }
+        }
+        self.archive.load_for_sealed(wanting).await
     }
 
     /// As [`Keyring::open`]. None: erased.
@@ -28,7 +41,15 @@ impl History {
     /// # Errors
     /// `KeyNotLoaded` without [`History::load_for`] before; `Unreadable` if the log was tampered with.
     pub fn open(&self, event: &Recorded) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        self.0.open(event)
+        let opened = self.daily.open(event)?;
+        if opened.iter().all(Option::is_some) {
+            return Ok(opened);
+        }
+        match self.archive.open(event) {
+            // A key that went since they were loaded is gone for whoever looks now.
+            Err(StoreError::KeyNotLoaded) => Ok(opened),
+            of_old => of_old,
+        }
     }
 }
 
@@ -36,7 +57,7 @@ impl Keyring {
     /// For a look into history.
     pub fn history(&self) -> History {
         let Inner { pool, config, orders, .. } = &*self.0;
-        History(Keyring(Arc::new(Inner {
+        let archive = Keyring(Arc::new(Inner {
             pool: pool.clone(),
             config: config.clone(),
             cache: Mutex::new(Cache::new(config.cached)),
@@ -46,7 +67,15 @@ impl Keyring {
             ledger: None,
             archived: true,
             tasks: Mutex::default(),
-        })))
+        }));
+        History { daily: self.clone(), archive }
+    }
+
+    /// Whether a key of these sealed bytes was looked for and is not there.
+    fn lacks_a_key(&self, sealed: &[u8]) -> Result<bool, StoreError> {
+        let boxes = seal::boxes(sealed)?;
+        let mut cache = lock(&self.0.cache);
+        Ok(boxes.iter().any(|sealed| matches!(cache.get(&KeyId::of(&sealed.header)), Some(None))))
     }
 
     /// Takes the keys of a subject and class, up to this epoch, out of daily use. Doing it again does no harm.
