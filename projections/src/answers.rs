@@ -21,6 +21,7 @@ use crate::{
 /// The read models that a question is answered from; none where no read model answers it.
 pub fn asked(question: &Question) -> &'static [&'static str] {
     match question {
+        Question::Package { .. } => &[crate::governance::LogIndex::NAME],
         Question::LearnedCategory { .. } => &[MerchantRules::NAME],
         Question::PossibleDuplicate { .. } => &[Transactions::NAME],
         Question::RecognitionHistory { .. } => &[Recognitions::NAME, Credentials::NAME],
@@ -38,6 +39,7 @@ pub fn asked(question: &Question) -> &'static [&'static str] {
 /// When a read model is being built, the database fails, or no read model answers the question (see [`asked`]).
 pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, ProjectionError> {
     match question {
+        Question::Package { request } => read.package_answer(*request).await,
         Question::LearnedCategory { account, merchant } => {
             read.learned_category(*account, merchant).await.map(Answer::Category).map_err(failed)
         }

@@ -91,10 +91,46 @@ impl Event {
 
     /// The fields by their path, such as `address.city`, in order; lists by index.
     pub fn fields(&self) -> BTreeMap<String, Value> {
-        let mut fields = BTreeMap::new();
-        flatten("", &self.data, &mut fields);
-        fields
+        flattened(&self.data)
     }
+}
+
+/// The fields of an object by their path, such as `address.city`, in order; lists by index.
+pub fn flattened(value: &Value) -> BTreeMap<String, Value> {
+    let mut fields = BTreeMap::new();
+    flatten("", value, &mut fields);
+    fields
+}
+
+/// A text without its quotes; anything else as JSON.
+pub fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// How pages of history look, on screen and on paper.
+pub const STYLE: &str = "
+body { font: 10.5pt/1.4 Georgia, serif; margin: 2rem auto; max-width: 50rem; padding: 0 1rem; color: #111 }
+h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem; border-bottom: 1px solid #999 }
+article { break-inside: avoid; margin: 1rem 0 }
+h3 { font-size: 1rem; margin: 0 } table { border-collapse: collapse; width: 100%; margin-bottom: .7rem }
+th { text-align: left; font-weight: normal; color: #555; width: 14rem; vertical-align: top; padding-right: 1rem }
+td { overflow-wrap: anywhere } td, th { padding-top: .1rem }
+@page { margin: 2cm }";
+
+/// Text that stays text in HTML, in attributes too.
+pub fn escape(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => safe += "&amp;",
+            '<' => safe += "&lt;",
+            '>' => safe += "&gt;",
+            '"' => safe += "&quot;",
+            '\'' => safe += "&#39;",
+            letter => safe.push(letter),
+        }
+    }
+    safe
 }
 
 fn flatten(path: &str, value: &Value, fields: &mut BTreeMap<String, Value>) {

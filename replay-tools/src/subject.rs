@@ -234,7 +234,8 @@ impl Report {
 }
 
 fn line(event: &Event) -> String {
-    let fields = event.fields().into_iter().map(|(path, value)| format!("\n    {path}: {}", bare(&value)));
+    let fields =
+        event.fields().into_iter().map(|(path, value)| format!("\n    {path}: {}", event::plain(&value)));
     format!(
         "{} {} {} of {} by {}, purpose {}, basis {}{}",
         event.position,
@@ -246,11 +247,6 @@ fn line(event: &Event) -> String {
         event.legal_basis.as_deref().unwrap_or("not stated"),
         fields.collect::<String>()
     )
-}
-
-/// A text without its quotes; anything else as JSON.
-fn bare(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[cfg(test)]

@@ -37,6 +37,8 @@ enum Command {
     Events,
     /// Prints the table of errors, docs/errors.md.
     Errors,
+    /// Prints the schema of packages of somebody's data, docs/package.schema.json.
+    PackageSchema,
 }
 
 /// Runs the command line of this process.
@@ -71,6 +73,12 @@ async fn execute(command: Command) -> Result<(), String> {
         }
         Command::Events => events::document(&Catalog::new()),
         Command::Errors => pages::document(&Catalog::new()),
+        Command::PackageSchema => {
+            let schema = projections::governance::package_schema();
+            serde_json::to_string_pretty(&schema).map_err(|error| error.to_string())?
+                + "
+"
+        }
     };
     print(&text)
 }

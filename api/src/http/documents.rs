@@ -2,6 +2,8 @@
 
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL, web};
 
+use projections::governance::package_schema;
+
 use super::{Api, Call, Page, health, stream};
 use crate::problem::{NOT_FOUND, Problem, pages};
 
@@ -20,6 +22,10 @@ pub(super) async fn handle(
             .insert_header((CACHE_CONTROL, "public, max-age=300"))
             .content_type("application/json")
             .body(api.document.clone())),
+        Page::PackageSchema => Ok(HttpResponse::Ok()
+            .insert_header((CACHE_CONTROL, "public, max-age=3600"))
+            .content_type("application/schema+json")
+            .body(package_schema().to_string())),
         Page::ProblemDoc => {
             let text = pages::page(&api.catalog, call.parameter("code"));
             let text = text.ok_or_else(|| Problem::new(NOT_FOUND, "there is no such kind of problem"))?;

@@ -8,7 +8,7 @@ use projections::{
 };
 use serde::Serialize;
 
-use super::{Api, Call, access, due, pairs::Pairs, query, replay, route::Governance};
+use super::{Api, Call, access, due, package, pairs::Pairs, query, replay, route::Governance};
 use crate::problem::{FORBIDDEN, INVALID_PARAMETER, NOT_FOUND, Problem, UNAVAILABLE};
 
 /// The most nodes of a graph.
@@ -41,6 +41,8 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: Governance) -> Res
         }
         Governance::Replay => replay::events(api, call, pairs).await,
         Governance::Due => due::due(api, call, pairs).await,
+        Governance::Package => package::json(api, call, pairs).await,
+        Governance::PackagePage => package::page(api, call, pairs).await,
         Governance::Lineage => {
             // A key of several parts comes with `%2F` between them.
             let id = call.parameter("id").replace("%2F", "/").replace("%2f", "/");

@@ -105,7 +105,7 @@ fn document(media_type: &str, caching: &'static str, body: impl Into<web::Bytes>
 }
 
 /// Reads files, away from the threads that answer.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     read: impl FnOnce() -> Result<T, DirectoryError> + Send + 'static,
 ) -> Result<T, Problem> {
     match web::block(read).await {

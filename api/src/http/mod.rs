@@ -18,6 +18,7 @@ pub mod governance;
 mod health;
 pub mod log;
 pub mod nearest;
+mod package;
 mod pairs;
 mod query;
 mod replay;

@@ -146,6 +146,10 @@ pub enum Governance {
     Replay,
     /// What is due, and when.
     Due,
+    /// The data of the person who asked for it.
+    Package,
+    /// The same as a page to print.
+    PackagePage,
 }
 
 /// What was signed of the log.
@@ -176,6 +180,8 @@ pub enum Page {
     Health,
     /// The description of this API.
     OpenApi,
+    /// The schema of packages.
+    PackageSchema,
     /// What a kind of problem means.
     ProblemDoc,
     /// The events as they are recorded.

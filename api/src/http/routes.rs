@@ -26,6 +26,7 @@ fn pages() -> Vec<Route> {
         ("/health/startup", Page::Started, Access::Public),
         ("/problems/{code}", Page::ProblemDoc, Access::Public),
         ("/v1/openapi.json", Page::OpenApi, Access::Public),
+        ("/v1/privacy/package.schema.json", Page::PackageSchema, Access::Public),
         ("/v1/stream", Page::Stream, Access::Authenticated),
     ];
     let route = |(path, page, access): (&str, Page, Access)| Route {
@@ -46,6 +47,8 @@ fn governance() -> Vec<Route> {
     let routes = [
         ("/v1/privacy/inventory/me", Governance::OwnInventory, Access::Authenticated),
         ("/v1/privacy/inventory/{subject}", Governance::Inventory, PRIVACY),
+        ("/v1/privacy/requests/{id}/package", Governance::Package, Access::Authenticated),
+        ("/v1/privacy/requests/{id}/package/page", Governance::PackagePage, Access::Authenticated),
         ("/v1/audit/replays/{id}/events", Governance::Replay, REPLAY),
         ("/v1/governance/due", Governance::Due, PRIVACY),
         ("/v1/audit/trail", Governance::Trail, AUDIT),
@@ -138,7 +141,8 @@ mod tests {
         let tiles = tiles.map(|index| format!("/v1/log/tile/{{level}}{index}"));
         let tiles: Vec<&str> = tiles.iter().map(String::as_str).collect();
         let hashes = ["/v1/log/checkpoint", "/v1/log/key"];
-        let expected = [&expected[..], &["/v1/openapi.json"], &hashes, &tiles, &["/v1/log/consistency"]];
+        let documents = ["/v1/openapi.json", "/v1/privacy/package.schema.json"];
+        let expected = [&expected[..], &documents, &hashes, &tiles, &["/v1/log/consistency"]];
         assert_eq!(public, expected.concat());
     }
 }

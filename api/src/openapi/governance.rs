@@ -1,7 +1,7 @@
 //! The operations that read the log itself.
 
 use projections::{
-    governance::{AuditPage, CausationChain, Graph, Inventory},
+    governance::{AuditPage, CausationChain, Graph, Inventory, Package},
     query::{LIMIT, LIMIT_MAX},
 };
 use schemars::SchemaGenerator;
@@ -46,8 +46,7 @@ pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Val
                 parameter("limit", "How many events.", count(LIMIT_MAX, Some(LIMIT))),
             ];
             let mut replay = get("The events that an audit replay shows", shown_events(), parameters);
-            let refused = problems(&[409]);
-            replay["responses"].as_object_mut().expect("responses are an object").extend(refused);
+            also(&mut replay, &[409]);
             replay
         }
         Governance::Due => {
@@ -59,6 +58,15 @@ pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Val
                 super::queries::purpose(),
             ];
             get("What is due: requests, hearings, breaches to be told of", agenda, parameters)
+        }
+        Governance::Package => {
+            let package = schemas.subschema_for::<Package>().to_value();
+            refusing(get("Everything that is held about a person who asked for it", package, fetching()))
+        }
+        Governance::PackagePage => {
+            let mut page = get("The same as a page to print", json!({}), fetching());
+            page["responses"]["200"]["content"] = json!({ "text/html": { "schema": { "type": "string" } } });
+            refusing(page)
         }
         Governance::Lineage => {
             let graph = schemas.subschema_for::<Graph>().to_value();
@@ -74,6 +82,21 @@ pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Val
             get("Lineage as OpenLineage run events", events, [vec![node], around(as_of)].concat())
         }
     }
+}
+
+fn fetching() -> Vec<Value> {
+    vec![in_path("id", uuid()), super::queries::purpose()]
+}
+
+/// What is not fulfilled yet, and what is no more.
+fn refusing(mut operation: Value) -> Value {
+    also(&mut operation, &[409, 410]);
+    operation
+}
+
+fn also(operation: &mut Value, statuses: &[u16]) {
+    let responses = operation["responses"].as_object_mut().expect("responses are an object");
+    responses.extend(problems(statuses));
 }
 
 /// A page of a replay: entries of the audit trail, each with its fields and whether some were shredded since.

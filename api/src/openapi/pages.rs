@@ -15,6 +15,10 @@ pub(super) fn operation(page: Page) -> Value {
         Page::OpenApi => {
             public("This document", "application/json", json!({ "type": "object" }), problems(&[500, 503]))
         }
+        Page::PackageSchema => {
+            let schema = json!({ "type": "object" });
+            public("The schema of packages", "application/schema+json", schema, problems(&[500, 503]))
+        }
         Page::ProblemDoc => {
             let text = json!({ "type": "string" });
             let mut operation =

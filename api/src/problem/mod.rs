@@ -76,6 +76,8 @@ codes! {
         "The same `Idempotency-Key` came with another body or `If-Match`. Use a new key for a new request.";
     SUBJECT_ERASED SubjectErased 409 "The person's data was erased"
         "The data of the person whom this is about was erased; nothing more can be recorded about them.";
+    GONE Gone 410 "It was there and is no more"
+        "The time in which it could be fetched is over, or what it was made of was erased. Ask for a new one.";
     PRECONDITION_FAILED PreconditionFailed 412 "The version is another one"
         "`If-Match` names a version that the stream is not at; `details.current` is the version it is at.";
     TOO_LARGE TooLarge 413 "The body is too large"

@@ -12,6 +12,7 @@ mod governance;
 mod log;
 mod nearest;
 mod node;
+mod packages;
 mod privacy;
 mod queries;
 mod replays;

@@ -12,6 +12,7 @@ mod governance;
 mod lanes;
 mod mail;
 mod opportunities;
+mod package;
 mod privacy;
 mod retention;
 mod runner;
@@ -200,6 +201,7 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(anomalies::WatchDenials),
         Box::new(mail::MailCodes),
         Box::new(erasure::EraseOnRequest),
+        Box::new(package::HandOutPackages),
         Box::new(governance::DestroyKeys),
         Box::new(erasure::CompleteErasures),
         Box::new(retention::RunRetention),

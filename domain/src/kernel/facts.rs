@@ -3,7 +3,7 @@
 //! An aggregate asks [`Known`] for what it needs. What is not known yet answers [`NotYet`]; the caller then looks it up
 //! and asks the aggregate again. So the domain names what it needs, in its own types, and does no I/O.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::civil::Date;
 use uuid::Uuid;
@@ -98,6 +98,11 @@ pub enum Question {
         /// The credential.
         credential: Uuid,
     },
+    /// What the package of an approved privacy request has in it (P-54).
+    Package {
+        /// The request.
+        request: Uuid,
+    },
 }
 
 /// What a read model answered.
@@ -115,6 +120,13 @@ pub enum Answer {
     Hash(String),
     /// Statements: the requests that they are attached to, and the records that they are about; none means all.
     Statements(Vec<(Uuid, Vec<String>)>),
+    /// What a package has in it.
+    Package {
+        /// The lower-case hex SHA-256 of its list of contents.
+        manifest_hash: String,
+        /// How many records of each context.
+        records: BTreeMap<String, u32>,
+    },
     /// How many decisions were approvals, of how many.
     Approvals {
         /// Approved.

@@ -17,6 +17,7 @@ mod lineage;
 mod log_index;
 mod log_view;
 mod openlineage;
+mod package;
 mod privacy_requests;
 mod processing_register;
 mod retention_board;
@@ -33,6 +34,11 @@ pub use lineage::{Direction, Edge, EdgeKind, Graph, LineageQuery, Node, NodeKind
 pub use log_index::{LogIndex, LogIndexRow, Offsets};
 pub use log_view::Order;
 pub use openlineage::openlineage;
+pub use package::{
+    ClassHeld, DecisionExplained, DecisionReview, Made, PACKAGE_VALID_FOR, Package, PackageFormat,
+    PackageRecord, PackageRequest, PackageSummary, PurposeUsed, ReadByOthers, Recipients, Retention,
+    RowsHeld, SourceOf, Withheld, package_schema, page as package_page,
+};
 pub use privacy_requests::{FulfilmentStep, PrivacyRequestRow, PrivacyRequests};
 pub use processing_register::{ProcessingRegister, ProcessingRow};
 pub use retention_board::{RetentionBoard, RetentionBoardRow};

@@ -8,7 +8,7 @@ use crate::{
     Projections,
     error::ProjectionError,
     fact::{Batch, Fact},
-    model::{ReadModel, Stage},
+    model::{Changed, ReadModel, Stage},
     table::Shape,
 };
 
@@ -73,6 +73,35 @@ impl Projections {
     }
 }
 
+/// The rows that a read model makes of facts that are all in memory: complete rows only where no other stream is part of
+/// them.
+///
+/// # Errors
+/// When the read model cannot fold them.
+pub(crate) fn fold_in_memory(
+    model: &'static dyn ReadModel,
+    facts: &Batch,
+    skips: &std::collections::BTreeSet<Position>,
+) -> Result<Vec<Changed>, ProjectionError> {
+    let (shape, mut stage) = (model.shape(), model.stage());
+    let span = facts.whole();
+    if let Some(event) = span.unreadable(shape, skips) {
+        return Err(ProjectionError::WrongState(unfoldable(event.position, &event.reason)));
+    }
+    let facts = span.facts(shape, skips);
+    let folded = stage.touch(&facts).and_then(|_| stage.fold(&facts));
+    folded.map_err(|poison| ProjectionError::WrongState(unfoldable(poison.position, &poison.reason)))?;
+    Ok(stage.changes()?.upserts)
+}
+
+/// A row as whoever does not get the hidden columns sees it.
+pub(crate) fn to_json(row: Changed, shape: &Shape, hidden: &[&str]) -> serde_json::Value {
+    let columns = shape.columns.iter().map(|column| column.name);
+    let personal = shape.personal.iter().map(|column| column.name);
+    let fields: Vec<&str> = columns.chain(personal).filter(|name| !hidden.contains(name)).collect();
+    Shown::from(row).to_json(shape, &fields)
+}
+
 struct Past {
     model: &'static dyn ReadModel,
     stage: Box<dyn Stage>,
@@ -95,6 +124,9 @@ impl Past {
 }
 
 fn stopped(position: Position, reason: &str) -> QueryError {
-    let text = format!("the event at position {position} cannot be folded: {reason}");
-    QueryError::Failed(ProjectionError::WrongState(text))
+    QueryError::Failed(ProjectionError::WrongState(unfoldable(position, reason)))
+}
+
+fn unfoldable(position: Position, reason: &str) -> String {
+    format!("the event at position {position} cannot be folded: {reason}")
 }

@@ -26,6 +26,7 @@ use crate::{
     storage::{open_rows, read_row, table_name},
     table::{Shape, Table},
 };
+pub(crate) use as_of::{fold_in_memory, to_json};
 use path::Path;
 use plan::Plan;
 use show::Shown;

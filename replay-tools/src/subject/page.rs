@@ -2,17 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{Report, bare};
-use crate::event::Event;
-
-const STYLE: &str = "
-body { font: 10.5pt/1.4 Georgia, serif; margin: 2rem auto; max-width: 50rem; padding: 0 1rem; color: #111 }
-h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem; border-bottom: 1px solid #999 }
-article { break-inside: avoid; margin: 1rem 0 }
-h3 { font-size: 1rem; margin: 0 } table { border-collapse: collapse; width: 100% }
-th { text-align: left; font-weight: normal; color: #555; width: 14rem; vertical-align: top; padding-right: 1rem }
-td { overflow-wrap: anywhere } td, th { padding-top: .1rem }
-@page { margin: 2cm }";
+use super::Report;
+use crate::event::{Event, STYLE, escape, plain};
 
 /// The page.
 pub(super) fn page(report: &Report) -> String {
@@ -72,23 +63,7 @@ fn article(html: &mut String, tag: &str, event: &Event) {
     row("purpose", event.purpose.as_deref().unwrap_or("not stated"));
     row("legal basis", event.legal_basis.as_deref().unwrap_or("not stated"));
     for (path, value) in event.fields() {
-        row(&path, &bare(&value));
+        row(&path, &plain(&value));
     }
     _ = writeln!(html, "</table></{tag}>");
-}
-
-/// Text that stays text in HTML, in attributes too.
-fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => safe += "&amp;",
-            '<' => safe += "&lt;",
-            '>' => safe += "&gt;",
-            '"' => safe += "&quot;",
-            '\'' => safe += "&#39;",
-            letter => safe.push(letter),
-        }
-    }
-    safe
 }

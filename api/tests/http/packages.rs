@@ -1,0 +1,269 @@
+//! Packages over HTTP: who asks for their data gets it, with proofs, and nobody else does.
+
+use actix_web::test::TestRequest;
+use commands::Request;
+use domain::{
+    Actor, BasisPoints, Stated,
+    intelligence::{Decision, DecisionCommand, Factor},
+};
+use event_store::integrity::{Proofs, Verifier};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::node::{Answer, TestNode, node};
+
+const ADA: Uuid = Uuid::from_u128(5);
+const BEN: Uuid = Uuid::from_u128(6);
+const CLERK: Uuid = Uuid::from_u128(7);
+const OFFICER: Uuid = Uuid::from_u128(9);
+const DECISION: Uuid = Uuid::from_u128(0xDEC);
+
+async fn post(node: &TestNode, person: Uuid, role: &str, path: &str, body: Value) -> Answer {
+    let answer = node.send_as(person, &[role], TestRequest::post().uri(path).set_json(body)).await;
+    assert!(answer.status.is_success(), "{path}: {}", answer.text);
+    answer
+}
+
+async fn fetch(node: &TestNode, person: Uuid, role: &str, path: &str) -> Answer {
+    node.send_as(person, &[role], TestRequest::get().uri(path)).await
+}
+
+async fn describe(node: &TestNode, person: Uuid, headline: &str) -> u64 {
+    let put = TestRequest::put().uri("/v1/users/me/profile").set_json(json!({ "headline": headline }));
+    node.send_as(person, &["student"], put).await.json()["position"].as_u64().unwrap()
+}
+
+/// Ada has a profile that a clerk has read, was disclosed to a school and to a court that forbids to tell, and a machine
+/// has decided about her.
+async fn past(node: &TestNode) {
+    describe(node, BEN, "Ben's words").await;
+    let position = describe(node, ADA, "Ada's words").await;
+    let read = format!("/v1/people/{ADA}?min_position={position}");
+    assert_eq!(fetch(node, CLERK, "staff", &read).await.status, 200);
+    for (basis, kind, party) in
+        [("99.31(a)(2)", "other_school", "Another school"), ("99.31(a)(9)(ii)(A)", "court", "A secret court")]
+    {
+        let body = json!({ "subject": ADA, "party": party, "party_kind": kind, "records": ["transcript"],
+            "interest": "Transfer", "basis": basis, "redisclosure_to": [] });
+        post(node, OFFICER, "compliance", "/v1/disclosures", body).await;
+    }
+    let explanation = Stated(vec![Factor {
+        factor: "gpa".into(),
+        weight: BasisPoints(4000),
+        reason: Some("Ada's average is high".into()),
+    }]);
+    let record = DecisionCommand::RecordDecision {
+        model: None,
+        engine: "rules/match@3".into(),
+        family: "scholarship_match".into(),
+        r#type: "score".into(),
+        subject: ADA,
+        about: Uuid::from_u128(0xA),
+        favourable: true,
+        score: BasisPoints(7000),
+        threshold: Some(BasisPoints(5000)),
+        features: Uuid::from_u128(0xF),
+        explanation,
+    };
+    let request = Request {
+        derived_from: vec![format!("identity.profile:{ADA}@2")],
+        ..Request::by(Actor::policy("score_application"))
+    };
+    node.node.api.commands.execute::<Decision>(DECISION, record, &request).await.unwrap();
+    let contest = format!("/v1/decisions/{DECISION}/contest");
+    post(node, ADA, "student", &contest, json!({ "reason": "It forgets my thesis" })).await;
+}
+
+/// A request of Ada's, verified; answers its path.
+async fn requested(node: &TestNode, regime: &str, r#type: &str, classes: &[&str]) -> String {
+    let body = json!({ "regime": regime, "type": r#type, "classes": classes });
+    let opened = post(node, ADA, "student", "/v1/privacy/requests", body).await;
+    let path = format!("/v1/privacy/requests/{}", opened.json()["id"].as_str().unwrap());
+    post(node, ADA, "student", &format!("{path}/verify"), json!({ "method": "session" })).await;
+    path
+}
+
+/// Approves a request and waits until it is fulfilled and signed.
+async fn fulfilled(node: &TestNode, path: &str) {
+    let approve = format!("{path}/approve");
+    let approved = post(node, OFFICER, "compliance", &approve, json!({})).await.json();
+    let approved = approved["position"].as_u64().unwrap();
+    let store = node.node.api.commands.store();
+    let mut news = store.subscribe_head();
+    let waiting = async {
+        loop {
+            let events = store.read_all(approved, 1000).await.unwrap();
+            if events.iter().any(|event| event.event_type == "PrivacyRequestCompleted") {
+                break;
+            }
+            news.changed().await.unwrap();
+        }
+        while node.node.api.log.signed().map_or(0, |(checkpoint, _)| checkpoint.size) < approved {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), waiting).await.expect("it is fulfilled");
+}
+
+async fn logged(node: &TestNode, event_type: &str) -> Vec<Value> {
+    let events = node.node.api.commands.store().read_all(0, 1000).await.unwrap();
+    let of_type = events.into_iter().filter(|event| event.event_type == event_type);
+    of_type.map(|event| serde_json::from_str::<Value>(&event.payload).unwrap()[event_type].take()).collect()
+}
+
+#[actix_web::test]
+async fn p54_who_asks_for_their_data_gets_all_of_it_and_what_the_law_has_them_told() {
+    let node = node().await;
+    past(&node).await;
+    let request = requested(&node, "gdpr", "access", &[]).await;
+    fulfilled(&node, &request).await;
+    let reads = logged(&node, "AccessLogged").await.len();
+    let answer = fetch(&node, ADA, "student", &format!("{request}/package")).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert!(answer.header("content-disposition").starts_with("attachment"));
+    assert_eq!(logged(&node, "AccessLogged").await.len(), reads, "one's own data is nobody's business");
+    let package = answer.json();
+
+    let text = &answer.text;
+    assert!(text.contains("Ada's words") && text.contains("Ada's average is high"), "{text}");
+    assert!(!text.contains("Ben's words") && !text.contains("A secret court"), "{text}");
+    let models: Vec<&str> =
+        package["rows"].as_array().unwrap().iter().filter_map(|rows| rows["name"].as_str()).collect();
+    for model in ["people", "profiles", "decisions", "privacy_requests"] {
+        assert!(models.contains(&model), "{models:?}");
+    }
+    let recipients = &package["recipients"];
+    assert_eq!(recipients["disclosures"].as_array().unwrap().len(), 1, "{recipients}");
+    assert_eq!(recipients["disclosures"][0]["party"], "Another school");
+    assert_eq!(recipients["reads"][0]["by"], CLERK.to_string());
+    let profile = package["classes"].as_array().unwrap().iter().find(|class| class["class"] == "profile");
+    assert!(profile.unwrap()["retention"]["days"].is_u64(), "{package}");
+    assert!(package["sources"].as_array().unwrap().iter().any(|source| source["source"] == "you"));
+    assert_eq!(package["decisions"].as_array().unwrap().len(), 1);
+    let decision = &package["decisions"][0];
+    assert_eq!((&decision["engine"], &decision["version"]), (&json!("rules/match"), &json!("3")));
+    let inputs = json!([format!("features:{}", Uuid::from_u128(0xF)), format!("identity.profile:{ADA}@2")]);
+    assert_eq!((&decision["inputs"], &decision["favourable"]), (&inputs, &json!(true)));
+    assert_eq!(decision["contested"], "It forgets my thesis");
+    assert!(decision["remedy"].as_str().unwrap().contains("A human reviews"), "{decision}");
+
+    let page = fetch(&node, ADA, "student", &format!("{request}/package/page")).await;
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(page.text.contains("Ada&#39;s words") && !page.text.contains("Ben"), "{}", page.text);
+    let schema = node.send(TestRequest::get().uri("/v1/privacy/package.schema.json")).await.json();
+    let required = schema["required"].as_array().unwrap().iter().filter_map(Value::as_str);
+    assert!(required.into_iter().all(|name| !package[name].is_null()), "{schema}");
+}
+
+#[actix_web::test]
+async fn p54_a_package_proves_offline_that_its_events_are_in_the_log() {
+    let node = node().await;
+    past(&node).await;
+    let request = requested(&node, "ferpa", "inspection", &[]).await;
+    fulfilled(&node, &request).await;
+    let path = format!("{request}/package");
+    let package = fetch(&node, ADA, "student", &path).await.json();
+    let attached = logged(&node, "PrivacyPackageAttached").await;
+    assert_eq!(package["manifest_sha256"], attached[0]["manifest_hash"]);
+    let proofs: Proofs = serde_json::from_value(package["proofs"].clone()).unwrap();
+    let key = node.send(TestRequest::get().uri("/v1/log/key")).await.text;
+    let verifier: Verifier = key.parse().unwrap();
+    assert!(proofs.verify(&verifier).unwrap().size >= package["position"].as_u64().unwrap());
+    let folder = node.notary.join("handed-out");
+    std::fs::create_dir(&folder).unwrap();
+    let strangers = |name: &str, package: &Value| {
+        let file = folder.join(name);
+        std::fs::write(&file, package.to_string()).unwrap();
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/integrity/check_proof.py");
+        let run = std::process::Command::new("python3").arg(script).arg(&file).arg(key.trim()).output();
+        let run = run.unwrap();
+        (run.status.code(), String::from_utf8_lossy(&run.stdout).into_owned())
+    };
+    let (code, told) = strangers("whole", &package);
+    assert_eq!(code, Some(0), "{told}");
+    let mut less = package.clone();
+    less["proofs"]["lines"].as_array_mut().unwrap().pop();
+    assert_eq!(strangers("less", &less).0, Some(1), "an event was taken out");
+    let mut other = package.clone();
+    other["subject"] = json!(BEN);
+    assert_eq!(strangers("other", &other).0, Some(1), "it is another one's");
+    let again = fetch(&node, ADA, "student", &path).await.json();
+    assert_eq!(again["records"], package["records"], "it is a function of the log up to its position");
+}
+
+#[actix_web::test]
+async fn p54_a_package_is_for_the_person_and_who_else_fetches_it_is_on_record_before() {
+    let node = node().await;
+    past(&node).await;
+    let request = requested(&node, "gdpr", "access", &[]).await;
+    let package = format!("{request}/package");
+    let early = fetch(&node, ADA, "student", &package).await.problem(409, "InvalidState");
+    assert_eq!(early["details"]["state"], "verified", "GOV-P2");
+    fulfilled(&node, &request).await;
+    for path in [package.clone(), format!("{package}/page")] {
+        let denied = logged(&node, "AccessDenied").await.len();
+        fetch(&node, BEN, "student", &path).await.problem(403, "Forbidden");
+        fetch(&node, CLERK, "staff", &path).await.problem(403, "Forbidden");
+        assert_eq!(logged(&node, "AccessDenied").await.len(), denied + 2);
+        let read = fetch(&node, OFFICER, "compliance", &path).await;
+        assert_eq!(read.status, 200, "{}", read.text);
+        let logged = logged(&node, "AccessLogged").await;
+        let last = logged.last().unwrap();
+        assert_eq!((&last["subjects"], &last["actor"]), (&json!([ADA]), &json!(OFFICER)));
+    }
+    let missing = format!("/v1/privacy/requests/{}/package", Uuid::from_u128(1));
+    fetch(&node, ADA, "student", &missing).await.problem(404, "NotFound");
+    let wrong = format!("{package}?limit=1");
+    fetch(&node, ADA, "student", &wrong).await.problem(400, "InvalidParameter");
+}
+
+#[actix_web::test]
+async fn p54_what_was_denied_or_asks_for_something_else_has_no_package() {
+    let node = node().await;
+    past(&node).await;
+    let request = requested(&node, "gdpr", "access", &[]).await;
+    let deny = json!({ "ground": "Art. 12(5)", "note": "It repeats itself" });
+    post(&node, OFFICER, "compliance", &format!("{request}/deny"), deny).await;
+    let denied = fetch(&node, ADA, "student", &format!("{request}/package")).await;
+    assert_eq!(denied.problem(409, "InvalidState")["details"]["state"], "denied");
+    let other = requested(&node, "gdpr", "rectification", &[]).await;
+    fetch(&node, ADA, "student", &format!("{other}/package")).await.problem(404, "NotFound");
+}
+
+#[actix_web::test]
+async fn p54_portability_has_what_the_person_provided_and_classes_narrow_a_package_down() {
+    let node = node().await;
+    past(&node).await;
+    let request = requested(&node, "gdpr", "portability", &[]).await;
+    fulfilled(&node, &request).await;
+    let package = fetch(&node, ADA, "student", &format!("{request}/package")).await.json();
+    let records = package["records"].as_array().unwrap();
+    assert!(!records.is_empty() && records.iter().all(|record| record["by"] == "you"), "{package}");
+    assert_eq!((&package["rows"], &package["decisions"]), (&json!([]), &json!([])));
+    assert!(package["withheld"].to_string().contains("Art. 20(1)"), "{package}");
+
+    let request = requested(&node, "gdpr", "access", &["profile"]).await;
+    fulfilled(&node, &request).await;
+    let narrow = fetch(&node, ADA, "student", &format!("{request}/package")).await.text;
+    assert!(narrow.contains("Ada's words"), "{narrow}");
+    assert!(!narrow.contains("Ada's average is high"), "class ai_content was not asked for: {narrow}");
+}
+
+#[actix_web::test]
+async fn p54_after_an_erasure_there_is_nothing_left_to_hand_out() {
+    let node = node().await;
+    past(&node).await;
+    let request = requested(&node, "gdpr", "access", &[]).await;
+    fulfilled(&node, &request).await;
+    let package = format!("{request}/package");
+    let keyring = node.node.api.commands.store().keyring();
+    let some = event_store::Classes::Only(&["profile"]);
+    keyring.shred(ADA, some, event_store::Basis::Erasure).await.unwrap();
+    let less = fetch(&node, ADA, "student", &package).await;
+    assert!(less.status == 200 && !less.text.contains("Ada's words"), "{}", less.text);
+    let told = less.text.contains("«erased»") && less.text.contains("their keys were destroyed");
+    assert!(told, "{}", less.text);
+    keyring.shred(ADA, event_store::Classes::All, event_store::Basis::Erasure).await.unwrap();
+    fetch(&node, ADA, "student", &package).await.problem(410, "Gone");
+    fetch(&node, OFFICER, "compliance", &format!("{package}/page")).await.problem(410, "Gone");
+}
