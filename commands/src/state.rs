@@ -6,7 +6,7 @@
 use std::{any::Any, sync::Arc};
 
 use domain::{
-    Decider, OpeningScope, Versioned,
+    Decider, OpeningScope, PersonalGroup, SealingScope, Versioned,
     registry::{self, AnyEvent, DecodeError},
 };
 use event_store::{EventStore, Keyring, Recorded, StoreError, StreamId};
@@ -84,6 +84,57 @@ pub async fn open_events<D: Decider>(
         })
     });
     events.collect()
+}
+
+/// A state as JSON with places where personal values belong, and these.
+pub type FoldedState = (String, Vec<PersonalGroup>);
+
+/// What an aggregate of any type is after these events of its stream, whose keys were loaded; none where no aggregate has
+/// that type. Without keys everything personal folds as if it were erased.
+///
+/// # Errors
+/// When an event cannot be read.
+pub fn state_after(
+    keyring: &Keyring,
+    events: &[Recorded],
+    with_keys: bool,
+) -> Result<Option<FoldedState>, CommandError> {
+    let mut folding = Folding { keyring, events, with_keys, folded: Ok(None) };
+    registry::every_aggregate(&mut folding);
+    folding.folded
+}
+
+struct Folding<'a> {
+    keyring: &'a Keyring,
+    events: &'a [Recorded],
+    with_keys: bool,
+    folded: Result<Option<FoldedState>, CommandError>,
+}
+
+impl registry::Visitor for Folding<'_> {
+    fn aggregate<D: Decider>(&mut self) {
+        if self.events.first().is_some_and(|first| first.stream.aggregate_type == D::TYPE) {
+            self.folded = self.fold::<D>().map(Some);
+        }
+    }
+}
+
+impl Folding<'_> {
+    fn fold<D: Decider>(&self) -> Result<FoldedState, CommandError> {
+        let mut state = D::default();
+        for event in self.events {
+            let read = || registry::decode::<D>(&event.event_type, &event.event_version, &event.payload);
+            let event = match self.with_keys {
+                true => opened(self.keyring, event, read)?,
+                false => OpeningScope::with(Vec::new(), read).map_err(|error| {
+                    CommandError::Internal(format!("position {}: {error}", event.position))
+                })?,
+            };
+            state.evolve(&event);
+        }
+        let folded = SealingScope::to_json(&state);
+        folded.map_err(|error| CommandError::Internal(format!("a state cannot be shown: {error}")))
+    }
 }
 
 /// Reads recorded events of any aggregate.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use domain::PersonalGroup;
 use event_store::{BoxHeader, EventStore, History, Keyring, Position, Recorded, StoreError};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -193,7 +194,7 @@ fn one(
     let mut payload: Value = serde_json::from_str(&event.payload)
         .map_err(|_| StoreError::Unreadable(format!("the payload at position {}", event.position)))?;
     let mut data = payload.get_mut(&*event.event_type).map(Value::take).unwrap_or(payload);
-    fill(&mut data, &groups);
+    fill_or(&mut data, &groups, ERASED);
     let envelope = Envelope::read(&event.metadata, event.recorded_at);
     Ok(Event {
         position: event.position,
@@ -221,24 +222,34 @@ fn one(
     })
 }
 
+/// A JSON text with the values in the places that it has for them; `instead` where there is none.
+pub fn filled(text: &str, groups: Vec<PersonalGroup>, instead: &'static str) -> Value {
+    let values =
+        |group: PersonalGroup| serde_json::from_slice::<Vec<Value>>(&group.values).unwrap_or_default();
+    let groups: Groups = groups.into_iter().map(|group| Some((values(group), None))).collect();
+    let mut value = serde_json::from_str(text).unwrap_or_default();
+    fill_or(&mut value, &groups, instead);
+    value
+}
+
 /// The values of each group and what stands in their place, if they are not to be shown; none where the key is destroyed.
 type Groups = Vec<Option<(Vec<Value>, Option<&'static str>)>>;
 
 /// Puts what is known, or why nothing is, into the places of personal values: `{"$personal":[group,slot]}`.
-fn fill(value: &mut Value, groups: &Groups) {
+fn fill_or(value: &mut Value, groups: &Groups, erased: &str) {
     match value {
         Value::Object(map) if map.len() == 1 && map.contains_key("$personal") => {
             let place = map.get("$personal").and_then(Value::as_array).cloned().unwrap_or_default();
             let index = |n: usize| place.get(n).and_then(Value::as_u64).and_then(|n| usize::try_from(n).ok());
             let group = index(0).and_then(|group| groups.get(group)).and_then(Option::as_ref);
             *value = match group.zip(index(1)) {
-                Some(((values, None), slot)) => values.get(slot).cloned().unwrap_or_else(|| ERASED.into()),
+                Some(((values, None), slot)) => values.get(slot).cloned().unwrap_or_else(|| erased.into()),
                 Some(((_, Some(instead)), _)) => (*instead).into(),
-                None => ERASED.into(),
+                None => erased.into(),
             };
         }
-        Value::Object(map) => map.values_mut().for_each(|value| fill(value, groups)),
-        Value::Array(list) => list.iter_mut().for_each(|value| fill(value, groups)),
+        Value::Object(map) => map.values_mut().for_each(|value| fill_or(value, groups, erased)),
+        Value::Array(list) => list.iter_mut().for_each(|value| fill_or(value, groups, erased)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

@@ -7,6 +7,7 @@ mod annals;
 mod as_of;
 mod backup;
 mod checksum;
+mod data_map;
 mod diff;
 mod explain;
 mod export;
@@ -62,6 +63,7 @@ enum Command {
     Rollback(rebuild::Rollback),
     RotateKeys(rotate::RotateKeys),
     Checksum(checksum::Checksum),
+    DataMap(data_map::DataMap),
     Retry(interventions::Retry),
     Skip(interventions::Skip),
     Drop(interventions::Drop),
@@ -107,6 +109,7 @@ async fn run(cli: Cli) -> Result<bool, Failure> {
         Command::Rollback(rollback) => rollback.run(&annals).await,
         Command::RotateKeys(rotate) => rotate.run(&annals).await,
         Command::Checksum(checksum) => checksum.run(&annals).await,
+        Command::DataMap(map) => map.run(&annals).await,
         Command::Retry(retry) => retry.run(&annals).await,
         Command::Skip(skip) => skip.run(&annals).await,
         Command::Drop(drop) => drop.run(&annals).await,

@@ -37,6 +37,8 @@ enum Command {
     Events,
     /// Prints the table of errors, docs/errors.md.
     Errors,
+    /// Prints where personal data is, docs/data-map.md.
+    DataMap,
     /// Prints the schema of packages of somebody's data, docs/package.schema.json.
     PackageSchema,
 }
@@ -73,6 +75,7 @@ async fn execute(command: Command) -> Result<(), String> {
         }
         Command::Events => events::document(&Catalog::new()),
         Command::Errors => pages::document(&Catalog::new()),
+        Command::DataMap => projections::governance::data_map(projections::read_models()).to_markdown(),
         Command::PackageSchema => {
             let schema = projections::governance::package_schema();
             serde_json::to_string_pretty(&schema).map_err(|error| error.to_string())?

@@ -41,6 +41,12 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: Governance) -> Res
         }
         Governance::Replay => replay::events(api, call, pairs).await,
         Governance::Due => due::due(api, call, pairs).await,
+        Governance::ReplayState => replay::state(api, call, pairs).await,
+        Governance::ReplayExport => replay::export(api, call, pairs).await,
+        Governance::DataMap => {
+            pairs.done()?;
+            Ok(answer(&api.projections.data_map().await.map_err(problem)?))
+        }
         Governance::Package => package::json(api, call, pairs).await,
         Governance::PackagePage => package::page(api, call, pairs).await,
         Governance::Lineage => {

@@ -21,7 +21,7 @@ pub mod nearest;
 mod package;
 mod pairs;
 mod query;
-mod replay;
+pub mod replay;
 pub mod resources;
 mod route;
 mod router;

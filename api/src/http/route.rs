@@ -146,6 +146,12 @@ pub enum Governance {
     Replay,
     /// What is due, and when.
     Due,
+    /// The states of the aggregates that an audit replay is about.
+    ReplayState,
+    /// What an audit replay shows as one document.
+    ReplayExport,
+    /// Where personal data is.
+    DataMap,
     /// The data of the person who asked for it.
     Package,
     /// The same as a page to print.

@@ -43,6 +43,7 @@ fn governance() -> Vec<Route> {
     const AUDIT: Access = Access::AnyScope(&["read:audit"]);
     const LINEAGE: Access = Access::AnyScope(&["read:audit", "read:analytics"]);
     const REPLAY: Access = Access::AnyScope(&["replay:history"]);
+    const GOVERNANCE: Access = Access::AnyScope(&["manage:governance", "manage:privacy", "read:audit"]);
     const PRIVACY: Access = Access::AnyScope(&["manage:privacy"]);
     let routes = [
         ("/v1/privacy/inventory/me", Governance::OwnInventory, Access::Authenticated),
@@ -51,6 +52,9 @@ fn governance() -> Vec<Route> {
         ("/v1/privacy/requests/{id}/package/page", Governance::PackagePage, Access::Authenticated),
         ("/v1/audit/replays/{id}/events", Governance::Replay, REPLAY),
         ("/v1/governance/due", Governance::Due, PRIVACY),
+        ("/v1/audit/replays/{id}/state", Governance::ReplayState, REPLAY),
+        ("/v1/audit/replays/{id}/export", Governance::ReplayExport, REPLAY),
+        ("/v1/governance/data-map", Governance::DataMap, GOVERNANCE),
         ("/v1/audit/trail", Governance::Trail, AUDIT),
         ("/v1/audit/me", Governance::Mine, Access::Authenticated),
         ("/v1/audit/events/{id}/chain", Governance::Chain, Access::Authenticated),
@@ -58,7 +62,8 @@ fn governance() -> Vec<Route> {
         ("/v1/governance/lineage/export/openlineage", Governance::OpenLineage, LINEAGE),
     ];
     let route = |(path, governance, access): (&str, Governance, Access)| Route {
-        method: Method::GET,
+        // What is handed over is made once, and that is on record.
+        method: if governance == Governance::ReplayExport { Method::POST } else { Method::GET },
         template: path.to_owned(),
         access,
         operation: Operation::Governance(governance),

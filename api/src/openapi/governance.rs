@@ -1,7 +1,7 @@
 //! The operations that read the log itself.
 
 use projections::{
-    governance::{AuditPage, CausationChain, Graph, Inventory, Package},
+    governance::{AuditPage, CausationChain, DataMap, Graph, Inventory, Package},
     query::{LIMIT, LIMIT_MAX},
 };
 use schemars::SchemaGenerator;
@@ -12,6 +12,7 @@ use crate::http::{
     Governance,
     due::{Agenda, DAYS_MAX},
     governance::{DEPTH_MAX, NODES_MAX},
+    replay::STATES_MAX,
 };
 
 /// The operation of a route.
@@ -59,6 +60,26 @@ pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Val
             ];
             get("What is due: requests, hearings, breaches to be told of", agenda, parameters)
         }
+        Governance::ReplayState => {
+            let mut replay = get(
+                "What the aggregates of an audit replay were",
+                states(),
+                vec![in_path("id", uuid()), as_of],
+            );
+            also(&mut replay, &[409]);
+            replay
+        }
+        Governance::ReplayExport => {
+            let document = json!({ "type": "object" });
+            let mut replay =
+                get("What an audit replay shows as one document", document, vec![in_path("id", uuid())]);
+            also(&mut replay, &[409]);
+            replay
+        }
+        Governance::DataMap => {
+            let map = schemas.subschema_for::<DataMap>().to_value();
+            get("Which event and which read model holds which personal field", map, Vec::new())
+        }
         Governance::Package => {
             let package = schemas.subschema_for::<Package>().to_value();
             refusing(get("Everything that is held about a person who asked for it", package, fetching()))
@@ -82,6 +103,23 @@ pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Val
             get("Lineage as OpenLineage run events", events, [vec![node], around(as_of)].concat())
         }
     }
+}
+
+/// The states of a replay.
+fn states() -> Value {
+    json!({
+        "type": "object",
+        "required": ["states", "truncated", "position"],
+        "properties": {
+            "states": { "type": "array", "maxItems": STATES_MAX, "items": {
+                "type": "object",
+                "required": ["aggregate_type", "aggregate_id", "version", "position", "recorded_at", "event_type", "state"],
+            } },
+            "truncated": { "type": "boolean" },
+            "position": position(),
+        },
+        "additionalProperties": false,
+    })
 }
 
 fn fetching() -> Vec<Value> {

@@ -1,6 +1,7 @@
 //! Audit replays, retention, holds and inventory over HTTP.
 
 use actix_web::test::TestRequest;
+use event_store::integrity::Proofs;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -110,6 +111,102 @@ async fn a_replay_that_decrypts_nothing_shows_facts_and_no_personal_value() {
     node.send_as(ANNA, &["student"], student).await.problem(403, "Forbidden");
     let missing = format!("/v1/audit/replays/{}/events", Uuid::from_u128(1));
     read(&node, OFFICER, &missing).await.problem(404, "NotFound");
+}
+
+#[actix_web::test]
+async fn gov_a2_a_replay_shows_the_state_after_each_fact_and_on_record_before() {
+    let node = node().await;
+    headline(&node).await;
+    let other = TestRequest::put().uri("/v1/users/me/profile").set_json(json!({ "headline": "Goodbye" }));
+    assert_eq!(node.send_as(ANNA, &["student"], other).await.status, 200);
+    let replay = open(&node, true).await;
+    let states = format!("{replay}/state");
+    read(&node, OFFICER, &states).await.problem(409, "NotApproved");
+    assert_eq!(by(&node, SECOND, &format!("{replay}/approve"), json!({})).await.status, 200);
+    let events = read(&node, OFFICER, &format!("{replay}/events")).await.json();
+    let of_profile = events["events"].as_array().unwrap().iter();
+    let of_profile: Vec<_> =
+        of_profile.filter(|event| event["resource_type"] == "identity.profile").cloned().collect();
+    assert!(of_profile.len() >= 2, "{events}");
+    for (version, event) in (1_u64..).zip(&of_profile) {
+        let path = format!("{states}?as_of={}", event["position"]);
+        let answer = read(&node, OFFICER, &path).await;
+        let shown = answer.json();
+        let mut profile = shown["states"].as_array().unwrap().iter();
+        let profile = profile.rfind(|state| state["aggregate_type"] == "identity.profile");
+        let profile = profile.unwrap_or_else(|| panic!("{}", answer.text));
+        assert_eq!((&profile["version"], &profile["position"]), (&json!(version), &event["position"]));
+        assert!(profile["state"].is_object(), "{profile}");
+    }
+    let log = node.node.api.commands.store().read_all(0, 1000).await.unwrap();
+    let reads = log.iter().filter(|event| event.event_type == "AuditReplayRead").count();
+    assert_eq!(reads, 1 + of_profile.len(), "the events, and each state");
+    read(&node, OFFICER, &format!("{states}?as_of=100000")).await.problem(404, "NotFound");
+    let student = TestRequest::get().uri(&states);
+    node.send_as(ANNA, &["student"], student).await.problem(403, "Forbidden");
+}
+
+#[actix_web::test]
+async fn gov_a2_what_a_replay_shows_is_handed_over_with_proofs_and_its_hash_is_on_record() {
+    let node = node().await;
+    headline(&node).await;
+    let replay = open(&node, false).await;
+    let export = format!("{replay}/export");
+    let waiting = async {
+        loop {
+            let answer = by(&node, OFFICER, &export, json!({})).await;
+            if answer.status != 503 {
+                break answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let waiting = tokio::time::timeout(std::time::Duration::from_secs(30), waiting);
+    let answer = waiting.await.expect("it is signed");
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let document = answer.json();
+    assert!(answer.text.contains("«sealed»") && !answer.text.contains("Hello"), "{}", answer.text);
+    assert!(document["notice"].as_str().unwrap().contains("34 CFR 99.33"));
+    let proofs: Proofs = serde_json::from_value(document["proofs"].clone()).unwrap();
+    let key = node.send(TestRequest::get().uri("/v1/log/key")).await.text;
+    proofs.verify(&key.parse().unwrap()).unwrap();
+    let positions = |list: &Value, of: fn(&Value) -> &Value| -> Vec<Value> {
+        list.as_array().unwrap().iter().map(|one| of(one).clone()).collect()
+    };
+    let proved = positions(&document["proofs"]["lines"], |line| &line["leaf"]["position"]);
+    assert_eq!(proved, positions(&document["events"], |event| &event["position"]));
+    let log = node.node.api.commands.store().read_all(0, 1000).await.unwrap();
+    let types: Vec<&str> = log.iter().rev().take(2).map(|event| &*event.event_type).collect();
+    assert_eq!(types, ["AuditPackageExported", "AuditReplayRead"]);
+    let exported: Value = serde_json::from_str(&log.last().unwrap().payload).unwrap();
+    let sha256 = domain::sha256_hex(&answer.text);
+    assert_eq!(exported["AuditPackageExported"]["sha256"], sha256);
+    assert_eq!(answer.header("x-content-sha256"), sha256);
+    assert_eq!(by(&node, OFFICER, &format!("{replay}/close"), json!({})).await.status, 200);
+    by(&node, OFFICER, &export, json!({})).await.problem(409, "Closed");
+}
+
+#[actix_web::test]
+async fn the_data_map_tells_what_the_register_and_the_policies_say_of_each_class() {
+    let node = node().await;
+    let entry = json!({ "name": "Scholarships", "purpose": "To award them", "legal_basis": "Art. 6(1)(b)",
+        "subjects": ["applicants"], "classes": ["education"], "recipients": ["sponsors"], "transfers": [],
+        "retention": "7 years", "measures": "Sealed" });
+    assert_eq!(by(&node, OFFICER, "/v1/governance/processing", entry).await.status, 201);
+    let policy = json!({ "after": "event", "days": 4000, "action": "archive", "legal_basis": "policy 7" });
+    let put = TestRequest::put().uri("/v1/governance/retention/education").set_json(policy);
+    assert!(node.send_as(OFFICER, &["compliance"], put).await.status.is_success());
+    let map = read(&node, OFFICER, "/v1/governance/data-map").await.json();
+    let education = map["classes"].as_array().unwrap().iter().find(|class| class["class"] == "education");
+    let education = education.unwrap();
+    assert_eq!(education["activities"][0]["purpose"], "To award them");
+    assert_eq!(
+        (&education["retention"]["days"], &education["education_record"]),
+        (&json!(4000), &json!(true))
+    );
+    assert!(!education["events"].as_array().unwrap().is_empty(), "{education}");
+    let student = TestRequest::get().uri("/v1/governance/data-map");
+    node.send_as(ANNA, &["student"], student).await.problem(403, "Forbidden");
 }
 
 #[actix_web::test]

@@ -51,6 +51,11 @@ impl History {
             of_old => of_old,
         }
     }
+
+    /// A keyring for what reads with one: it opens what is archived and what is not. Nothing is sealed with it.
+    pub fn keyring(&self) -> &Keyring {
+        &self.archive
+    }
 }
 
 impl Keyring {

@@ -7,6 +7,7 @@
 
 mod audit;
 mod consents;
+mod data_map;
 mod disclosure_log;
 mod entry;
 mod incidents;
@@ -24,6 +25,7 @@ mod retention_board;
 
 pub use audit::{AuditFilters, AuditPage, AuditQuery, CausationChain};
 pub use consents::{ConsentRow, ConsentState, Consents};
+pub use data_map::{ClassMap, DataMap, EventFields, RowFields, data_map};
 pub use disclosure_log::{DisclosureLog, DisclosureRow, Redisclosure};
 pub use entry::{Entry, GovernanceError};
 pub use incidents::{IncidentRow, IncidentStep, Incidents};

@@ -22,6 +22,7 @@ use super::{
     decisions::explained,
     material::{Material, context_of, own},
     rows,
+    rows::rows_about_nobody,
 };
 use crate::{
     Projections, Table,
@@ -67,11 +68,8 @@ impl Projections {
         let disclosures = self.model(DisclosureLog::NAME)?;
         let disclosures = rows::of_model(self, request, disclosures, &streams).await?;
         let state = if portable { Vec::new() } else { self.rows_held(request, &streams).await? };
-        let kept = rows::all_of(self, request, &["governance.retention_policy"]).await?;
-        let kept = rows::of_model(self, request, self.model(RetentionBoard::NAME)?, &kept).await?;
-        let register = rows::all_of(self, request, &["governance.processing_activity"]).await?;
-        let processing = self.model(ProcessingRegister::NAME)?;
-        let processing = rows::of_model(self, request, processing, &register).await?;
+        let kept = rows_about_nobody(self, RetentionBoard::NAME, request.position).await?;
+        let processing = rows_about_nobody(self, ProcessingRegister::NAME, request.position).await?;
 
         let masks = masks(self, request);
         let (reads, about): (Vec<Event>, Vec<Event>) =
@@ -121,7 +119,7 @@ impl Projections {
         events: &[Recorded],
         left: &Left,
     ) -> Result<Vec<Event>, GovernanceError> {
-        let keyring = self.0.store.keyring();
+        let keyring = self.0.store.keyring().history();
         keyring.load_for(events).await?;
         for event in events {
             let boxes = event.sealed.as_deref().map(event_store::Keyring::boxes).transpose()?;
@@ -364,7 +362,7 @@ fn classes(request: &PackageRequest, events: &[Event], kept: &[Value]) -> Vec<Cl
 }
 
 /// How long a class is kept: as the policy says that holds, else by default.
-fn retention(class: &str, kept: &[Value]) -> Retention {
+pub(in crate::governance) fn retention(class: &str, kept: &[Value]) -> Retention {
     let holds = |row: &&Value| row["class"] == class && row["active"] == true && row["aggregate"].is_null();
     let text = |row: &Value, name: &str| row[name].as_str().unwrap_or_default().to_owned();
     if let Some(row) = kept.iter().find(holds) {
@@ -381,7 +379,7 @@ fn retention(class: &str, kept: &[Value]) -> Retention {
 }
 
 /// Whether an entry of the register is about one of these classes.
-fn concerns(entry: &Value, classes: &BTreeSet<&str>) -> bool {
+pub(in crate::governance) fn concerns(entry: &Value, classes: &BTreeSet<&str>) -> bool {
     let mut named = entry["classes"].as_array().into_iter().flatten().filter_map(Value::as_str);
     entry["active"] == true && named.any(|class| classes.contains(class))
 }

@@ -43,26 +43,30 @@ pub(super) async fn streams(
         events.extend(store.read_stream(stream, 0, until).await?);
     }
     events.sort_unstable_by_key(|event| event.position);
-    Ok(Batch::decode(events, store.keyring()).await?)
+    // What is archived is out of daily use, and is held nevertheless.
+    Ok(Batch::decode(events, store.keyring().history().keyring()).await?)
 }
 
-/// All events of some aggregate types up to the position of the package: the register of processing, the policies of
-/// retention. There are few of them.
-pub(super) async fn all_of(
+/// All rows of a read model that is about nobody, as they stood at a position: the register of processing, the policies of
+/// retention. They are made of few events, and everybody whom they concern may know them.
+pub(in crate::governance) async fn rows_about_nobody(
     projections: &Projections,
-    request: &PackageRequest,
-    types: &[&str],
-) -> Result<Batch, GovernanceError> {
+    name: &str,
+    position: Position,
+) -> Result<Vec<Value>, GovernanceError> {
+    let model = projections.model(name)?;
     let store = &projections.0.store;
     let positions: Vec<i64> = sqlx::query_scalar(
         "SELECT position FROM annals.events WHERE aggregate_type = ANY($1) AND position <= $2 ORDER BY position",
     )
-    .bind(types)
-    .bind(signed(request.position))
+    .bind(model.shape().fed_by)
+    .bind(signed(position))
     .fetch_all(store.pool())
     .await?;
     let positions: Vec<Position> = positions.into_iter().map(unsigned).collect();
-    Ok(Batch::decode(store.read_at(&positions).await?, store.keyring()).await?)
+    let facts = Batch::decode(store.read_at(&positions).await?, store.keyring()).await?;
+    let rows = fold_in_memory(model, &facts, &projections.skips_of(name).await?)?;
+    Ok(rows.into_iter().map(|row| to_json(row, model.shape(), &[])).collect())
 }
 
 /// The rows of a read model that the person sees of these facts, and how many values of others were left out.
@@ -78,17 +82,15 @@ pub(super) async fn of_model(
     let hidden = model.hidden(&actor);
     let skips = projections.skips_of(shape.name).await?;
     let rows = fold_in_memory(model, facts, &skips)?;
-    // The register and the policies are about nobody, and everybody whom they concern may know them.
-    let everybody = !shape.options.about_people;
     // Whoever was given the records is named to the person, although that is the party's data (34 CFR 99.32(c)).
     let parties = shape.fed_by.contains(&Disclosure::TYPE);
     let admits = |group: &PersonalGroup| {
         let own = group.subject == subject && request.has_class(group.class.name());
         own || (parties && group.subject != subject)
     };
-    let of_person = rows.into_iter().filter(|row| {
-        everybody || (row.subjects.contains(&subject) && visible.holds(shape.columns, &row.values))
-    });
+    let of_person = rows
+        .into_iter()
+        .filter(|row| row.subjects.contains(&subject) && visible.holds(shape.columns, &row.values));
     let shown = of_person.map(|mut row| {
         row.groups.iter_mut().filter(|group| !admits(group)).for_each(withhold);
         to_json(row, shape, hidden)
