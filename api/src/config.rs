@@ -109,6 +109,9 @@ settings! {
     rebuild_workers: usize = "0";
     /// How many mebibytes of events and rows a rebuild holds in memory at most.
     rebuild_memory_mb: usize = "256";
+    /// How many seconds after keys were destroyed the read models that held in the clear what they had sealed are rebuilt,
+    /// all together, and their former rows dropped.
+    rebuild_after_shred_s: u64 = "900";
     /// How many mebibytes of aggregate state are kept in memory to spare reading streams again.
     cache_memory_mb: usize = "64";
     /// How many kibibytes the body of a request may have at most.

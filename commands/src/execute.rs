@@ -116,6 +116,7 @@ impl Commands {
         fresh: bool,
     ) -> Result<Attempt, CommandError> {
         let Inner { store, states, .. } = &*self.0;
+        let since = states.since(store.keyring());
         let kept = if fresh { None } else { states.recall::<D>(id) };
         // A creating command on a stream that nobody has seen needs no look: its append says whether the id is new.
         let unseen = !fresh && kept.is_none() && D::creates(&command);
@@ -179,7 +180,7 @@ impl Commands {
         match store.append(append).await {
             Ok(Appended { position, repeated, .. }) => {
                 let version = found.version + events.len() as u64;
-                states.keep(id, &Versioned { state, version });
+                states.keep(id, &Versioned { state, version }, since, store.keyring());
                 match refusal {
                     Some(error) => Err(error),
                     None => Ok(Attempt::Done(Accepted {

@@ -1,9 +1,16 @@
 //! Aggregate state: folded from the log, and kept in memory for the next command.
 //!
 //! A kept state may be behind the log where another node writes; whoever uses it either makes its version a condition of
-//! the append or brings it up to date first. It is never the truth.
+//! the append or brings it up to date first. It is never the truth. It may hold personal values in the clear: when keys
+//! are destroyed, whatever was kept before is let go.
 
-use std::{any::Any, sync::Arc};
+use std::{
+    any::Any,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use domain::{
     Decider, OpeningScope, PersonalGroup, SealingScope, Versioned,
@@ -26,11 +33,22 @@ struct Kept {
 /// The states that were used last.
 pub(crate) struct States {
     kept: Cache<Key, Kept>,
+    /// How many destructions of keys were known when the oldest of them was read.
+    shreds: AtomicU64,
 }
 
 impl States {
     pub(crate) fn new(capacity: usize) -> Self {
-        States { kept: Cache::new(capacity) }
+        States { kept: Cache::new(capacity), shreds: AtomicU64::new(0) }
+    }
+
+    /// Lets go of what was read before keys were destroyed. What is read from now on may be kept with this number.
+    pub(crate) fn since(&self, keyring: &Keyring) -> u64 {
+        let known = keyring.known_shreds();
+        if self.shreds.swap(known, Ordering::AcqRel) != known {
+            self.kept.clear();
+        }
+        known
     }
 
     /// What is in memory, however old.
@@ -40,8 +58,14 @@ impl States {
         Some(Versioned { state, version: kept.version })
     }
 
-    pub(crate) fn keep<D: Decider>(&self, id: Uuid, found: &Versioned<D>) {
-        self.kept.insert((D::TYPE, id), Kept { version: found.version, state: found.state.clone() });
+    /// Keeps what was read since so many destructions, unless there was another one meanwhile.
+    pub(crate) fn keep<D: Decider>(&self, id: Uuid, found: &Versioned<D>, since: u64, keyring: &Keyring) {
+        let kept = Kept { version: found.version, state: found.state.clone() };
+        self.kept.insert((D::TYPE, id), kept);
+        // After the insertion: whoever lets go in between finds it there.
+        if self.since(keyring) != since {
+            self.kept.remove(&(D::TYPE, id));
+        }
     }
 
     /// The state as the log has it now: what is in memory and what came after it.
@@ -50,6 +74,7 @@ impl States {
         store: &EventStore,
         id: Uuid,
     ) -> Result<Versioned<D>, CommandError> {
+        let since = self.since(store.keyring());
         let known = self.recall::<D>(id).unwrap_or_else(|| Versioned { state: Arc::default(), version: 0 });
         let stream = stream::<D>(id);
         let news = store.read_stream(&stream, known.version, None).await?;
@@ -60,7 +85,7 @@ impl States {
         let folded = Arc::make_mut(&mut state);
         events.iter().for_each(|event| folded.evolve(event));
         let found = Versioned { state, version };
-        self.keep(id, &found);
+        self.keep(id, &found, since, store.keyring());
         Ok(found)
     }
 }

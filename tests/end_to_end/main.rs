@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bytes;
 mod crashes;
+mod erasure;
 mod flows;
 mod nodes;
 mod privacy;

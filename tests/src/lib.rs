@@ -86,31 +86,41 @@ impl Answer {
     }
 }
 
-/// The binary beside the test's own.
-fn binary() -> PathBuf {
+/// A program of ours, beside the test's own.
+fn program(name: &str, package: &str) -> PathBuf {
     let mut folder = std::env::current_exe().unwrap();
     folder.pop();
     if folder.ends_with("deps") {
         folder.pop();
     }
-    let binary = folder.join("annals");
-    assert!(binary.exists(), "{} is not built: cargo build -p api", binary.display());
-    binary
+    let program = folder.join(name);
+    assert!(program.exists(), "{} is not built: cargo build -p {package}", program.display());
+    program
 }
 
 impl Annals {
     /// A fresh instance in a folder of its own.
     pub async fn start() -> Annals {
+        Annals::start_with(&[]).await
+    }
+
+    /// A fresh instance with these settings.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Annals {
         let folder = std::env::temp_dir().join(format!("annals-{}", Uuid::now_v7().simple()));
         std::fs::create_dir_all(&folder).unwrap();
-        Annals::start_in(folder).await
+        Annals::start_in_with(folder, settings).await
     }
 
     /// An instance in this folder, with what is there already.
     pub async fn start_in(folder: PathBuf) -> Annals {
+        Annals::start_in_with(folder, &[]).await
+    }
+
+    async fn start_in_with(folder: PathBuf, settings: &[(&str, &str)]) -> Annals {
         let data = folder.join("data");
-        let mut command = Command::new(binary());
+        let mut command = Command::new(program("annals", "api"));
         command.env("ANNALS_DATA_DIR", &data).env("ANNALS_LISTEN", "127.0.0.1:0");
+        command.envs(settings.iter().copied());
         let process = spawn(command, &folder, "one");
         let begun = Instant::now();
         let env = loop {
@@ -128,7 +138,7 @@ impl Annals {
 
     /// Another node on the same servers.
     pub async fn second_node(&self) -> Annals {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(program("annals", "api"));
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         command.envs(&self.env).env("ANNALS_LISTEN", port.to_string());
         let process = spawn(command, &self.folder, "two");
@@ -165,6 +175,14 @@ impl Annals {
     pub fn caller_as(&self, id: Uuid, roles: &[&str]) -> Caller {
         let roles = roles.iter().map(|role| (*role).to_owned()).collect();
         let claims = Claims::new(id, roles, SignedDuration::from_hours(1), Timestamp::now());
+        Caller { id, token: self.keys.sign(&claims).unwrap() }
+    }
+
+    /// Somebody with these roles who has just shown a second factor.
+    pub fn elevated(&self, roles: &[&str]) -> Caller {
+        let (id, now) = (Uuid::now_v7(), Timestamp::now());
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        let claims = Claims::new(id, roles, SignedDuration::from_hours(1), now).elevated_at(now);
         Caller { id, token: self.keys.sign(&claims).unwrap() }
     }
 
@@ -213,6 +231,17 @@ impl Annals {
             .connect(&self.env["ANNALS_DATABASE_URL"])
             .await
             .unwrap()
+    }
+
+    /// Runs `annals-replay` on this instance, with these variables besides; answers what it printed.
+    #[track_caller]
+    pub fn replay(&self, arguments: &[&str], variables: &[(&str, &str)]) -> String {
+        let mut command = Command::new(program("annals-replay", "replay-tools"));
+        command.envs(&self.env).envs(variables.iter().copied()).args(arguments).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "annals-replay {arguments:?}: {error}");
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Kills the process as `kill -9` does.

@@ -158,6 +158,9 @@ pub(super) fn launch(programs: &Programs, folder: &Folder, run_as: Option<RunAs>
         "timezone=UTC".into(),
         "log_timezone=UTC".into(),
         "log_line_prefix=%m [%p] %q%a ".into(),
+        // The details of an error repeat the values of a row.
+        "log_error_verbosity=terse".into(),
+        "log_parameter_max_length_on_error=0".into(),
     ] {
         arguments.extend(["-c".into(), setting.into()]);
     }

@@ -103,6 +103,7 @@ impl Node {
         let mut reading = projections::Config::new(&servers.database_url);
         reading.nats = servers.nats_url.as_ref().map(NatsConfig::new);
         reading.rebuild_memory = config.rebuild_memory_mb * 1024 * 1024;
+        reading.rebuild_after_shred = Duration::from_secs(config.rebuild_after_shred_s);
         if config.rebuild_workers > 0 {
             reading.threads = config.rebuild_workers;
         }

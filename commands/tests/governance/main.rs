@@ -12,7 +12,7 @@ use commands::{
     ports::{Embedding, Mail, Mailer, Notary, PortError, Ports, Tokens},
 };
 use domain::{
-    Actor, RecordClass,
+    Actor, Personal, RecordClass, class,
     governance::{
         AuditReplay, AuditReplayCommand, LegalHold, LegalHoldCommand, PrivacyRegime, PrivacyRequest,
         PrivacyRequestCommand, PrivacyRequestType, ReplayPurpose, ReplayScope, ShredBasis, SubjectKey,
@@ -118,10 +118,17 @@ impl Node {
 
     /// A profile with something to erase.
     async fn headline(&self, account: Uuid) {
-        let revise: ProfileCommand =
-            serde_json::from_value(json!({ "ReviseProfile": { "headline": "Hello" } })).unwrap();
+        let revise: ProfileCommand = serde_json::from_value(
+            json!({ "ReviseProfile": { "headline": "Hello", "interests": ["chess"] } }),
+        )
+        .unwrap();
         let own = Request::by(Actor::user(account, &["student"]));
         self.commands.execute::<Profile>(account, revise, &own).await.unwrap();
+    }
+
+    /// As commands see them.
+    async fn interests(&self, account: Uuid) -> Personal<Vec<String>, class::Profile> {
+        self.commands.state::<Profile>(account).await.unwrap().state.interests.clone()
     }
 
     async fn hold(&self, subjects: &[Uuid], classes: &[RecordClass]) -> Uuid {
@@ -186,10 +193,13 @@ async fn gov_k2_an_erasure_destroys_the_keys_and_is_certified_without_personal_d
     let mut node = Node::start(database.store().await.unwrap()).await;
     node.headline(ANNA).await;
     node.headline(BERT).await;
+    assert!(!node.interests(ANNA).await.is_erased());
     assert_eq!(code(node.shred(ANNA, &[RecordClass::Payment]).await), "LegalDuty");
     node.shred(ANNA, &[RecordClass::Profile]).await.unwrap();
     node.settled().await;
 
+    assert!(node.interests(ANNA).await.is_erased(), "it is not in memory either");
+    assert!(!node.interests(BERT).await.is_erased());
     let destroyed = node.events("SubjectKeysDestroyed").await;
     let [(stream, fields)] = &destroyed[..] else { panic!("{destroyed:?}") };
     assert_eq!(*stream, ANNA.to_string());

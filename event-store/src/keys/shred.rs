@@ -178,6 +178,12 @@ impl Keyring {
         Ok(rows.into_iter().map(|(subject, count)| (subject, count.unsigned_abs())).collect())
     }
 
+    /// How many destructions of keys this process has taken notice of. Whoever keeps opened values lets go of them when
+    /// this changes.
+    pub fn known_shreds(&self) -> u64 {
+        *lock(&self.0.shreds)
+    }
+
     /// What was shredded after the shred `after` (0: from the beginning), in order.
     ///
     /// # Errors

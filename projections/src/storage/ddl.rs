@@ -35,11 +35,13 @@ pub(crate) fn create_schema(schema: &str) -> String {
     format!("CREATE SCHEMA {}", quoted(schema, '"'))
 }
 
-/// The table without its indexes: a rebuild makes them when the rows are in.
+/// The table without its indexes: a rebuild makes them when the rows are in. Of a table that holds personal values in the
+/// clear PostgreSQL keeps no statistics.
 pub(crate) fn create_table(shape: &Shape, schema: &str) -> String {
     let table = table_name(shape, schema);
     let unlogged = if shape.options.unlogged { "UNLOGGED " } else { "" };
     let mut lines = Vec::new();
+    let mut unseen = String::new();
     let mut comments = format!("COMMENT ON TABLE {table} IS {};\n", quoted(&one_line(shape.doc), '\''));
     for column in shape.columns {
         // Sorted by bytes, as in memory, so that a page ends and the next begins at the same row on every system.
@@ -47,6 +49,11 @@ pub(crate) fn create_table(shape: &Shape, schema: &str) -> String {
         let null = if column.nullable { "" } else { " NOT NULL" };
         lines.push(format!("{} {}{collation}{null}", quoted(column.name, '"'), column.kind.sql()));
         comments += &comment(&table, column.name, &column.comment());
+        // Statistics of a column are a copy of some of its values, in a table that is logged and outlives the rows.
+        if shape.options.unlogged && column.kind != Kind::Uuid {
+            let name = quoted(column.name, '"');
+            unseen += &format!("ALTER TABLE {table} ALTER COLUMN {name} SET STATISTICS 0;\n");
+        }
     }
     for (name, kind, about) in technical(shape) {
         let null = if matches!(kind, Kind::Bytes | Kind::Json) { "" } else { " NOT NULL" };
@@ -54,7 +61,7 @@ pub(crate) fn create_table(shape: &Shape, schema: &str) -> String {
         comments += &comment(&table, name, about);
     }
     format!(
-        "CREATE {unlogged}TABLE {table} (\n  {}\n) WITH (fillfactor = 85);\n{comments}",
+        "CREATE {unlogged}TABLE {table} (\n  {}\n) WITH (fillfactor = 85);\n{unseen}{comments}",
         lines.join(",\n  ")
     )
 }
@@ -72,7 +79,16 @@ pub(crate) fn create_indexes(shape: &Shape, schema: &str) -> Vec<String> {
     for column in shape.columns {
         let name = quoted(column.name, '"');
         if column.is(mark::search) {
-            indexes.push(format!("CREATE INDEX ON {table} USING gin ({})", search_vector(column.name)));
+            let index = format!("{}_search", column.name);
+            let vector = search_vector(column.name);
+            let mut statement =
+                format!("CREATE INDEX {} ON {table} USING gin ({vector})", quoted(&index, '"'));
+            if shape.options.unlogged {
+                // An index on an expression has statistics of its own.
+                let index = format!("{}.{}", quoted(schema, '"'), quoted(&index, '"'));
+                statement += &format!(";\nALTER INDEX {index} ALTER COLUMN 1 SET STATISTICS 0");
+            }
+            indexes.push(statement);
         }
         if column.is(mark::index) {
             indexes.push(match column.kind {
