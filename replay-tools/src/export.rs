@@ -11,7 +11,7 @@ mod parquet;
 mod proofs;
 mod table;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use event_store::{
     Position, Recorded,
@@ -137,13 +137,17 @@ impl Export {
         prover: Option<Prover>,
     ) -> Result<Manifest, Failure> {
         let head = annals.store.head().await?;
+        let keys = Arc::new(annals.store.keyring().history());
         std::fs::create_dir_all(&self.out)?;
         let mut sink: Box<dyn Sink> = match self.format {
             Format::Ocel => Box::new(ocel::Ocel::create(&self.out)?),
             Format::Csv => Box::new(table::Csv::create(&self.out)?),
-            Format::CloudEvents => {
-                Box::new(cloud_events::CloudEvents::create(&self.out, annals, head.incarnation, personal)?)
-            }
+            Format::CloudEvents => Box::new(cloud_events::CloudEvents::create(
+                &self.out,
+                keys.clone(),
+                head.incarnation,
+                personal,
+            )?),
             Format::Parquet => Box::new(parquet::Parquet::create(&self.out)?),
         };
         let mut proofs = prover.map(|prover| proofs::Proofs::create(&self.out, prover)).transpose()?;
@@ -153,6 +157,9 @@ impl Export {
         while after < to {
             let recorded = self.chunk(annals, &mut after, to).await?;
             let events = event::read(&annals.store, recorded.clone(), personal).await?;
+            if matches!(self.format, Format::CloudEvents) {
+                keys.load_for(&recorded).await?;
+            }
             for (recorded, event) in recorded.iter().zip(&events) {
                 sink.write(recorded, event)?;
                 proofs.as_mut().map_or(Ok(()), |proofs| proofs.write(Leaf::of(recorded)))?;

@@ -4,9 +4,9 @@
 //! values of each place by person and record class, null where they are sealed or erased. Positions are texts, for an
 //! Integer of CloudEvents has 32 bits.
 
-use std::{io::Write, path::Path};
+use std::{io::Write, path::Path, sync::Arc};
 
-use event_store::{Keyring, Recorded};
+use event_store::{History, Keyring, Recorded};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -16,7 +16,6 @@ use super::{
     output::{Output, Written},
 };
 use crate::{
-    annals::Annals,
     event::{Event, Personal},
     failure::Failure,
 };
@@ -61,20 +60,20 @@ struct Group {
 pub(super) struct CloudEvents {
     output: Output,
     source: String,
-    keyring: Keyring,
+    keys: Arc<History>,
     personal: Personal,
 }
 
 impl CloudEvents {
+    /// These keys are loaded for an event before it is written.
     pub(super) fn create(
         folder: &Path,
-        annals: &Annals,
+        keys: Arc<History>,
         incarnation: Uuid,
         personal: Personal,
     ) -> Result<Self, Failure> {
         let output = Output::create(folder, "events.cloudevents.jsonl")?;
-        let keyring = annals.store.keyring().clone();
-        Ok(CloudEvents { output, source: format!("urn:annals:{incarnation}"), keyring, personal })
+        Ok(CloudEvents { output, source: format!("urn:annals:{incarnation}"), keys, personal })
     }
 
     fn groups(&self, recorded: &Recorded) -> Result<Vec<Group>, Failure> {
@@ -88,7 +87,7 @@ impl CloudEvents {
             let values = opened.filter(|_| shown).and_then(|values| serde_json::from_slice(&values).ok());
             Group { subject: header.subject, class: header.class.into_owned(), values }
         };
-        Ok(about.into_iter().zip(self.keyring.open(recorded)?).map(group).collect())
+        Ok(about.into_iter().zip(self.keys.open(recorded)?).map(group).collect())
     }
 }
 
