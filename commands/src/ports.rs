@@ -34,9 +34,9 @@ pub trait Embedding: Send + Sync + 'static {
     fn embed<'a>(&'a self, texts: &'a [String]) -> BoxFuture<'a, Result<Vec<Vec<f32>>, PortError>>;
 }
 
-/// Signs what this deployment states, so that anybody can check later that it did.
-pub trait Notary: Send + Sync + 'static {
-    /// The statement as a compact JWS (RFC 7515), signed with Ed25519, with the public key in its header.
+/// Signs what this deployment certifies, so that anybody can check later that it did. (The notary is who signs the log.)
+pub trait Certifier: Send + Sync + 'static {
+    /// The statement as a compact JWS (RFC 7515), signed with Ed25519, with the public key and its id in its header.
     fn sign(&self, statement: &serde_json::Value) -> Result<String, PortError>;
 }
 
@@ -80,7 +80,7 @@ pub struct Ports {
     /// Computes one-time tokens, to be mailed.
     pub tokens: Arc<dyn Tokens>,
     /// Signs certificates.
-    pub notary: Arc<dyn Notary>,
+    pub certifier: Arc<dyn Certifier>,
     /// Embeddings of texts.
     pub embedding: Arc<dyn Embedding>,
 }

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use commands::{
     Commands, NoAnswers, Request,
     policies::{self, World, every_policy},
-    ports::{Embedding, Mail, Mailer, Notary, PortError, Ports, Tokens},
+    ports::{Certifier, Embedding, Mail, Mailer, PortError, Ports, Tokens},
 };
 use domain::{
     Actor, Stated,
@@ -56,11 +56,11 @@ impl Embedding for NoEmbedding {
 }
 
 /// No policy of these tests signs anything.
-struct NoNotary;
+struct NoCertifier;
 
-impl Notary for NoNotary {
+impl Certifier for NoCertifier {
     fn sign(&self, _: &serde_json::Value) -> Result<String, PortError> {
-        Err(PortError { port: "notary", reason: "there is none".into() })
+        Err(PortError { port: "certifier", reason: "there is none".into() })
     }
 }
 
@@ -81,7 +81,7 @@ impl Node {
             Arc::new(Ports {
                 mailer: Arc::new(NoMail),
                 tokens: Arc::new(PlainTokens),
-                notary: Arc::new(NoNotary),
+                certifier: Arc::new(NoCertifier),
                 embedding: Arc::new(NoEmbedding),
             }),
         );

@@ -3,6 +3,6 @@
 //!
 //! Nothing here decides anything, knows the log or is known by anybody but the binary that wires it.
 
+pub mod certifier;
 pub mod embedding;
 pub mod mail;
-pub mod notary;

@@ -29,7 +29,8 @@ pub fn asked(question: &Question) -> &'static [&'static str] {
         Question::HasActiveChildren { .. } => &[OrgDirectory::NAME],
         Question::ApprovedRecognitions { .. } => &[Recognitions::NAME],
         Question::Statements { .. } => &[PrivacyRequests::NAME],
-        Question::TokenHash { .. } => &[],
+        // It looks into all of them, as far as each one is.
+        Question::Residue { .. } | Question::TokenHash { .. } => &[],
     }
 }
 
@@ -74,6 +75,7 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
             let stated = |row: &Value| Some((id(row, "id")?, records(row)));
             Ok(Answer::Statements(rows.iter().filter_map(stated).collect()))
         }
+        Question::Residue { subject, classes } => read.residue(*subject, classes).await.map(Answer::Count),
         Question::TokenHash { .. } => Err(unanswered("tokens")),
     }
 }

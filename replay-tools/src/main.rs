@@ -6,6 +6,7 @@
 mod annals;
 mod as_of;
 mod backup;
+mod certificate;
 mod checksum;
 mod data_map;
 mod diff;
@@ -51,6 +52,7 @@ enum Command {
     Verify(verify::Verify),
     Prove(prove::Prove),
     CheckProof(prove::CheckProof),
+    CheckCertificate(certificate::CheckCertificate),
     Explain(explain::Explain),
     Subject(subject::Subject),
     Diff(diff::Diff),
@@ -91,12 +93,16 @@ async fn run(cli: Cli) -> Result<bool, Failure> {
     if let Command::CheckProof(check) = &cli.command {
         return check.run(cli.json);
     }
+    if let Command::CheckCertificate(check) = &cli.command {
+        return check.run();
+    }
     let annals = Annals::open(cli.json).await?;
     let well = match &cli.command {
         Command::Status => status::run(&annals).await,
         Command::Verify(verify) => verify.run(&annals).await,
         Command::Prove(prove) => prove.run(&annals).await,
         Command::CheckProof(check) => check.run(annals.json),
+        Command::CheckCertificate(check) => check.run(),
         Command::Explain(explain) => explain.run(&annals).await,
         Command::Subject(subject) => subject.run(&annals).await,
         Command::Diff(diff) => diff.run(&annals).await,

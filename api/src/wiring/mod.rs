@@ -18,7 +18,7 @@ use event_store::{
     EventStore, KeyringConfig, MasterKey, StoreConfig, StoreError,
     integrity::{Notary, NotaryConfig, NotaryError},
 };
-use integrations::{embedding::HashedTfIdf, mail::MailError, notary::Ed25519Notary};
+use integrations::{certifier::Ed25519Certifier, embedding::HashedTfIdf, mail::MailError};
 use projections::{FollowerState, NatsConfig, ProjectionError, Projections};
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -135,6 +135,7 @@ impl Node {
         let projections = Projections::new(store.clone(), reading)?;
         projections.start();
         begun(&projections).await;
+        let secret = notary.secret;
         let notary = Notary::start(store.clone(), notary).await?;
 
         let tokens = OneTimeTokens::new(&signing);
@@ -143,9 +144,10 @@ impl Node {
 
         let (stop, stopped) = watch::channel(false);
         let (told, status) = watch::channel(Vec::new());
-        let certifying = Arc::new(Ed25519Notary::new(&signing.derive("certificates")));
+        let certifier = Ed25519Certifier::new(&secret, notary.directory().verifier().key_id());
         let (tokens, embedding) = (Arc::new(tokens), Arc::new(HashedTfIdf));
-        let ports = Arc::new(Ports { mailer, tokens, notary: certifying, embedding: embedding.clone() });
+        let certifier = Arc::new(certifier);
+        let ports = Arc::new(Ports { mailer, tokens, certifier, embedding: embedding.clone() });
         let world = World::new(commands.clone(), ports);
         let policies = tokio::spawn(policies::run(policies::every_policy(), world, told, stopped));
 

@@ -46,11 +46,12 @@ impl Policy for DestroyKeys {
             };
             let (subject, keyring) = (fact.id, world.commands().store().keyring());
             let classes: Vec<&str> = record_classes.iter().map(|class| class.name()).collect();
+            keyring.shred(subject, Classes::Only(&classes), reach).await?;
+            // Not what this attempt destroyed, but what any did: the one before may have been killed here.
             let mut key_ids = Vec::new();
             for class in &classes {
-                key_ids.extend(keyring.key_ids(subject, class, reach).await?);
+                key_ids.extend(keyring.destroyed_ids(subject, class, reach).await?);
             }
-            keyring.shred(subject, Classes::Only(&classes), reach).await?;
             let destroyed_at = now();
             let certificate = certificate(subject, &classes, *basis, *cause, &key_ids, destroyed_at);
             let command = SubjectKeyCommand::ConfirmKeyDestruction {
@@ -58,7 +59,7 @@ impl Policy for DestroyKeys {
                 record_classes: record_classes.clone(),
                 key_ids,
                 destroyed_at,
-                certificate: Some(world.ports().notary.sign(&certificate)?),
+                certificate: Some(world.ports().certifier.sign(&certificate)?),
             };
             Ok(vec![Issue::new(subject, AnyCommand::SubjectKey(command), "confirm").into()])
         })

@@ -14,6 +14,7 @@ mod mail;
 mod opportunities;
 mod package;
 mod privacy;
+mod residue;
 mod retention;
 mod runner;
 mod timers;
@@ -204,6 +205,7 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(package::HandOutPackages),
         Box::new(governance::DestroyKeys),
         Box::new(erasure::CompleteErasures),
+        Box::new(residue::CheckResidue),
         Box::new(retention::RunRetention),
         Box::new(retention::ArchiveKeys),
         Box::new(governance::CloseReplays),

@@ -2,17 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod killed;
+mod residue;
 mod retention;
 
 use std::{sync::Arc, time::Duration};
 
 use commands::{
-    CommandError, Commands, NoAnswers, Request,
+    Answers, CommandError, Commands, NoAnswers, Request,
     policies::{self, PolicyStatus, World, every_policy},
-    ports::{Embedding, Mail, Mailer, Notary, PortError, Ports, Tokens},
+    ports::{Certifier, Embedding, Mail, Mailer, PortError, Ports, Tokens},
 };
 use domain::{
-    Actor, Personal, RecordClass, class,
+    Actor, Answer, Personal, Question, RecordClass, class,
     governance::{
         AuditReplay, AuditReplayCommand, LegalHold, LegalHoldCommand, PrivacyRegime, PrivacyRequest,
         PrivacyRequestCommand, PrivacyRequestType, ReplayPurpose, ReplayScope, ShredBasis, SubjectKey,
@@ -59,11 +61,25 @@ impl Embedding for NoEmbedding {
 }
 
 /// Certifies in the clear, for these tests to read.
-struct PlainNotary;
+struct PlainCertifier;
 
-impl Notary for PlainNotary {
+impl Certifier for PlainCertifier {
     fn sign(&self, statement: &Value) -> Result<String, PortError> {
         Ok(statement.to_string())
+    }
+}
+
+/// Knows of nothing but how much is left of somebody.
+struct Residue(u64);
+
+impl Answers for Residue {
+    fn answer(&self, question: Question, _: Option<u64>) -> BoxFuture<'_, Result<Answer, CommandError>> {
+        Box::pin(async move {
+            match question {
+                Question::Residue { .. } => Ok(Answer::Count(self.0)),
+                _ => Err(CommandError::Unavailable("the read models".into())),
+            }
+        })
     }
 }
 
@@ -76,11 +92,16 @@ struct Node {
 
 impl Node {
     async fn start(store: EventStore) -> Node {
-        let commands = Commands::new(store, Arc::new(NoAnswers), 1000);
+        Node::start_with(store, Arc::new(PlainCertifier), 0)
+    }
+
+    /// A node that certifies in this way, and finds so much left of everybody.
+    fn start_with(store: EventStore, certifier: Arc<dyn Certifier>, residue: u64) -> Node {
+        let commands = Commands::new(store, Arc::new(Residue(residue)), 1000);
         let ports = Ports {
             mailer: Arc::new(NoMail),
             tokens: Arc::new(PlainTokens),
-            notary: Arc::new(PlainNotary),
+            certifier,
             embedding: Arc::new(NoEmbedding),
         };
         let world = World::new(commands.clone(), Arc::new(ports));
@@ -88,6 +109,14 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let policies = tokio::spawn(policies::run(every_policy(), world, reached, stopped));
         Node { commands, status, policies, _stop: stop }
+    }
+
+    /// A node whose policies do not run.
+    fn idle(store: EventStore) -> Node {
+        let commands = Commands::new(store, Arc::new(NoAnswers), 1000);
+        let (_, status) = watch::channel(Vec::new());
+        let (stop, _) = watch::channel(false);
+        Node { commands, status, policies: tokio::spawn(async {}), _stop: stop }
     }
 
     /// Until every policy has reacted to everything, what followed included.

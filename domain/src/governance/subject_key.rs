@@ -23,11 +23,16 @@ use uuid::Uuid;
 
 use super::legal_hold::{is_hold, not_held};
 use crate::kernel::{
-    Actor, Claim, Context, Decided, Decider, Event, Known, NotYet, RecordClass, Refusal, Refused, bounds,
+    Actor, Answer, Claim, Context, Decided, Decider, Event, Known, NotYet, Question, RecordClass, Refusal,
+    Refused, bounds,
 };
 
 /// How long backups of the key store are kept: until then a copy of a destroyed key may exist there (GOV-K2).
 pub const BACKUP_WINDOW: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// How long after a destruction it is looked whether anything is left. Read models have been rebuilt by then, and the day
+/// within which it must have been looked (GOV-K3) leaves time to try again.
+pub const CHECK_RESIDUE_AFTER: SignedDuration = SignedDuration::from_hours(12);
 
 /// The cipher of every data key (GOV-K1).
 pub const ALGORITHM: &str = "AES-256-GCM";
@@ -131,15 +136,13 @@ pub enum SubjectKeyCommand {
         /// The signed certificate, as a compact JWS.
         certificate: Option<String>,
     },
-    /// Puts on record whether plaintext was found after the destruction.
+    /// Looks whether anything is left after the destruction, and puts it on record.
     #[schemars(extend("x-system" = true))]
-    RecordResidueCheck {
+    CheckKeyResidue {
         /// What ordered the destruction.
         cause: Uuid,
         /// Of which classes it was.
         record_classes: Vec<RecordClass>,
-        /// How many places still had some; 0 is how it should be.
-        residue: u64,
     },
 }
 
@@ -206,21 +209,28 @@ impl Decider for SubjectKey {
     type Command = SubjectKeyCommand;
     type Event = SubjectKeyEvent;
     type Refusal = SubjectKeyRefusal;
-    type Facts = ();
+    /// How many places still have something, when that is asked.
+    type Facts = Option<u64>;
 
     fn creates(command: &SubjectKeyCommand) -> bool {
         use SubjectKeyCommand as C;
         match command {
             // A person's keys are made in the key store as they are needed; the stream may begin with their end.
             C::ProvisionSubjectKey { .. } | C::ShredSubjectKey { .. } => true,
-            C::RotateSubjectKey { .. } | C::ConfirmKeyDestruction { .. } | C::RecordResidueCheck { .. } => {
-                false
-            }
+            C::RotateSubjectKey { .. } | C::ConfirmKeyDestruction { .. } | C::CheckKeyResidue { .. } => false,
         }
     }
 
-    fn facts(&self, _: &SubjectKeyCommand, _: &Context, _: &mut impl Known) -> Result<(), NotYet> {
-        Ok(())
+    fn facts(
+        &self,
+        command: &SubjectKeyCommand,
+        context: &Context,
+        known: &mut impl Known,
+    ) -> Result<Option<u64>, NotYet> {
+        let SubjectKeyCommand::CheckKeyResidue { record_classes, .. } = command else { return Ok(None) };
+        let question = Question::Residue { subject: context.id, classes: record_classes.clone() };
+        let Answer::Count(residue) = known.ask(question)? else { return Ok(None) };
+        Ok(Some(residue))
     }
 
     fn may(&self, actor: &Actor, command: &SubjectKeyCommand) -> bool {
@@ -230,11 +240,11 @@ impl Decider for SubjectKey {
             | C::RotateSubjectKey { .. }
             | C::ShredSubjectKey { .. }
             | C::ConfirmKeyDestruction { .. }
-            | C::RecordResidueCheck { .. } => actor.is_system(),
+            | C::CheckKeyResidue { .. } => actor.is_system(),
         }
     }
 
-    fn decide(&self, command: SubjectKeyCommand, (): &(), _: &Context) -> Decided<Self> {
+    fn decide(&self, command: SubjectKeyCommand, residue: &Option<u64>, _: &Context) -> Decided<Self> {
         use SubjectKeyCommand as C;
         use SubjectKeyEvent as E;
         use SubjectKeyRefusal as R;
@@ -292,7 +302,10 @@ impl Decider for SubjectKey {
                 let backups_until = destroyed_at.checked_add(BACKUP_WINDOW).unwrap_or(Timestamp::MAX);
                 E::SubjectKeysDestroyed { cause, record_classes, key_ids, backups_until, certificate }
             }
-            C::RecordResidueCheck { cause, record_classes, residue } => {
+            C::CheckKeyResidue { cause, record_classes } => {
+                let Some(residue) = *residue else {
+                    return Err(Refused::invalid("record_classes", "something that can be looked for"));
+                };
                 E::KeyResidueChecked { cause, record_classes, residue }
             }
         };

@@ -1,5 +1,5 @@
 use super::{SubjectKeyCommand as C, SubjectKeyEvent as E, SubjectKeyRefusal as R, *};
-use crate::kernel::testing::{given, keeps_history, nothing};
+use crate::kernel::testing::{World, given, keeps_history, nothing};
 
 const REQUEST: Uuid = Uuid::from_u128(0x9E);
 
@@ -129,9 +129,16 @@ fn one_request_erases_several_classes_each_of_which_is_confirmed() {
 
 #[test]
 fn gov_k3_what_was_found_after_the_destruction_is_put_on_record() {
-    let check =
-        C::RecordResidueCheck { cause: REQUEST, record_classes: vec![RecordClass::Education], residue: 0 };
-    given::<SubjectKey>([shredded()]).when(check).then_names(["KeyResidueChecked"]);
+    let check = C::CheckKeyResidue { cause: REQUEST, record_classes: vec![RecordClass::Education] };
+    for residue in [0, 3] {
+        let classes = vec![RecordClass::Education];
+        let question = Question::Residue { subject: Uuid::nil(), classes: classes.clone() };
+        let mut world = World::default().answering(question, Answer::Count(residue));
+        let keys = given::<SubjectKey>([shredded()]).with_id(Uuid::nil()).looking_up(&check, &mut world);
+        let checked = E::KeyResidueChecked { cause: REQUEST, record_classes: classes, residue };
+        keys.when(check.clone()).then([checked]);
+    }
+    given::<SubjectKey>([shredded()]).when(check).invalid("record_classes");
 }
 
 #[test]

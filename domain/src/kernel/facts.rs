@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::civil::Date;
 use uuid::Uuid;
 
-use super::{Decider, Money};
+use super::{Decider, Money, RecordClass};
 
 /// The look-up is under way: give the answer up with `?` and be asked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,14 @@ pub enum Question {
         /// The student.
         subject: Uuid,
     },
+    /// How much is left of what destroyed keys had sealed (GOV-K3): rows of read models that tell more than the log does
+    /// now, and keys that are back.
+    Residue {
+        /// Whose keys they were.
+        subject: Uuid,
+        /// Of which classes.
+        classes: Vec<RecordClass>,
+    },
     /// Recognitions of a credential that are approved now (P-21).
     ApprovedRecognitions {
         /// The credential.
@@ -116,6 +124,8 @@ pub enum Answer {
     References(Vec<Uuid>),
     /// Yes or no.
     Flag(bool),
+    /// How many.
+    Count(u64),
     /// The lower-case hex SHA-256 of a token.
     Hash(String),
     /// Statements: the requests that they are attached to, and the records that they are about; none means all.

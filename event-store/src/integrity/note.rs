@@ -4,7 +4,10 @@
 
 use std::{fmt, str::FromStr};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use sha2::{Digest, Sha256};
 
@@ -36,6 +39,14 @@ pub enum NoteError {
     /// The text is signed, and is not a checkpoint.
     #[error("this is not a checkpoint of the log {0}")]
     NotACheckpoint(String),
+}
+
+/// What is read of a JWS header.
+#[derive(serde::Deserialize)]
+struct JwsHeader {
+    alg: String,
+    #[serde(default)]
+    kid: Option<String>,
 }
 
 /// Signs notes.
@@ -102,6 +113,35 @@ impl Verifier {
             .chain_update(self.key.as_bytes())
             .finalize();
         [digest[0], digest[1], digest[2], digest[3]]
+    }
+
+    /// The name and the id of the key, as the verifier key begins: `name+id`.
+    pub fn key_id(&self) -> String {
+        format!("{}+{}", self.name, hex(&self.id()))
+    }
+
+    /// The payload of a compact JWS (RFC 7515, EdDSA of RFC 8037), if this key has signed it and its header names no other
+    /// key. The key that a header carries is never trusted.
+    ///
+    /// # Errors
+    /// When it is no such JWS, is not signed by this key, or wrongly.
+    pub fn open_jws(&self, jws: &str) -> Result<Vec<u8>, NoteError> {
+        let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| NoteError::Malformed);
+        let jws = jws.trim();
+        let (signed, signature) = jws.rsplit_once('.').ok_or(NoteError::Malformed)?;
+        let (header, payload) = signed.split_once('.').ok_or(NoteError::Malformed)?;
+        let header: JwsHeader =
+            serde_json::from_slice(&decoded(header)?).map_err(|_| NoteError::Malformed)?;
+        if header.alg != "EdDSA" {
+            return Err(NoteError::Malformed);
+        }
+        if header.kid.is_some_and(|kid| kid != self.key_id()) {
+            return Err(NoteError::NotSigned(self.name.clone()));
+        }
+        let payload = decoded(payload)?;
+        let valid = Signature::from_slice(&decoded(signature)?)
+            .is_ok_and(|signature| self.key.verify_strict(signed.as_bytes(), &signature).is_ok());
+        if valid { Ok(payload) } else { Err(NoteError::WrongSignature(self.name.clone())) }
     }
 
     /// The text of a note, if this key has signed it. Signatures by other keys are passed over.

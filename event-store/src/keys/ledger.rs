@@ -96,14 +96,14 @@ impl Ledger {
             sqlx::query("LOCK TABLE annals_keys.data_keys IN SHARE ROW EXCLUSIVE MODE")
                 .execute(&mut *transaction)
                 .await?;
-            let gone = sqlx::query(include_str!("../sql/keys_reapply.sql"))
+            let gone: i64 = sqlx::query_scalar(include_str!("../sql/keys_reapply.sql"))
                 .bind(subjects)
                 .bind(classes)
                 .bind(through)
-                .execute(&mut *transaction)
+                .fetch_one(&mut *transaction)
                 .await?;
             transaction.commit().await?;
-            destroyed += gone.rows_affected();
+            destroyed += gone.unsigned_abs();
         }
         Ok(destroyed)
     }

@@ -95,19 +95,13 @@ impl Keyring {
             .await?;
         let mut destroyed = 0;
         for class in classes {
-            sqlx::query("INSERT INTO annals_keys.shreds (subject, class, through) VALUES ($1, $2, $3)")
+            let gone: i64 = sqlx::query_scalar(include_str!("../sql/keys_destroy.sql"))
                 .bind(subject)
                 .bind(class)
                 .bind(through)
-                .execute(&mut *transaction)
+                .fetch_one(&mut *transaction)
                 .await?;
-            let gone = sqlx::query(include_str!("../sql/keys_destroy.sql"))
-                .bind(subject)
-                .bind(class)
-                .bind(through)
-                .execute(&mut *transaction)
-                .await?;
-            destroyed += gone.rows_affected();
+            destroyed += gone.unsigned_abs();
         }
         sqlx::query("SELECT pg_notify($1, '')").bind(CHANNEL).execute(&mut *transaction).await?;
         transaction.commit().await?;
@@ -161,6 +155,42 @@ impl Keyring {
         .fetch_all(&self.0.pool)
         .await?;
         Ok(epochs.into_iter().map(|epoch| format!("{class}/{}", Epoch::from_number(epoch))).collect())
+    }
+
+    /// The ids of the keys of one class that a shred on this basis has destroyed. They were written down in the very
+    /// transaction that destroyed them, so whoever is interrupted after a shred finds them here.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn destroyed_ids(
+        &self,
+        subject: Uuid,
+        class: &str,
+        basis: Basis,
+    ) -> Result<Vec<String>, StoreError> {
+        let through = match basis {
+            Basis::Erasure => None,
+            Basis::Retention { through } => Some(through.number()),
+        };
+        let ids = sqlx::query_scalar(include_str!("../sql/keys_destroyed.sql"))
+            .bind(subject)
+            .bind(class)
+            .bind(through);
+        Ok(ids.fetch_all(&self.0.pool).await?)
+    }
+
+    /// How many keys of these classes there are that were destroyed: none, unless somebody brought them back behind our
+    /// back.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn returned(&self, subject: Uuid, classes: &[&str]) -> Result<u64, StoreError> {
+        let count: i64 = sqlx::query_scalar(include_str!("../sql/keys_returned.sql"))
+            .bind(subject)
+            .bind(classes)
+            .fetch_one(&self.0.pool)
+            .await?;
+        Ok(count.unsigned_abs())
     }
 
     /// Whose keys of a class a retention shred up to this epoch would destroy, and how many; with `idle` only of those

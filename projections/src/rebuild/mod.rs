@@ -9,6 +9,7 @@ pub(crate) mod compare;
 mod fold;
 mod past;
 mod read;
+mod residue;
 mod rollback;
 mod shreds;
 

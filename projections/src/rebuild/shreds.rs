@@ -1,7 +1,11 @@
 //! After keys were destroyed: what they had sealed is unreadable at once, wherever it is sealed. Read models that hold it
-//! in the clear are rebuilt, and their former rows dropped.
+//! in the clear are rebuilt, and their former rows dropped; so are those whose folds looked into what was sealed and put
+//! something of it into a column.
+
+use std::collections::BTreeSet;
 
 use event_store::Basis;
+use uuid::Uuid;
 
 use super::Rebuilt;
 use crate::{
@@ -20,12 +24,15 @@ struct News {
     last: i64,
     /// Some of it was for the sake of retention.
     retention: bool,
+    /// Whose keys they were.
+    people: BTreeSet<Uuid>,
 }
 
 impl Projections {
     /// Rebuilds the read models that keys destroyed since the last call concern: UNLOGGED ones, which hold personal values
     /// in the clear; after a retention also sealed rows, because a row is sealed for the epoch of its last change and may
-    /// hold values of an earlier one. The generations that they replace are dropped.
+    /// hold values of an earlier one; and whichever has a row about these people that is not what the log gives now. The
+    /// generations that they replace are dropped.
     ///
     /// The follower does this by itself, some time after a shred ([`crate::Config::rebuild_after_shred`]).
     ///
@@ -36,7 +43,10 @@ impl Projections {
         let concerned =
             |shape: &Shape| shape.options.unlogged || (news.retention && !shape.personal.is_empty());
         let shapes = self.0.config.models.iter().map(|model| model.shape());
-        let names: Vec<&str> = shapes.filter(|shape| concerned(shape)).map(|shape| shape.name).collect();
+        let mut names: BTreeSet<&'static str> =
+            shapes.filter(|shape| concerned(shape)).map(|shape| shape.name).collect();
+        names.extend(self.telling(&Vec::from_iter(news.people)).await?.into_keys());
+        let names = Vec::from_iter(names);
         let rebuilt = if names.is_empty() { Vec::new() } else { self.rebuild(&names).await? };
         let connection = Connection::open(&self.0.database, "shreds").await?;
         let layout = crate::catalog::Layout::load(&connection.client).await?;
@@ -56,11 +66,12 @@ impl Projections {
 async fn news(inner: &Inner) -> Result<Option<News>, ProjectionError> {
     let noted: i64 =
         sqlx::query_scalar("SELECT shreds FROM annals.projection_head").fetch_one(inner.store.pool()).await?;
-    let mut news = News { last: noted, retention: false };
+    let mut news = News { last: noted, retention: false, people: BTreeSet::new() };
     loop {
         let shreds = inner.store.keyring().shreds(news.last, CHUNK).await?;
         let Some(last) = shreds.last() else { break };
         news.last = last.id;
+        news.people.extend(shreds.iter().map(|shred| shred.subject));
         news.retention |= shreds.iter().any(|shred| matches!(shred.basis, Basis::Retention { .. }));
     }
     Ok((news.last > noted).then_some(news))

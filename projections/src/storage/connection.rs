@@ -65,7 +65,14 @@ pub(crate) async fn load_rows(
     load: &Statement,
     keys: &Parcel,
 ) -> Result<Vec<StoredSealed>, ProjectionError> {
-    let rows = client.query(load, &by_reference(keys)).await?;
+    read_rows(shape, &client.query(load, &by_reference(keys)).await?)
+}
+
+/// Rows of all columns in the order of the table.
+pub(crate) fn read_rows(
+    shape: &Shape,
+    rows: &[tokio_postgres::Row],
+) -> Result<Vec<StoredSealed>, ProjectionError> {
     let read = |row: &tokio_postgres::Row| {
         read_row(shape, |column| row.try_get(column).map_err(|_| WrongKind("column")))
     };

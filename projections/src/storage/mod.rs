@@ -9,7 +9,7 @@ mod ddl;
 mod seal;
 mod statements;
 
-pub(crate) use connection::{Connection, by_reference, in_order, load_rows};
+pub(crate) use connection::{Connection, by_reference, in_order, load_rows, read_rows};
 pub(crate) use ddl::{
     FOLDING, create_indexes, create_schema, create_table, quoted, schema_name, search_vector, table_name,
 };

@@ -35,6 +35,8 @@ pub(crate) fn layout(shape: &Shape) -> Vec<(&'static str, Kind)> {
 #[derive(Clone, Debug)]
 pub(crate) struct Statements {
     pub(crate) load: String,
+    /// The rows about some people; all of them where none is named.
+    pub(crate) about: String,
     pub(crate) upsert: String,
     pub(crate) delete: String,
     pub(crate) copy: String,
@@ -83,6 +85,10 @@ impl Statements {
         };
         Statements {
             load: format!("SELECT {} FROM {keys} JOIN {table} t ON {same}", list("t.")),
+            about: format!(
+                "SELECT {} FROM {table} t WHERE $1::uuid[] = '{{}}' OR t.subject_ids && $1",
+                list("t.")
+            ),
             upsert: format!(
                 "INSERT INTO {table} ({}) SELECT {values} FROM unnest({}) AS u({}) ON CONFLICT ({}) DO {conflict}",
                 list(""),

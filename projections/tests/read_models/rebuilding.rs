@@ -204,3 +204,28 @@ async fn the_follower_rebuilds_after_a_shred_by_itself() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gov_k3_a_row_that_tells_more_of_the_erased_than_the_log_is_found_and_built_again() {
+    // `contacts` is UNLOGGED and holds the address in the clear; the others hold nothing of it.
+    let world = World::of(vec![Contacts::model(), Names::model()]).await;
+    world.projections.start();
+    let last = world.append(unit(1), created("PSU")).await;
+    world.visible("contacts", last).await;
+    let person = contact_of("PSU");
+    let identity = [domain::RecordClass::Identity];
+    let residue = async || world.projections.residue(person, &identity).await.unwrap();
+    assert_eq!(residue().await, 0, "nothing was destroyed, and rows tell what the log does");
+    let (all, erasure) = (event_store::Classes::All, event_store::Basis::Erasure);
+    world.store.keyring().shred(person, all, erasure).await.unwrap();
+    assert_eq!(residue().await, 1, "the row still has the address");
+    let rebuilt = world.projections.rebuild_after_shreds().await.unwrap();
+    assert_eq!(rebuilt.iter().map(|rebuilt| rebuilt.name).collect::<Vec<_>>(), ["contacts"]);
+    assert_eq!(residue().await, 0);
+    // A key that somebody brings back behind our back is residue as well.
+    let back = format!(
+        "INSERT INTO annals_keys.data_keys VALUES ('{person}', 'identity', 209912, '\\x00', '\\x00')"
+    );
+    world.sql(&back).await;
+    assert_eq!(residue().await, 1);
+}

@@ -1,19 +1,23 @@
-//! Signs statements with an Ed25519 key of the deployment.
+//! Signs statements with the Ed25519 key that signs the log.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use commands::ports::{Notary, PortError};
+use commands::ports::{Certifier, PortError};
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
 
-/// Signs statements as compact JWS (RFC 7515 and RFC 8037) whose header carries the public key.
-pub struct Ed25519Notary {
+/// Signs statements as compact JWS (RFC 7515 and RFC 8037) whose header carries the public key and its id.
+///
+/// The key is the one that signs the log's checkpoints, so that who keeps its verifier key can check certificates too. What
+/// is signed cannot be taken for the other: a checkpoint has line feeds, what a JWS signs has none.
+pub struct Ed25519Certifier {
     key: SigningKey,
+    id: String,
 }
 
-impl Ed25519Notary {
-    /// The notary whose key follows from this secret.
-    pub fn new(secret: &[u8; 32]) -> Self {
-        Ed25519Notary { key: SigningKey::from_bytes(secret) }
+impl Ed25519Certifier {
+    /// The certifier with this secret, whose key has this id.
+    pub fn new(secret: &[u8; 32], id: impl Into<String>) -> Self {
+        Ed25519Certifier { key: SigningKey::from_bytes(secret), id: id.into() }
     }
 
     /// The public key: who has it from elsewhere can tell this deployment's statements from anybody else's.
@@ -22,10 +26,11 @@ impl Ed25519Notary {
     }
 }
 
-impl Notary for Ed25519Notary {
+impl Certifier for Ed25519Certifier {
     fn sign(&self, statement: &Value) -> Result<String, PortError> {
         let public = URL_SAFE_NO_PAD.encode(self.public_key());
-        let header = json!({ "alg": "EdDSA", "jwk": { "kty": "OKP", "crv": "Ed25519", "x": public } });
+        let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": public });
+        let header = json!({ "alg": "EdDSA", "kid": self.id, "jwk": jwk });
         let encoded = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
         let signed = format!("{}.{}", encoded(&header), encoded(statement));
         let signature = self.key.sign(signed.as_bytes()).to_bytes();
@@ -51,11 +56,11 @@ mod tests {
 
     #[test]
     fn a_statement_can_be_checked_by_anybody_and_a_changed_one_does_not_check() {
-        let notary = Ed25519Notary::new(&[7; 32]);
+        let certifier = Ed25519Certifier::new(&[7; 32], "records.example.edu+0a0b0c0d");
         let statement = json!({ "subject": "0198", "key_ids": ["education/2026-12"] });
-        let token = notary.sign(&statement).unwrap();
+        let token = certifier.sign(&statement).unwrap();
         assert_eq!(verify(&token), Some(statement));
-        let other = notary.sign(&json!({ "subject": "0199" })).unwrap();
+        let other = certifier.sign(&json!({ "subject": "0199" })).unwrap();
         let parts = |token: &str| token.split('.').map(str::to_owned).collect::<Vec<_>>();
         let forged = format!("{}.{}.{}", parts(&token)[0], parts(&other)[1], parts(&token)[2]);
         assert_eq!(verify(&forged), None);
