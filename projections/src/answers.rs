@@ -3,7 +3,7 @@
 //! An answer says what the read models have seen so far. Whoever must not miss a certain event waits for it first, with
 //! [`Projections::wait_for`], in each of the read models that [`asked`] names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{Actor, Answer, Question};
 use serde_json::Value;
@@ -13,8 +13,9 @@ use crate::{
     ProjectionError, Projections, Table,
     budgeting::{MerchantRules, Transactions},
     credentials::{Credentials, Recognitions},
-    governance::PrivacyRequests,
+    governance::{LogIndex, PrivacyRequests},
     identity::OrgDirectory,
+    opportunities::Applications,
     query::{Condition, LIMIT_MAX, Op, Query, QueryError},
 };
 
@@ -27,6 +28,8 @@ pub fn asked(question: &Question) -> &'static [&'static str] {
         Question::RecognitionHistory { .. } => &[Recognitions::NAME, Credentials::NAME],
         Question::PublishedCredentials { .. } => &[Credentials::NAME],
         Question::HasActiveChildren { .. } => &[OrgDirectory::NAME],
+        Question::Holdings { .. } => &[LogIndex::NAME],
+        Question::OpenApplications { .. } => &[Applications::NAME],
         Question::ApprovedRecognitions { .. } => &[Recognitions::NAME],
         Question::Statements { .. } => &[PrivacyRequests::NAME],
         // It looks into all of them, as far as each one is.
@@ -76,6 +79,22 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
             Ok(Answer::Statements(rows.iter().filter_map(stated).collect()))
         }
         Question::Residue { subject, classes } => read.residue(*subject, classes).await.map(Answer::Count),
+        Question::Holdings { subject } => {
+            let inventory = read.inventory(&officer(), *subject).await;
+            let inventory = inventory.map_err(|error| ProjectionError::WrongState(error.to_string()))?;
+            let mut events = BTreeMap::new();
+            for holding in inventory.holdings.into_iter().filter(|holding| holding.class.is_some()) {
+                *events.entry(holding.context).or_default() += holding.events;
+            }
+            Ok(Answer::Counts(events))
+        }
+        Question::OpenApplications { applicant } => {
+            let open = ["draft", "submitted", "under_review", "shortlisted"];
+            let filters = [is("applicant", applicant), one_of("status", open)];
+            let own = Actor::user(*applicant, &["student"]);
+            let rows = all_as(&own, read, Applications::NAME, &filters, "id").await?;
+            Ok(Answer::References(rows.iter().filter_map(|row| id(row, "id")).collect()))
+        }
         Question::TokenHash { .. } => Err(unanswered("tokens")),
     }
 }

@@ -366,6 +366,10 @@ async fn gov_p4_an_erasure_leaves_nothing_and_no_backup_brings_anything_back() {
     world.forgotten().await;
     world.settle().await;
 
+    // Open work was cancelled before the keys went (P-53).
+    let application = world.annals.get(&world.staff, &world.pages.0[0]).await.ok();
+    assert_eq!(application["status"], "withdrawn", "{application:#}");
+
     // After it: nowhere at all.
     assert_eq!(everything.below(&world.annals.folder), Found::new(), "{request:#}");
     let (later, later_keys) = world.backup("after");

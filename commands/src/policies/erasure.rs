@@ -1,11 +1,12 @@
 //! Erasure: what an approved request sets in motion, class by class (catalogue 3.8, P-53).
 
 use domain::{
-    RecordClass,
+    Answer, Question, RecordClass,
     governance::{
         PrivacyRequest, PrivacyRequestCommand, PrivacyRequestEvent, PrivacyRequestType, ShredBasis,
         StepOutcome, SubjectKeyCommand, SubjectKeyEvent,
     },
+    opportunities::ScholarshipApplicationCommand,
     registry::{AnyCommand, AnyEvent},
 };
 use uuid::Uuid;
@@ -13,8 +14,9 @@ use uuid::Uuid;
 use super::{Fact, Issue, Policy, Reaction, Reactions, World};
 use crate::CommandError;
 
-/// P-53: the keys of the approved classes are ordered to be destroyed. A class that a legal hold or a legal duty keeps is
-/// refused with the ground, and the others go all the same.
+/// P-53: what is held is listed by context, open work is cancelled, and then the keys of the approved classes are ordered
+/// to be destroyed. A class that a legal hold or a legal duty keeps is refused with the ground, and the others go all the
+/// same. The destruction is the point of no return and comes last: what fails before it is tried again, and parks.
 pub(super) struct EraseOnRequest;
 
 impl Policy for EraseOnRequest {
@@ -26,24 +28,30 @@ impl Policy for EraseOnRequest {
         &["PrivacyRequestApproved"]
     }
 
-    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let AnyEvent::PrivacyRequest(PrivacyRequestEvent::PrivacyRequestApproved {
                 r#type: PrivacyRequestType::Erasure,
                 subject,
                 classes,
+                refused,
+                note,
                 ..
             }) = &fact.event
             else {
                 return Ok(Vec::new());
             };
-            let request = fact.id;
+            let (request, subject) = (fact.id, *subject);
             let classes = if classes.is_empty() { &RecordClass::ALL[..] } else { &classes[..] };
             let mut reactions: Vec<Reaction> = Vec::new();
             // All steps are begun before the first can be done: else the request would be complete too early.
             for class in classes {
                 reactions.push(step(request, *class, StepOutcome::Partial, 0, None).into());
             }
+            for class in refused {
+                reactions.push(step(request, *class, StepOutcome::Refused, 0, note.clone()).into());
+            }
+            reactions.extend(wind_up(request, subject, fact, world).await?);
             for class in classes.iter().copied() {
                 let shred = SubjectKeyCommand::ShredSubjectKey {
                     record_classes: vec![class],
@@ -56,7 +64,7 @@ impl Policy for EraseOnRequest {
                     vec![step(request, class, StepOutcome::Refused, 0, Some(why.to_string())).into()]
                 };
                 reactions.push(
-                    Issue::new(*subject, AnyCommand::SubjectKey(shred), label).otherwise(refused).into(),
+                    Issue::new(subject, AnyCommand::SubjectKey(shred), label).otherwise(refused).into(),
                 );
             }
             // For where everything was refused; else the last destruction completes the request.
@@ -64,6 +72,39 @@ impl Policy for EraseOnRequest {
             Ok(reactions)
         })
     }
+}
+
+/// What every context does before the keys go: open applications are withdrawn (one that was decided meanwhile stays as it
+/// is), and what is held is counted.
+async fn wind_up(
+    request: Uuid,
+    subject: Uuid,
+    fact: &Fact,
+    world: &World,
+) -> Result<Vec<Reaction>, CommandError> {
+    let Answer::References(open) = world.ask(Question::OpenApplications { applicant: subject }, fact).await?
+    else {
+        return Err(CommandError::Internal("applications were not answered with references".into()));
+    };
+    let Answer::Counts(held) = world.ask(Question::Holdings { subject }, fact).await? else {
+        return Err(CommandError::Internal("holdings were not answered with counts".into()));
+    };
+    let withdraw = |application: &Uuid| {
+        let reason = Some("the applicant's data is erased at their request".to_owned());
+        let withdraw = ScholarshipApplicationCommand::WithdrawApplication { reason };
+        Issue::new(*application, AnyCommand::ScholarshipApplication(withdraw), "withdraw").into()
+    };
+    let count = |(context, events): (String, u64)| {
+        let withdrawn = open.len();
+        let note = (context == "opportunities" && withdrawn > 0)
+            .then(|| format!("{withdrawn} open applications were withdrawn"));
+        let label = format!("held|{context}");
+        let records = u32::try_from(events).unwrap_or(u32::MAX);
+        let outcome = StepOutcome::Done;
+        let command = PrivacyRequestCommand::RecordFulfilmentStep { context, outcome, records, note };
+        Issue::new(request, AnyCommand::PrivacyRequest(command), label).into()
+    };
+    Ok(open.iter().map(withdraw).chain(held.into_iter().map(count)).collect())
 }
 
 /// P-53, the end: what is destroyed is a step that is done, and the last step completes the request.

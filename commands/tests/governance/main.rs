@@ -69,7 +69,7 @@ impl Certifier for PlainCertifier {
     }
 }
 
-/// Knows of nothing but how much is left of somebody.
+/// Knows of one event about everybody, of no application, and how much is left of somebody.
 struct Residue(u64);
 
 impl Answers for Residue {
@@ -77,6 +77,8 @@ impl Answers for Residue {
         Box::pin(async move {
             match question {
                 Question::Residue { .. } => Ok(Answer::Count(self.0)),
+                Question::Holdings { .. } => Ok(Answer::Counts([("identity".to_owned(), 1)].into())),
+                Question::OpenApplications { .. } => Ok(Answer::References(Vec::new())),
                 _ => Err(CommandError::Unavailable("the read models".into())),
             }
         })
@@ -316,8 +318,14 @@ async fn gov_p4_an_approved_request_erases_class_by_class_and_refuses_what_is_ke
     node.commands.execute::<PrivacyRequest>(request, open, &own()).await.unwrap();
     let verify = PrivacyRequestCommand::VerifyRequester { method: Verification::Session, proof: None };
     node.commands.execute::<PrivacyRequest>(request, verify, &own()).await.unwrap();
-    let approve = PrivacyRequestCommand::ApprovePrivacyRequest { note: None, classes: None };
-    node.commands.execute::<PrivacyRequest>(request, approve, &compliance()).await.unwrap();
+    let approve = async |note: Option<&str>, classes| {
+        let note = note.map(str::to_owned);
+        let approve = PrivacyRequestCommand::ApprovePrivacyRequest { note, classes };
+        node.commands.execute::<PrivacyRequest>(request, approve, &compliance()).await.map(drop)
+    };
+    assert_eq!(code(approve(None, None).await), "LegalHoldActive");
+    let others = vec![RecordClass::Profile, RecordClass::Payment, RecordClass::Communication];
+    approve(Some("a legal hold keeps the devices"), Some(others)).await.unwrap();
     node.settled().await;
 
     let steps = node.events("FulfilmentStepRecorded").await.into_iter().map(|(_, fields)| fields);

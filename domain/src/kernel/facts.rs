@@ -93,6 +93,16 @@ pub enum Question {
         /// The student.
         subject: Uuid,
     },
+    /// What is held about a person (P-53).
+    Holdings {
+        /// The person.
+        subject: Uuid,
+    },
+    /// The applications of a person that are not decided yet (P-53).
+    OpenApplications {
+        /// The applicant.
+        applicant: Uuid,
+    },
     /// How much is left of what destroyed keys had sealed (GOV-K3): rows of read models that tell more than the log does
     /// now, and keys that are back.
     Residue {
@@ -126,6 +136,8 @@ pub enum Answer {
     Flag(bool),
     /// How many.
     Count(u64),
+    /// How many of each.
+    Counts(BTreeMap<String, u64>),
     /// The lower-case hex SHA-256 of a token.
     Hash(String),
     /// Statements: the requests that they are attached to, and the records that they are about; none means all.

@@ -236,6 +236,8 @@ pub enum PrivacyRequestRefusal {
     ExtensionTooLate {},
     #[error("steps are missing before the request is complete")]
     StepsMissing {},
+    #[error("a legal hold keeps some of these classes: approve the others, with the ground")]
+    LegalHoldActive {},
     #[error("who conducts the hearing must have no direct interest in its outcome")]
     OfficerInterested {},
 }
@@ -254,6 +256,7 @@ impl Refusal for PrivacyRequestRefusal {
             | R::RegimeForbids {}
             | R::ExtensionTooLate {}
             | R::StepsMissing {}
+            | R::LegalHoldActive {}
             | R::OfficerInterested {} => RefusalKind::Conflict,
         }
     }
@@ -267,7 +270,8 @@ impl Refusal for PrivacyRequestRefusal {
             | R::AlreadyExtended {}
             | R::RegimeForbids {}
             | R::ExtensionTooLate {}
-            | R::StepsMissing {} => None,
+            | R::StepsMissing {}
+            | R::LegalHoldActive {} => None,
         }
     }
 }

@@ -8,7 +8,8 @@
 //!   opens the right to a hearing and, when that does not amend the record, to a statement kept with it (99.20 to 99.22).
 //! - **GOV-P2** nothing is produced before the requester is verified.
 //! - **GOV-P3** access, portability and inspection are complete with one package.
-//! - **GOV-P4** an erasure is approved class by class. While a request to inspect is open, the person's education records
+//! - **GOV-P4** an erasure is approved class by class, and not for a class that a legal hold is on; a hold that comes
+//!   later keeps the keys when they are to be destroyed. While a request to inspect is open, the person's education records
 //!   are not destroyed (99.10(e)): it has the seat that a legal hold on them would have, so that no destruction, for
 //!   whatever reason, is recorded past it.
 //! - **GOV-P5** what a request means to the records is done by the contexts that own them; here stands what they did. Where
@@ -33,8 +34,10 @@ use uuid::Uuid;
 pub use messages::*;
 
 use super::{
-    PrivacyRegime, PrivacyRequestType, StepOutcome, Verification, disclosure::statements_key,
-    legal_hold::inspected_key,
+    PrivacyRegime, PrivacyRequestType, StepOutcome, Verification,
+    disclosure::statements_key,
+    legal_duty,
+    legal_hold::{inspected_key, is_hold, not_held},
 };
 use crate::kernel::{
     Actor, ActorKind, Answer, Claim, Context, Decided, Decider, Known, NotYet, Question, RecordClass,
@@ -395,6 +398,12 @@ impl Decider for PrivacyRequest {
             E::StatementAttached { subject, .. } => {
                 vec![Claim::Seat { key: statements_key(*subject), limit: u32::MAX }]
             }
+            E::PrivacyRequestApproved { r#type: PrivacyRequestType::Erasure, subject, classes, .. } => {
+                let asked = if classes.is_empty() { &RecordClass::ALL[..] } else { &classes[..] };
+                let erasable: Vec<RecordClass> =
+                    asked.iter().copied().filter(|class| legal_duty(*class).is_none()).collect();
+                not_held(*subject, &erasable)
+            }
             E::RequesterVerified { .. }
             | E::PrivacyRequestApproved { .. }
             | E::PrivacyRequestExtended { .. }
@@ -407,6 +416,9 @@ impl Decider for PrivacyRequest {
     }
 
     fn taken(key: &str) -> Option<PrivacyRequestRefusal> {
+        if is_hold(key) {
+            return Some(PrivacyRequestRefusal::LegalHoldActive {});
+        }
         key.starts_with("privacy:").then_some(PrivacyRequestRefusal::Duplicate {})
     }
 

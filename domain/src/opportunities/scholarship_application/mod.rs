@@ -186,8 +186,9 @@ impl Decider for ScholarshipApplication {
             C::SaveApplicationDraft { .. }
             | C::RequestRecommendation { .. }
             | C::SubmitApplication { .. }
-            | C::WithdrawApplication { .. }
             | C::AcceptAward {} => own(self.applicant),
+            // P-53: who is erased applies for nothing any more.
+            C::WithdrawApplication { .. } => own(self.applicant) || actor.is_system(),
             // P-13: the clock lets an offer lapse.
             C::RefuseAward { .. } => own(self.applicant) || actor.is_system(),
             // Whoever holds the token, except who applies.
