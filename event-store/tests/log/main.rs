@@ -9,6 +9,7 @@ mod encrypting;
 mod following;
 mod immutable;
 mod notarising;
+mod notary_killed;
 mod racing;
 mod reading;
 mod sealing;

@@ -15,14 +15,14 @@ use uuid::Uuid;
 use crate::support::*;
 
 /// A folder that goes with the test.
-struct Folder(PathBuf);
+pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Folder(std::env::temp_dir().join(format!("annals-notary-{}", Uuid::new_v4().simple())))
     }
 
-    fn config(&self) -> NotaryConfig {
+    pub(crate) fn config(&self) -> NotaryConfig {
         let every = Duration::from_millis(5);
         NotaryConfig { every, patrol: every, ..NotaryConfig::new(&self.0, [7; 32]) }
     }
@@ -34,12 +34,12 @@ impl Drop for Folder {
     }
 }
 
-async fn grow(store: &EventStore, events: u64) {
+pub(crate) async fn grow(store: &EventStore, events: u64) {
     let events = (0..events).map(|_| event(&stream(&Uuid::new_v4().to_string()))).collect();
     store.append(appending(events)).await.unwrap();
 }
 
-async fn signs(store: &EventStore, folder: &Folder, size: u64) -> Notary {
+pub(crate) async fn signs(store: &EventStore, folder: &Folder, size: u64) -> Notary {
     let notary = Notary::start(store.clone(), folder.config()).await.unwrap();
     reaches(&notary, |state| *state == NotaryState::Signed(size)).await;
     notary
