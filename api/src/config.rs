@@ -64,6 +64,9 @@ settings! {
     /// The PostgreSQL database (15 or newer) that holds the log, as postgres://user:password@host:port/name.
     /// Unset, a private server runs under data_dir.
     database_url: Option<String> = "";
+    /// The PostgreSQL database that holds the keys of personal data, with a backup life of its own. Unset, they are beside
+    /// the log.
+    keys_database_url: Option<String> = "";
     /// The NATS server with JetStream that carries the log to the projections, as nats://user:password@host:port.
     /// Unset, a private server runs beside the private PostgreSQL. "none" does without: the projections then
     /// follow the log directly.
@@ -279,6 +282,7 @@ impl fmt::Debug for Config {
 fn illustration(name: &str) -> &'static str {
     match name {
         "listen" => USUAL_LISTEN,
+        "keys_database_url" => "postgres://annals:password@127.0.0.1:5433/annals_keys",
         "database_url" => "postgres://annals:password@127.0.0.1:5432/annals",
         "nats_url" => "nats://127.0.0.1:4222",
         "master_key_file" => "/etc/annals/master.key",

@@ -19,6 +19,8 @@ pub(crate) struct Annals {
     pub(crate) actor: Actor,
     /// The database of the log.
     pub(crate) url: String,
+    /// The database of the keys.
+    pub(crate) keys_url: String,
     /// Whether answers are JSON.
     pub(crate) json: bool,
 }
@@ -27,16 +29,19 @@ impl Annals {
     /// Opens the log that the environment names.
     pub(crate) async fn open(json: bool) -> Result<Self, Failure> {
         let url = database_url()?;
-        let store = EventStore::open(StoreConfig::new(&url, keys()?)).await?;
-        Self::of(store, &url, json)
+        let keys = keys()?;
+        let keys_url = keys.database_url.clone().unwrap_or_else(|| url.clone());
+        let store = EventStore::open(StoreConfig::new(&url, keys)).await?;
+        Ok(Self { keys_url, ..Self::of(store, &url, json)? })
     }
 
-    /// This log.
+    /// This log, with its keys beside it.
     pub(crate) fn of(store: EventStore, url: &str, json: bool) -> Result<Self, Failure> {
         Ok(Self {
             projections: Projections::new(store.clone(), projections::Config::new(url))?,
             store,
             url: url.to_owned(),
+            keys_url: url.to_owned(),
             // Whoever has a shell on the server is an operator; the name in the records is the account of that shell.
             actor: Actor::scheduler(&std::env::var("USER").unwrap_or_else(|_| "annals-replay".into())),
             json,
@@ -69,6 +74,7 @@ pub(crate) fn database_url() -> Result<String, Failure> {
 pub(crate) fn keys() -> Result<KeyringConfig, Failure> {
     let mut keys = KeyringConfig::new(master_key()?);
     keys.ledger = std::env::var_os("ANNALS_ERASURE_LEDGER").map(Into::into);
+    keys.database_url = std::env::var("ANNALS_KEYS_DATABASE_URL").ok().filter(|url| !url.is_empty());
     if let Some(file) = std::env::var_os("ANNALS_PREVIOUS_MASTER_KEY_FILE").filter(|file| !file.is_empty()) {
         keys.previous.push(MasterKey::from_file(file.as_ref())?);
     }

@@ -65,7 +65,7 @@ impl Backup {
         postgres::dump(&annals.url, &arguments, &self.out.join(LOG)).await?;
         connection.close().await?;
         // After the log: every event that is in it has its keys, unless they were destroyed.
-        postgres::dump(&annals.url, &["--schema=annals_keys".into()], &keys_out.join(KEYS)).await?;
+        postgres::dump(&annals.keys_url, &["--schema=annals_keys".into()], &keys_out.join(KEYS)).await?;
         erasures::write(annals.store.keyring(), keys_out).await?;
         let manifest = Manifest::of(incarnation, position.cast_unsigned(), &self.out, keys_out)?;
         manifest.save(&self.out)?;
@@ -117,17 +117,13 @@ impl Restore {
         keys_from: &Path,
     ) -> Result<EventStore, Failure> {
         let url = &config.database_url;
-        let mut connection = PgConnection::connect(url).await?;
-        let taken: bool = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname IN ('annals', 'annals_keys', 'read'))",
-        )
-        .fetch_one(&mut connection)
-        .await?;
-        if taken {
-            return Err(Failure::Wrong("the database is not empty: restore into a new one".into()));
+        let keys_url = config.keys.database_url.as_ref().unwrap_or(url);
+        for url in [url, keys_url] {
+            empty(url).await?;
         }
         postgres::restore(url, &self.from.join(LOG)).await?;
-        postgres::restore(url, &keys_from.join(KEYS)).await?;
+        postgres::restore(keys_url, &keys_from.join(KEYS)).await?;
+        let mut connection = PgConnection::connect(url).await?;
         sqlx::raw_sql(include_str!("sql/restored.sql")).execute(&mut connection).await?;
         connection.close().await?;
         let store = EventStore::open(config).await?;
@@ -139,6 +135,21 @@ impl Restore {
             erasures::apply(store.keyring(), file).await?;
         }
         Ok(store)
+    }
+}
+
+/// Refuses a database that has something of ours in it.
+async fn empty(url: &str) -> Result<(), Failure> {
+    let mut connection = PgConnection::connect(url).await?;
+    let taken: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname IN ('annals', 'annals_keys', 'read'))",
+    )
+    .fetch_one(&mut connection)
+    .await?;
+    connection.close().await?;
+    match taken {
+        true => Err(Failure::Wrong("the database is not empty: restore into a new one".into())),
+        false => Ok(()),
     }
 }
 

@@ -39,6 +39,9 @@ pub fn write_env_file(
         let _ = writeln!(text, "export {name}={}", quoted(value));
     };
     export("ANNALS_DATABASE_URL", &servers.database_url);
+    if let Some(url) = config.keys_database_url.as_ref().filter(|url| !url.is_empty()) {
+        export("ANNALS_KEYS_DATABASE_URL", url);
+    }
     export("ANNALS_NATS_URL", servers.nats_url.as_deref().unwrap_or("none"));
     export("ANNALS_URL", annals_url);
     export("ANNALS_METRICS_URL", metrics_url);

@@ -95,6 +95,7 @@ impl Node {
         let signing = SigningKeys::read(&keys.jwt)?;
         let mut sealing = KeyringConfig::new(MasterKey::from_bytes(keys.master));
         sealing.ledger = Some(config.erasure_ledger());
+        sealing.database_url = config.keys_database_url.clone().filter(|url| !url.is_empty());
         if let Some(file) = &config.previous_master_key_file {
             sealing.previous.push(MasterKey::from_file(file)?);
         }

@@ -87,3 +87,30 @@ async fn a_file_that_was_changed_is_named_and_a_database_in_use_is_not_restored_
     std::fs::write(backup.out.join(LOG), bytes).unwrap();
     assert_eq!(manifest.first_broken(&backup.out, &keys_from).unwrap(), Some(LOG));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_in_a_database_of_their_own_are_backed_up_from_there_and_restored_to_there() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    let first = backup(&folder, "first");
+    first.backup(&world.annals).await.unwrap();
+    let restore = Restore { from: first.out.clone(), keys_from: first.keys_out.clone(), erasures: None };
+    let (manifest, keys_from) = (Manifest::read(&first.out).unwrap(), first.keys_out.clone().unwrap());
+    let (log, keys) = (testing::database().await, testing::database().await);
+    let mut ring = KeyringConfig::new(world.database.master.clone());
+    ring.database_url = Some(keys.url.clone());
+    let config = StoreConfig { pool_size: 4, ..StoreConfig::new(&log.url, ring) };
+    let store = restore.restore(config, &manifest, &keys_from).await.unwrap();
+    assert_eq!(events(&store).await, events(&world.annals.store).await, "every value is opened");
+    let schemas = async |url: &str| -> i64 {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        let count = "SELECT count(*) FROM pg_namespace WHERE nspname = 'annals_keys'";
+        sqlx::query_scalar(count).fetch_one(&mut connection).await.unwrap()
+    };
+    assert_eq!((schemas(&log.url).await, schemas(&keys.url).await), (0, 1));
+    let mut there = Annals::of(store, &log.url, false).unwrap();
+    there.keys_url = keys.url.clone();
+    let second = backup(&folder, "second");
+    second.backup(&there).await.unwrap();
+    let manifest = Manifest::read(&second.out).unwrap();
+    assert_eq!(manifest.first_broken(&second.out, second.keys_out.as_ref().unwrap()).unwrap(), None);
+}
