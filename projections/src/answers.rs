@@ -80,7 +80,9 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
         }
         Question::Residue { subject, classes } => read.residue(*subject, classes).await.map(Answer::Count),
         Question::Holdings { subject } => {
-            let inventory = read.inventory(&officer(), *subject).await;
+            // As the person sees it, who sees all that is about them.
+            let own = Actor::user(*subject, &["student"]);
+            let inventory = read.inventory(&own, *subject).await;
             let inventory = inventory.map_err(|error| ProjectionError::WrongState(error.to_string()))?;
             let mut events = BTreeMap::new();
             for holding in inventory.holdings.into_iter().filter(|holding| holding.class.is_some()) {

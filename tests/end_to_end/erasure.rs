@@ -369,6 +369,14 @@ async fn gov_p4_an_erasure_leaves_nothing_and_no_backup_brings_anything_back() {
     // Open work was cancelled before the keys went (P-53).
     let application = world.annals.get(&world.staff, &world.pages.0[0]).await.ok();
     assert_eq!(application["status"], "withdrawn", "{application:#}");
+    let contexts = "SELECT payload -> 'FulfilmentStepRecorded' ->> 'context' FROM annals.events
+        WHERE event_type = 'FulfilmentStepRecorded'";
+    let pool = world.annals.database().await;
+    let contexts: BTreeSet<String> =
+        sqlx::query_scalar(contexts).fetch_all(&pool).await.unwrap().into_iter().collect();
+    for context in ["identity", "opportunities", "budgeting", "intelligence", "governance"] {
+        assert!(contexts.contains(context), "what {context} holds is listed: {contexts:?}");
+    }
 
     // After it: nowhere at all.
     assert_eq!(everything.below(&world.annals.folder), Found::new(), "{request:#}");
