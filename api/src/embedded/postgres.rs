@@ -155,6 +155,9 @@ pub(super) fn launch(programs: &Programs, folder: &Folder, run_as: Option<RunAs>
         "max_connections=200".into(),
         "shared_buffers=256MB".into(),
         "max_wal_size=2GB".into(),
+        // Files of the write-ahead log that a burst has made are kept and used again: to fill a new one with zeros stops
+        // every writer for some 50 ms.
+        "min_wal_size=1GB".into(),
         "timezone=UTC".into(),
         "log_timezone=UTC".into(),
         "log_line_prefix=%m [%p] %q%a ".into(),

@@ -138,7 +138,7 @@ async fn unnest(pool: &sqlx::PgPool, time: Duration) -> f64 {
 /// again. A new server fills each file with zeros first, which stops everybody for some 50 ms every 16 MiB.
 async fn settle(pool: &sqlx::PgPool) {
     let write =
-        "SELECT pg_logical_emit_message(false, 'settle', repeat('x', 1 << 20)) FROM generate_series(1, 1000)";
+        "SELECT pg_logical_emit_message(false, 'settle', repeat('x', 1 << 20)) FROM generate_series(1, 2000)";
     sqlx::query(write).execute(pool).await.unwrap();
     sqlx::query("CHECKPOINT").execute(pool).await.unwrap();
 }
