@@ -1,13 +1,14 @@
 //! Commands per second, in one interleaved run on one machine: Annals with everything on (sealing, claims, idempotency,
-//! envelope), `cqrs-es` with `postgres-es` as its users run it, and PostgreSQL by itself.
+//! envelope) in the process and through HTTP, `cqrs-es` with `postgres-es` as its users run it, and PostgreSQL by itself.
 //!
-//! `cargo bench -p annals-tests --bench commands`; `SECONDS=3`, `ROUNDS=3`, `WORK=new` or `existing`
+//! `cargo bench -p annals-tests --bench commands`; `SECONDS=3`, `ROUNDS=3`, `WORK=new`, `existing` or `http`,
 //! `IN_FLIGHT=64` and `CACHE=100000` (aggregates kept in memory) may be set. Only the ratios mean anything.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 #![allow(missing_docs, reason = "a benchmark is no library")]
 
 mod peer;
+mod served;
 mod subject;
 
 use std::{
@@ -26,6 +27,7 @@ use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use peer::Peer;
+use served::Served;
 use subject::{Note, NoteCommand};
 
 /// As in the binary.
@@ -152,6 +154,21 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
+/// Medians as cells of a table, after the rate of ours.
+fn compared(ours: &[Figure], theirs: &[Figure]) -> (f64, String) {
+    let show = |figures: &[Figure]| {
+        let rate = median(figures.iter().map(|figure| figure.per_second).collect());
+        let of = |pick: fn(&Figure) -> Duration| {
+            median(figures.iter().map(|figure| pick(figure).as_secs_f64() * 1e3).collect())
+        };
+        (rate, format!("{rate:.0} ({:.1} / {:.1})", of(|figure| figure.p50), of(|figure| figure.p99)))
+    };
+    let ratio =
+        median(ours.iter().zip(theirs).map(|(our, their)| our.per_second / their.per_second).collect());
+    let ((rate, our), (_, their)) = (show(ours), show(theirs));
+    (rate, format!("{our} | {their} | {ratio:.2}"))
+}
+
 #[tokio::main]
 async fn main() {
     let (time, rounds) = (Duration::from_secs(setting("SECONDS", 3)), setting("ROUNDS", 3));
@@ -185,23 +202,28 @@ async fn main() {
                     rows.push(unnest(&raw, time).await);
                 }
             }
-            let ratio = median(
-                ours.iter().zip(&theirs).map(|(our, their)| our.per_second / their.per_second).collect(),
-            );
-            let show = |figures: &[Figure]| {
-                let rate = median(figures.iter().map(|figure| figure.per_second).collect());
-                let of = |pick: fn(&Figure) -> Duration| {
-                    median(figures.iter().map(|figure| pick(figure).as_secs_f64() * 1e3).collect())
-                };
-                (rate, format!("{rate:.0} ({:.1} / {:.1})", of(|figure| figure.p50), of(|figure| figure.p99)))
-            };
-            let ((rate, our), (_, their)) = (show(&ours), show(&theirs));
+            let (rate, line) = compared(&ours, &theirs);
             if !rows.is_empty() {
                 let rows = median(rows);
                 against_raw.insert(work, (rate / rows, rows));
             }
-            println!("| {work} | {in_flight} | {our} | {their} | {ratio:.2} |");
+            println!("| {work} | {in_flight} | {line} |");
         }
+    }
+    if only.0.is_none_or(|only| only == "http") {
+        let home = home.join("served");
+        let config = Config { data_dir: home, ..Config::default() };
+        let servers = Servers::start(&config).await.unwrap();
+        let (served, node) = Served::new(&config, &servers).await;
+        let served: Arc<dyn Contender> = Arc::new(served);
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..rounds {
+            theirs.push(measure(peer.clone(), 64, false, time).await);
+            ours.push(measure(served.clone(), 64, false, time).await);
+        }
+        println!("| through HTTP, new streams | 64 | {} |", compared(&ours, &theirs).1);
+        node.stop().await;
+        servers.stop().await;
     }
     println!("\nAnnals at 256 in flight against UNNEST of 256 rows on one connection:");
     for (work, (ratio, rows)) in against_raw {
