@@ -200,10 +200,11 @@ impl Follower<'_> {
             .query_one("SELECT layout FROM annals.projection_head", &[])
             .await?
             .try_get(0)?;
-        if number != self.layout.number {
+        // What was done beside is seen anew: to show a view is no change of the layout.
+        let done = self.catching_up.take_if(|task| task.0.is_finished()).is_some();
+        if done || number != self.layout.number {
             return self.reload().await;
         }
-        // What came up while the last work was ending was left to the next look.
         self.set_to_work();
         Ok(())
     }

@@ -1,5 +1,7 @@
 //! The follower against a real PostgreSQL.
 
+use std::time::{Duration, Instant};
+
 use domain::{Actor, identity::OrgUnitEvent};
 use event_store::testing::Cluster;
 use projections::{Config, FollowerState, Projections, Query, QueryError};
@@ -22,6 +24,37 @@ async fn what_is_recorded_is_soon_listed() {
     assert_eq!((&row["code"], &row["active"], &row["as_of"]), (&json!("PSU"), &json!(true), &json!(1)));
     assert_eq!(row["contact_email"], json!("registrar@PSU.example"));
     assert!(page.subjects.contains(&contact_of("PSU")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_is_up_to_date_opens_no_more_connections() {
+    let world = World::new().await;
+    world.projections.start();
+    world.append(unit(1), created("PSU")).await;
+    let viewed = "SELECT bool_and(viewed) FROM annals.projections WHERE name = 'org_directory' AND serving";
+    eventually("analysts see it", async || {
+        sqlx::query_scalar(viewed).fetch_one(world.store.pool()).await.ok().flatten() == Some(true)
+    })
+    .await;
+    let sessions = async || -> i64 {
+        let counted = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()";
+        sqlx::query_scalar(counted).fetch_one(world.store.pool()).await.unwrap()
+    };
+    // What the last work had open is counted when it ends: the follower has looked twice by then.
+    let busy = async |time: Duration| {
+        let begun = Instant::now();
+        for number in 0.. {
+            let position = world.append(unit(1), renamed(&format!("Name {number}"))).await;
+            world.visible("org_directory", position).await;
+            if begun.elapsed() > time {
+                return;
+            }
+        }
+    };
+    busy(Duration::from_millis(600)).await;
+    let before = sessions().await;
+    busy(Duration::from_millis(1200)).await;
+    assert_eq!(sessions().await, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]
