@@ -1,6 +1,10 @@
 //! Runs the policies: reads the log once for all of them, under a lease, and remembers where each stands.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use domain::Envelope;
 use event_store::{EventStore, Position, Recorded, StoreError};
@@ -20,6 +24,11 @@ const LEASE: i64 = 0x414e_4e41_4c53_0002;
 const BATCH: usize = 1024;
 /// The longest wait between two looks at the log, should a wake-up be lost.
 const LOOK: Duration = Duration::from_millis(500);
+/// A batch of so many says that events arrive quicker than one looks, and then more of them are let gather first.
+const BUSY: usize = 32;
+const BREATH: Duration = Duration::from_millis(20);
+/// How long a checkpoint behind which nobody reacted may be kept in memory: to look at these events again does nothing.
+const NOTE: Duration = Duration::from_secs(1);
 /// How long a lane waits at most between two tries, and how long it is tried at all (catalogue 3.0).
 const LONGEST_WAIT_S: f64 = 300.0;
 const GIVE_UP: &str = "24 hours";
@@ -100,6 +109,7 @@ async fn reacting(
     let store = world.commands().store();
     let mut news = store.subscribe_head();
     let mut positions = checkpoints(store, policies).await?;
+    let (mut saved, mut unsaved, mut reacted) = (Instant::now(), false, false);
     loop {
         lease.ping().await.map_err(broken)?;
         retry_backlog(policies, world).await?;
@@ -112,11 +122,16 @@ async fn reacting(
                 };
                 let wanted: Vec<Recorded> = batch.iter().filter(wanted).cloned().collect();
                 if !wanted.is_empty() {
+                    reacted = true;
                     catch_up(&**policy, wanted, world).await?;
                 }
                 *position = last.max(*position);
             }
+            unsaved = true;
+        }
+        if unsaved && (reacted || batch.len() < BUSY || saved.elapsed() > NOTE) {
             save(store, policies, &positions).await?;
+            (saved, unsaved, reacted) = (Instant::now(), false, false);
         }
         let now = policies
             .iter()
@@ -128,6 +143,9 @@ async fn reacting(
         {
             // A lost wake-up costs one look; an error means that the store is closed.
             let _ = tokio::time::timeout(LOOK, news.changed()).await;
+        }
+        if (BUSY..BATCH).contains(&batch.len()) {
+            tokio::time::sleep(BREATH).await;
         }
     }
 }

@@ -1,7 +1,8 @@
 //! How many commands per second the log takes, against its peers and limits, in one interleaved run on one cluster.
 //!
 //! `cargo bench -p event-store`; `SECONDS` (per measurement, default 2) and `ROUNDS` (default 3) in the environment, and
-//! what to measure (such as "New 64 annals") as arguments, all if there are none. Only the ratios mean
+//! what to measure (such as "New 64 annals") as arguments, all if there are none. With `GROWTH=10000000`, instead, how the
+//! rate of a log of so many events compares to that of one of 100,000. Only the ratios mean
 //! anything: single figures drift with the machine. NEW: each command starts a stream. HOT: random ones among 10,000
 //! streams that had five events before the measurement. The contenders:
 //!
@@ -258,6 +259,32 @@ impl Setup {
     }
 }
 
+/// What the log takes per second when it has 100,000 events, and when it has `events`.
+async fn growth(setup: &Setup, events: u64, length: Duration, rounds: usize) {
+    let mut small = BTreeMap::new();
+    for size in [100_000, events] {
+        while setup.store.head().await.unwrap().position < size {
+            let fill = (0..256).map(|n| {
+                let (id, subject) = (Uuid::now_v7().to_string(), setup.subjects[n]);
+                let mut stream = append(&id, 0, Some(subject), true);
+                stream.events.extend((1..20).flat_map(|_| append(&id, 0, Some(subject), false).events));
+                setup.store.append(stream)
+            });
+            futures_util::future::try_join_all(fill).await.unwrap();
+        }
+        sqlx::query("CHECKPOINT").execute(setup.store.pool()).await.unwrap();
+        for work in [Work::New, Work::Hot] {
+            let mut rates = Vec::new();
+            for _ in 0..rounds {
+                rates.push(setup.run(Contender::Annals, work, 256, length).await.per_second);
+            }
+            let rate = median(rates);
+            let first = *small.entry(work).or_insert(rate);
+            println!("{work:?}, 256 in flight, {size} events: {rate:.0} commands/s ({:.2})", rate / first);
+        }
+    }
+}
+
 fn from_environment(name: &str, default: f64) -> f64 {
     std::env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
@@ -270,9 +297,13 @@ async fn main() {
     let cluster = Cluster::durable();
     let database = cluster.database().await;
     let setup = Setup::new(&database).await;
+    setup.hot_streams().await; // and with them the subjects' keys
+    if let Ok(events) = std::env::var("GROWTH") {
+        growth(&setup, events.parse().unwrap(), length, rounds).await;
+        return setup.store.shutdown().await;
+    }
     let mut results: BTreeMap<(Work, usize, Contender), Vec<Measured>> = BTreeMap::new();
     let mut unnest = Vec::new();
-    setup.hot_streams().await; // and with them the subjects' keys
     let new = [Contender::Peer, Contender::Annals, Contender::Subjects, Contender::Bare];
     let hot = [Contender::Peer, Contender::Annals, Contender::Loading, Contender::Bare];
     for round in 1..=rounds {

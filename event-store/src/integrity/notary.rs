@@ -28,6 +28,12 @@ use crate::{EventStore, Position, StoreError};
 /// How long to wait after a failure, and for the directory while another process has it.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How long new events are let gather: a signature is made once in a while, and until then nobody waits for the tree.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// So many at once say that there may be many more.
+const GATHERED: usize = 1024;
+
 /// Where the notary works and what it signs with.
 #[derive(Clone)]
 pub struct NotaryConfig {
@@ -245,7 +251,11 @@ impl Desk {
             tokio::select! {
                 chunk = chunks.next() => {
                     let chunk = chunk.unwrap_or(Err(StoreError::Closed))?;
+                    let gathered = chunk.len() >= GATHERED;
                     work = self.fold(work, chunk.iter().map(|event| Leaf::of(event).hash()).collect()).await?;
+                    if !gathered {
+                        sleep(BREATH).await;
+                    }
                 }
                 () = sleep_until(due.into()), if signed != Some(work.edge.size()) => {}
                 () = sleep_until(patrol.0.into()) => {
