@@ -113,7 +113,10 @@ fn account(actor: &Actor) -> Option<Uuid> {
 }
 
 /// For what purpose a caller says to read.
-fn purpose(request: &HttpRequest) -> Result<Option<String>, Problem> {
+///
+/// # Errors
+/// When it cannot be one.
+pub(super) fn purpose(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let Some(purpose) = single(request.headers(), PURPOSE)? else { return Ok(None) };
     let fits = (1..=PURPOSE_MAX).contains(&purpose.trim().len())
         && purpose.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());

@@ -12,6 +12,9 @@ use crate::{
     problem::{ELEVATION_REQUIRED, FORBIDDEN, Problem, UNAUTHENTICATED},
 };
 
+/// The parameter of a path that is a month wherever it stands.
+const MONTH: &str = "month";
+
 /// One request.
 pub struct Call<'a> {
     /// The request as it came.
@@ -85,6 +88,14 @@ impl Call<'_> {
         .header(WWW_AUTHENTICATE, challenge))
     }
 
+    /// The month of the path.
+    fn month(&self) -> Result<String, Problem> {
+        let month = self.parameter(MONTH);
+        let first = format!("{month}-01").parse::<jiff::civil::Date>();
+        let exact = first.is_ok_and(|first| first.strftime("%Y-%m").to_string() == month);
+        exact.then(|| month.to_owned()).ok_or_else(|| Problem::parameter(MONTH, "expected a month, YYYY-MM"))
+    }
+
     /// A value that the route knows.
     ///
     /// # Errors
@@ -92,6 +103,7 @@ impl Call<'_> {
     pub fn known(&self, from: From) -> Result<String, Problem> {
         Ok(match from {
             From::Caller => self.account()?.to_string(),
+            From::Path(name) if name == MONTH => self.month()?,
             From::Path(name) => self.parameter(name).to_owned(),
             From::Piece(name, index) => self.piece(name, index).to_owned(),
             From::MonthOf(name) => {

@@ -102,6 +102,10 @@ async fn operate(
     call: Call<'_>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
+    if *call.request.method() != Method::POST {
+        // A purpose that cannot be one is refused before anything is looked up.
+        access::purpose(call.request)?;
+    }
     match &call.route.operation {
         Operation::Command(route) => command::handle(api, &call, route, payload).await,
         Operation::Query(route) => query::handle(api, &call, route).await,

@@ -65,6 +65,16 @@ pub fn generator() -> SchemaGenerator {
     settings.into_generator()
 }
 
+/// The values of a column that has but some words. Those that say what they mean are schemas of their own.
+fn words(schema: &Value) -> Option<Vec<String>> {
+    let text = |word: &Value| word.as_str().map(str::to_owned);
+    match (&schema["enum"], &schema["oneOf"]) {
+        (Value::Array(words), _) => Some(words.iter().filter_map(text).collect()),
+        (_, Value::Array(words)) => words.iter().map(|word| text(&word["const"])).collect(),
+        _ => None,
+    }
+}
+
 /// The parameters that filter the rows of a read model.
 pub fn parameters(shape: &Shape, schemas: &mut SchemaGenerator) -> Vec<Parameter> {
     shape.columns.iter().flat_map(|column| of(column, schemas)).collect()
@@ -86,9 +96,7 @@ fn of(column: &'static Column, schemas: &mut SchemaGenerator) -> Vec<Parameter> 
         Kind::Text | Kind::Uuid if filters => ops.push((Op::In, "")),
         Kind::Int | Kind::Bigint | Kind::Timestamp | Kind::Date | Kind::Text | Kind::Uuid => {}
     }
-    let words = schema["enum"]
-        .as_array()
-        .map(|words| words.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>());
+    let words = words(&schema);
     // Words have no parts.
     if words.is_none() && column.kind == Kind::Text && column.is(mark::filter) {
         ops.push((Op::Contains, ".contains"));

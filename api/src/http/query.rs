@@ -110,6 +110,10 @@ pub(super) async fn ask(
     route: &QueryRoute,
     query: &Query,
 ) -> Result<Asked, Problem> {
+    if query.min_position.is_some() {
+        // What can never be answered is not worth waiting for.
+        api.projections.check(route.model, call.actor()?, query).map_err(problem)?;
+    }
     if let Some(response) = behind(api, route.model, query.min_position).await? {
         return Ok(Asked::NotYet(response));
     }

@@ -37,6 +37,23 @@ async fn a_position_that_has_not_come_is_answered_202() {
 }
 
 #[actix_web::test]
+async fn what_can_never_be_answered_is_refused_and_not_waited_for() {
+    let node = node().await;
+    for wrong in ["fields=nothing", "sort=nothing", "fields=code&sort=-nothing"] {
+        node.get(&format!("/v1/orgs?min_position=1000&{wrong}")).await.problem(400, "InvalidParameter");
+    }
+    let nameless = TestRequest::get().uri("/v1/orgs?min_position=1000").insert_header(("X-Purpose", ""));
+    node.send_as(ADMIN, &["admin"], nameless).await.problem(400, "InvalidParameter");
+    let verdict = format!("/v1/credentials/{}/recognitions?verdict=perhaps", Uuid::nil());
+    node.get(&verdict).await.problem(400, "InvalidParameter");
+    for month in ["2026-13", "2026-1", "May"] {
+        for of in ["calendar", "envelopes"] {
+            node.get(&format!("/v1/budget/{of}/{month}")).await.problem(400, "InvalidParameter");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn pages_follow_each_other_by_their_links() {
     let node = node().await;
     let position = three(&node).await;

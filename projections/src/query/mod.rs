@@ -189,6 +189,14 @@ impl Projections {
         }
     }
 
+    /// Whether a question can be asked at all.
+    ///
+    /// # Errors
+    /// Those of [`Projections::list`] that do not depend on what is recorded.
+    pub fn check(&self, name: &str, actor: &Actor, query: &Query) -> Result<(), QueryError> {
+        Plan::new(self.known(name)?, actor, query).map(drop)
+    }
+
     /// The row with this key (its parts in order), if there is one and the actor may see it.
     ///
     /// # Errors
