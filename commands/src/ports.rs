@@ -5,6 +5,7 @@ use std::{fmt, sync::Arc};
 
 use domain::BasisPoints;
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::CommandError;
@@ -71,6 +72,43 @@ pub trait Mailer: Send + Sync + 'static {
 pub trait Tokens: Send + Sync + 'static {
     /// The token of a label, in lower-case hexadecimal. It goes to the person whom it is for and nowhere else.
     fn token(&self, label: &str) -> String;
+}
+
+/// What came of holding a password against a stored hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether it is that password.
+    pub holds: bool,
+    /// Whether the hash is of a kind that should be replaced (D-09).
+    pub outdated: bool,
+}
+
+/// Hashes passwords, slowly on purpose.
+pub trait Passwords: Send + Sync + 'static {
+    /// The hash of a password, with a salt of its own, in PHC format.
+    fn hash(&self, password: String) -> BoxFuture<'_, Result<String, PortError>>;
+
+    /// Holds a password against a stored hash. Without one it does the same work and says no, so that nobody can tell
+    /// from the time it takes whether somebody exists.
+    fn verify(&self, password: String, against: Option<String>) -> BoxFuture<'_, Result<Verdict, PortError>>;
+}
+
+/// Knows passwords that were breached.
+pub trait BreachedPasswords: Send + Sync + 'static {
+    /// Whether a password is among them.
+    fn contains(&self, password: &str) -> bool;
+}
+
+/// One-time codes of an authenticator (RFC 6238).
+pub trait OneTimeCodes: Send + Sync + 'static {
+    /// A new shared secret, in base32.
+    fn new_secret(&self) -> String;
+
+    /// The time step whose code this is, among those that count now.
+    fn step(&self, secret: &str, code: &str, now: Timestamp) -> Option<u64>;
+
+    /// The address that an authenticator reads as a QR code.
+    fn address(&self, secret: &str, issuer: &str, account: &str) -> Result<String, PortError>;
 }
 
 /// The adapters that are plugged in.

@@ -5,4 +5,5 @@
 
 pub mod certifier;
 pub mod embedding;
+pub mod identity;
 pub mod mail;
