@@ -153,4 +153,8 @@ aggregates! {
     governance::Disclosure,
     governance::ProcessingActivity,
     governance::SecurityIncident,
+    identity::Account,
+    identity::Session,
+    identity::ApiClient,
+    identity::SecurityPolicy,
 }

@@ -14,7 +14,7 @@ use crate::{
     budgeting::{MerchantRules, Transactions},
     credentials::{Credentials, Recognitions},
     governance::{LogIndex, PrivacyRequests},
-    identity::OrgDirectory,
+    identity::{OrgDirectory, Sessions},
     opportunities::Applications,
     query::{Condition, LIMIT_MAX, Op, Query, QueryError},
 };
@@ -30,10 +30,11 @@ pub fn asked(question: &Question) -> &'static [&'static str] {
         Question::HasActiveChildren { .. } => &[OrgDirectory::NAME],
         Question::Holdings { .. } => &[LogIndex::NAME],
         Question::OpenApplications { .. } => &[Applications::NAME],
+        Question::LiveSessions { .. } => &[Sessions::NAME],
         Question::ApprovedRecognitions { .. } => &[Recognitions::NAME],
         Question::Statements { .. } => &[PrivacyRequests::NAME],
         // It looks into all of them, as far as each one is.
-        Question::Residue { .. } | Question::TokenHash { .. } => &[],
+        Question::Residue { .. } | Question::TokenHash { .. } | Question::Holders { .. } => &[],
     }
 }
 
@@ -62,6 +63,11 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
             let one = Query { filters, limit: Some(1), ..Query::default() };
             let page = read.list(OrgDirectory::NAME, &reader(), &one).await.map_err(failed)?;
             Ok(Answer::Flag(!page.rows.is_empty()))
+        }
+        Question::LiveSessions { account } => {
+            let filters = [is("account", account), is("live", true)];
+            let rows = all(read, Sessions::NAME, &filters, "session").await?;
+            Ok(Answer::References(rows.iter().filter_map(|row| id(row, "session")).collect()))
         }
         Question::ApprovedRecognitions { credential } => {
             let filters = [is("credential", credential), is("state", "approved")];
@@ -98,6 +104,7 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
             Ok(Answer::References(rows.iter().filter_map(|row| id(row, "id")).collect()))
         }
         Question::TokenHash { .. } => Err(unanswered("tokens")),
+        Question::Holders { .. } => Err(unanswered("claims")),
     }
 }
 

@@ -17,6 +17,9 @@ pub fn read_models() -> &'static [&'static dyn ReadModel] {
 }
 
 read_models! {
+    table crate::identity::Accounts;
+    table crate::identity::Sessions;
+    table crate::identity::ApiClients;
     table crate::identity::OrgDirectory;
     table crate::identity::People;
     table crate::identity::Profiles;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::PersonalGroup;
+use domain::{PersonalGroup, RecordClass};
 use event_store::{BoxHeader, EventStore, History, Keyring, Position, Recorded, StoreError};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -189,6 +189,9 @@ fn one(
     let opened = keyring.open(&event)?;
     let shredded = opened.iter().any(Option::is_none);
     let read = |values: Vec<u8>| serde_json::from_slice::<Vec<Value>>(&values).unwrap_or_default();
+    // What proves who somebody is, nobody is shown, whatever they may see else.
+    let secret = |about: &BoxHeader| (about.class == RecordClass::Secret.name()).then_some(WITHHELD);
+    let instead = |about: &BoxHeader| secret(about).or_else(|| instead(about));
     let groups: Groups =
         opened.into_iter().zip(&about).map(|(group, about)| Some((read(group?), instead(about)))).collect();
     let mut payload: Value = serde_json::from_str(&event.payload)

@@ -6,6 +6,7 @@ use domain::{
         PrivacyRequest, PrivacyRequestCommand, PrivacyRequestEvent, PrivacyRequestType, ShredBasis,
         StepOutcome, SubjectKeyCommand, SubjectKeyEvent,
     },
+    identity::AccountCommand,
     opportunities::ScholarshipApplicationCommand,
     registry::{AnyCommand, AnyEvent},
 };
@@ -43,15 +44,25 @@ impl Policy for EraseOnRequest {
             };
             let (request, subject) = (fact.id, *subject);
             let classes = if classes.is_empty() { &RecordClass::ALL[..] } else { &classes[..] };
+            // What proves who somebody is goes with who they are.
+            let mut classes = classes.to_vec();
+            if classes.contains(&RecordClass::Identity) && !classes.contains(&RecordClass::Secret) {
+                classes.push(RecordClass::Secret);
+            }
             let mut reactions: Vec<Reaction> = Vec::new();
             // All steps are begun before the first can be done: else the request would be complete too early.
-            for class in classes {
+            for class in &classes {
                 reactions.push(step(request, *class, StepOutcome::Partial, 0, None).into());
             }
             for class in refused {
                 reactions.push(step(request, *class, StepOutcome::Refused, 0, note.clone()).into());
             }
             reactions.extend(wind_up(request, subject, fact, world).await?);
+            if classes.contains(&RecordClass::Identity) {
+                // While its keyed hashes can still be read: they free what the account claims.
+                let erase = AccountCommand::EraseAccount { privacy_request: request };
+                reactions.push(Issue::new(subject, AnyCommand::Account(erase), "account").into());
+            }
             for class in classes.iter().copied() {
                 let shred = SubjectKeyCommand::ShredSubjectKey {
                     record_classes: vec![class],

@@ -9,6 +9,7 @@ mod budgeting;
 mod credentials;
 mod erasure;
 mod governance;
+mod identity;
 mod lanes;
 mod mail;
 mod opportunities;
@@ -184,6 +185,10 @@ impl World {
 /// Every policy. Adding one is adding a line.
 pub fn every_policy() -> Vec<Box<dyn Policy>> {
     vec![
+        Box::new(identity::WelcomeAccounts),
+        Box::new(identity::EndSessions),
+        Box::new(identity::MailTokens),
+        Box::new(identity::WarnHolders),
         Box::new(budgeting::KeepMonths),
         Box::new(budgeting::BookSpending),
         Box::new(budgeting::ProposeRedistributions),

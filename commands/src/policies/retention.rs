@@ -172,7 +172,9 @@ async fn closed(class: RecordClass, world: &World) -> Result<Option<BTreeMap<Uui
         // With the withdrawal of what was declared, unless it was declared anew.
         RecordClass::Sensitive => include_str!("../sql/withdrawn_demographics.sql"),
         // With the approval of an erasure, which a hold may have stopped then.
-        RecordClass::Profile | RecordClass::Identity => include_str!("../sql/approved_erasures.sql"),
+        RecordClass::Profile | RecordClass::Identity | RecordClass::Secret => {
+            include_str!("../sql/approved_erasures.sql")
+        }
         RecordClass::Education
         | RecordClass::Financial
         | RecordClass::Communication

@@ -270,7 +270,7 @@ fn scope<'a>(subjects: &'a [Uuid], classes: &'a [RecordClass]) -> impl Iterator<
 
 /// The claims of an event that must not be recorded while a hold is on the person's data of these classes: the only seat
 /// of every key that a hold could have one of, given back at once.
-pub(super) fn not_held(subject: Uuid, classes: &[RecordClass]) -> Vec<Claim> {
+pub(crate) fn not_held(subject: Uuid, classes: &[RecordClass]) -> Vec<Claim> {
     let mut keys = vec![key(Some(&subject), None)];
     for class in classes {
         keys.extend([key(Some(&subject), Some(class)), key(None, Some(class))]);
@@ -285,7 +285,7 @@ pub(super) fn inspected_key(subject: Uuid) -> String {
 }
 
 /// Whether a claim that could not be had is one of `not_held`.
-pub(super) fn is_hold(key: &str) -> bool {
+pub(crate) fn is_hold(key: &str) -> bool {
     key.starts_with("hold:")
 }
 

@@ -115,7 +115,7 @@ fn history_of_legal_holds() {
 
 #[test]
 fn a_list_of_classes_is_no_longer_than_there_are_classes() {
-    let many = [RecordClass::Device; 11];
+    let many = [RecordClass::Device; 12];
     nothing::<LegalHold>().when(place(&[], &many)).invalid("classes");
     given::<LegalHold>([placed(&[], &[RecordClass::Financial])]).when(extend(&[], &many)).invalid("classes");
 }

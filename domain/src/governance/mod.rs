@@ -31,6 +31,7 @@ pub use audit_replay::*;
 pub use consent_ledger::*;
 pub use disclosure::*;
 pub use legal_hold::{HoldStatus, LegalHold, LegalHoldCommand, LegalHoldEvent, LegalHoldRefusal};
+pub(crate) use legal_hold::{is_hold, not_held};
 pub use privacy_request::*;
 pub use processing_activity::*;
 pub use retention_policy::*;

@@ -94,7 +94,7 @@ const fn keeps(
 }
 
 /// The defaults of the catalogue, one for each class. What is archived by default is so because it must be kept that long.
-pub const DEFAULTS: [RetentionDefault; 10] = {
+pub const DEFAULTS: [RetentionDefault; 11] = {
     use RecordClass as C;
     use RetentionAction::{Archive, Shred};
     use RetentionStart::{Closure, Event, Graduation, LastActivity};
@@ -109,6 +109,7 @@ pub const DEFAULTS: [RetentionDefault; 10] = {
         keeps(C::Sensitive, Closure, 30, Shred, 0),
         keeps(C::Profile, Closure, 30, Shred, 0),
         keeps(C::Identity, Closure, 30, Shred, 0),
+        keeps(C::Secret, Closure, 30, Shred, 0),
     ]
 };
 

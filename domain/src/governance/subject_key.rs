@@ -53,7 +53,8 @@ pub fn legal_duty(class: RecordClass) -> Option<&'static str> {
         | RecordClass::Financial
         | RecordClass::Communication
         | RecordClass::AiContent
-        | RecordClass::Device => None,
+        | RecordClass::Device
+        | RecordClass::Secret => None,
     }
 }
 

@@ -111,6 +111,16 @@ pub enum Question {
         /// Of which classes.
         classes: Vec<RecordClass>,
     },
+    /// The sessions of an account that nothing has ended (P-03).
+    LiveSessions {
+        /// The account.
+        account: Uuid,
+    },
+    /// The streams that hold a claim (catalogue 0.6). The log itself answers this, as of now.
+    Holders {
+        /// The key of the claim.
+        claim: String,
+    },
     /// Recognitions of a credential that are approved now (P-21).
     ApprovedRecognitions {
         /// The credential.

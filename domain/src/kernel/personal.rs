@@ -51,11 +51,14 @@ pub enum RecordClass {
     Payment,
     /// Logins and their circumstances.
     SecurityLog,
+    /// What proves who somebody is: hashes of passwords and tokens, shared secrets. Nobody is ever shown it, no export
+    /// and no replay has it.
+    Secret,
 }
 
 impl RecordClass {
     /// All of them.
-    pub const ALL: [RecordClass; 10] = [
+    pub const ALL: [RecordClass; 11] = [
         RecordClass::Identity,
         RecordClass::Profile,
         RecordClass::Sensitive,
@@ -66,6 +69,7 @@ impl RecordClass {
         RecordClass::Device,
         RecordClass::Payment,
         RecordClass::SecurityLog,
+        RecordClass::Secret,
     ];
 
     /// The storage name, in snake case.
@@ -99,7 +103,8 @@ pub mod class {
         AiContent,
         Device,
         Payment,
-        SecurityLog
+        SecurityLog,
+        Secret
     );
 }
 

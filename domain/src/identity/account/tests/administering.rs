@@ -1,0 +1,200 @@
+//! Those who manage users, and what becomes of an account.
+
+use super::*;
+
+#[test]
+fn idn_a3_an_administrator_ends_a_lock_early() {
+    let lock = E::AccountLocked { until: at("2026-01-01T13:00:00Z"), failures: 10 };
+    let unlock = || C::UnlockAccount { reason: "called".into() };
+    let state = managed([lock]).when(unlock()).then_names(["AccountUnlocked"]);
+    assert_eq!(state.locked_until, None);
+    managed([]).when(unlock()).then([]);
+}
+
+#[test]
+fn idn_a7_what_changes_what_the_holder_may_do_raises_the_version() {
+    let manager = |command: C| {
+        let facts = AccountFacts { other_admin: true, ..reaching() };
+        active([role("student", None)]).by(Actor::user(ROOT, &["admin"])).knowing(facts).when(command)
+    };
+    let reason = || "because".to_owned();
+    for command in [
+        assign("staff", None),
+        C::RevokeRole { role: "student".into(), within: None },
+        C::SuspendAccount { reason: reason(), until: None },
+        C::DeactivateAccount { reason: reason() },
+        C::RevokeAllTokens { reason: reason() },
+    ] {
+        let name: &'static str = (&command).into();
+        let before = active([role("student", None)]).state().token_version;
+        let events = manager(command).events();
+        let after = active([role("student", None)].into_iter().chain(events)).state().token_version;
+        assert_eq!(after, before + 1, "{name}");
+    }
+}
+
+#[test]
+fn idn_a7_sessions_that_began_before_a_revocation_do_not_count_and_roles_end_none() {
+    let revoked = E::TokensRevoked { reason: "stolen".into(), token_version: 2 };
+    let state = active([role("student", None), revoked]).state().clone();
+    assert_eq!((state.token_version, state.sessions_since), (2, 2));
+    assert_eq!(active([role("student", None)]).state().sessions_since, 0);
+}
+
+#[test]
+fn idn_a8_nobody_assigns_a_role_with_a_scope_that_they_lack_or_to_themselves() {
+    let manager = |roles: &[&str]| active([]).by(Actor::user(ROOT, roles)).knowing(reaching());
+    manager(&["department_admin"]).when(assign("staff", None)).refused(R::OutsideOwnScope {});
+    manager(&["department_admin"]).when(assign("admin", None)).refused(R::OutsideOwnScope {});
+    manager(&["department_admin", "staff"]).when(assign("staff", None)).then_names(["RoleAssigned"]);
+    manager(&["admin"]).when(assign("compliance", None)).then_names(["RoleAssigned"]);
+    manager(&["admin"]).when(assign("emperor", None)).refused(R::UnknownRole {});
+    manager(&["admin"]).when(assign("member", None)).refused(R::UnknownRole {});
+    active([])
+        .by(Actor::user(ME, &["admin"]))
+        .knowing(reaching())
+        .when(assign("staff", None))
+        .refused(R::SelfElevation {});
+    let past = C::AssignRole { role: "staff".into(), within: None, until: Some(at(NOON)) };
+    manager(&["admin"]).when(past).invalid("until");
+}
+
+#[test]
+fn idn_a8_role_holders_of_an_org_unit_act_within_it_and_below() {
+    let (top, other) = (Uuid::from_u128(0x07), Uuid::from_u128(0x08));
+    let unit = |parent| OrgUnit { exists: true, active: true, parent, ..OrgUnit::default() };
+    let mut member = Profile::default();
+    member.evolve(&crate::identity::ProfileEvent::OrgUnitJoined {
+        org: ORG,
+        relation: crate::identity::Relation::Student,
+        from: "2025-09-01".parse().unwrap(),
+    });
+    let world = || {
+        let units = World::default().with(ORG, unit(Some(top))).with(top, unit(None)).with(other, unit(None));
+        units.with(ME, member.clone())
+    };
+    let head = |within| {
+        let grant = RoleGrant { role: "department_admin".into(), within: Some(within) };
+        Actor::with_roles(ROOT, vec![grant])
+    };
+    let suspend = || C::SuspendAccount { reason: "asked".into(), until: None };
+    for (within, reaches) in [(ORG, true), (top, true), (other, false)] {
+        let scenario = active([]).by(head(within)).looking_up(&suspend(), &mut world());
+        match reaches {
+            true => drop(scenario.when(suspend()).then_names(["AccountSuspended"])),
+            false => scenario.when(suspend()).forbidden(),
+        }
+    }
+    for (within, command, fits) in [
+        (top, assign("department_admin", Some(ORG)), true),
+        (top, assign("department_admin", Some(other)), false),
+        (top, assign("department_admin", None), false),
+        (ORG, assign("department_admin", Some(top)), false),
+    ] {
+        let scenario = active([]).by(head(within)).looking_up(&command, &mut world());
+        match fits {
+            true => drop(scenario.when(command).then_names(["RoleAssigned"])),
+            false => scenario.when(command).refused(R::OutsideOwnScope {}),
+        }
+    }
+}
+
+#[test]
+fn idn_a8_a_role_of_this_deployment_brings_what_was_defined() {
+    let mut policy = SecurityPolicy::default();
+    policy.evolve(&SecurityPolicyEvent::RoleDefined {
+        role: "librarian".into(),
+        scopes: vec!["write:content".into()],
+        mfa_required: true,
+    });
+    let mut world = World::default().with(security_policy_id(), policy.clone());
+    let command = assign("librarian", None);
+    let claims =
+        active([]).by(Actor::user(ROOT, &["admin"])).looking_up(&command, &mut world).when(command).claims();
+    assert_eq!(claims, [Claim::Seat { key: "role:librarian".into(), limit: u32::MAX }]);
+    let state = active([role("librarian", None)]).state().clone();
+    assert!(state.needs_mfa(&policy, at(NOON)) && !state.needs_mfa(&SecurityPolicy::default(), at(NOON)));
+}
+
+#[test]
+fn idn_a9_the_roles_that_need_a_second_factor_say_so_while_they_are_held() {
+    let policy = SecurityPolicy::default();
+    for name in ["admin", "compliance", "operator"] {
+        assert!(active([role(name, None)]).state().needs_mfa(&policy, at(NOON)), "{name}");
+    }
+    let ended =
+        E::RoleAssigned { role: "admin".into(), within: None, until: Some(at(NOON)), token_version: 1 };
+    assert!(!active([ended, role("staff", None)]).state().needs_mfa(&policy, at(NOON)));
+    let remove = C::RemoveWebAuthnCredential { credential_id: "key 1".into() };
+    active([with_key(1), role("admin", None)]).when(remove.clone()).refused(R::LastFactor {});
+    active([with_key(1)]).when(remove).then_names(["WebAuthnCredentialRemoved"]);
+}
+
+#[test]
+fn idn_a10_the_last_active_administrator_stays() {
+    let claim = Question::Holders { claim: "role:admin".into() };
+    let commands = || {
+        [
+            C::RevokeRole { role: "admin".into(), within: None },
+            C::SuspendAccount { reason: "left".into(), until: None },
+            C::DeactivateAccount { reason: "left".into() },
+        ]
+    };
+    let other = Uuid::from_u128(0xB0);
+    let admin = || active([role("admin", None)]);
+    let acting = || admin().by(Actor::user(ROOT, &["admin"]));
+    for (second, holders, stays) in [
+        (None, vec![ME], true),
+        (Some(vec![registered(), role("admin", None)]), vec![ME, other], true),
+        (Some(vec![registered(), E::EmailVerified {}, role("admin", None)]), vec![ME, other], false),
+    ] {
+        for command in commands() {
+            let mut world = World::default().answering(claim.clone(), Answer::References(holders.clone()));
+            if let Some(events) = &second {
+                world = world.with(other, given::<Account>(events.clone()).state().clone());
+            }
+            let outcome = acting().looking_up(&command, &mut world).when(command);
+            match stays {
+                true => outcome.refused(R::LastAdmin {}),
+                false => {
+                    outcome.events();
+                    assert_eq!(world.pinned, [other], "two cannot end each other");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_edge_brings_nobody_else_may_and_administration_needs_the_scope() {
+    let person = Actor::user(ME, &[]);
+    let account = active([]);
+    assert!(!account.permits(&person, &right()) && account.permits(&edge(), &right()));
+    assert!(!account.permits(&Actor::user(ROOT, &["admin"]), &right()));
+    assert!(!account.permits(&person, &assign("staff", None)));
+    assert!(account.permits(&Actor::user(ROOT, &["department_admin"]), &assign("staff", None)));
+    let revoke = C::RevokeAllTokens { reason: "stolen".into() };
+    assert!(account.permits(&person, &revoke) && !account.permits(&Actor::user(ROOT, &[]), &revoke));
+    active([]).by(person).when(revoke).then_names(["TokensRevoked"]);
+}
+
+#[test]
+fn a_suspension_ends_by_itself_and_a_deactivated_account_comes_back() {
+    let until = Some(at("2026-01-02T00:00:00Z"));
+    let suspended = E::AccountSuspended { reason: "asked".into(), until, token_version: 1 };
+    active([suspended.clone()]).when(right()).refused(R::AccountNotActive {});
+    active([suspended]).at("2026-01-02T00:00:00Z").when(right()).then_names(["LoginSucceeded"]);
+    let gone = E::AccountDeactivated { reason: "left".into(), token_version: 1 };
+    let back = C::ReinstateAccount { reason: "back".into() };
+    assert!(managed([gone]).when(back.clone()).then_names(["AccountReinstated"]).is_active(at(NOON)));
+    managed([]).when(back).invalid_state("active");
+}
+
+#[test]
+fn an_erased_account_takes_nothing_more_and_remembers_nothing() {
+    let erased = active([]).when(C::EraseAccount { privacy_request: Uuid::nil() }).events();
+    let after = active(with_totp().into_iter().chain(erased));
+    let state = after.state().clone();
+    assert!(state.email.is_erased() && state.passwords.is_empty() && state.totp.is_none());
+    after.when(right()).invalid_state("erased");
+}

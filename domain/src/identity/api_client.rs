@@ -1,0 +1,419 @@
+//! Another system that calls this one, with a key of its own (catalogue 2.1, ApiClient).
+//!
+//! Life cycle: `active -RotateApiKey-> active`; `active -RecordApiQuotaExhausted-> exhausted -(next month)-> active`; any
+//! `-RevokeApiKey-> revoked`.
+//!
+//! - **IDN-C1** the key is shown once: it is the prefix and a MAC of [`api_key_label`], of which only the hash is stored.
+//!   After a rotation the old key works for a day at most.
+//! - **IDN-C2** a key may be exchanged for an access token (OAuth 2.0 client credentials).
+//! - A key has no scope that whoever issues it lacks, and never what only a person can hold (`own`).
+
+use core::net::IpAddr;
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantNames};
+use uuid::Uuid;
+
+use super::{Cidr, is_known_scope, is_within};
+use crate::kernel::{
+    Actor, ActorKind, Answer, Context, Decided, Decider, Event, Known, NotYet, Personal, Question, Refusal,
+    RefusalKind, Refused, RefusedBy, bounds, class::Secret, schemas, sha256_hex,
+};
+
+/// The longest time for which a rotated key goes on to work, in seconds (IDN-C1).
+pub const OVERLAP_MAX_S: u32 = 24 * 3600;
+
+/// The label of a key; see [`Question::TokenHash`].
+pub fn api_key_label(client: Uuid, key_id: Uuid) -> String {
+    format!("api-key|{client}|{key_id}")
+}
+
+/// What a key begins with: the client that it is of.
+pub fn api_key_prefix(client: Uuid) -> String {
+    format!("ak_{}", client.simple())
+}
+
+/// A key, by its hash.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClientKey {
+    /// The SHA-256 of the MAC.
+    pub hash: Personal<String, Secret>,
+    /// Until when it works; none for the newest.
+    pub until: Option<Timestamp>,
+}
+
+/// The state that decisions, and the edge, need.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ApiClient {
+    /// Who answers for it, once it exists.
+    pub owner: Option<Uuid>,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// How many requests it may make in a minute.
+    pub per_minute: u32,
+    /// How many requests it may make in a month.
+    pub monthly_quota: Option<u64>,
+    /// From where it may call; from everywhere where the list is empty.
+    pub allowed_ips: Vec<String>,
+    /// Until when its keys work.
+    pub expires_at: Option<Timestamp>,
+    /// Its keys, the newest first.
+    pub keys: Vec<ClientKey>,
+    /// The month, `YYYY-MM`, whose quota is used up.
+    pub exhausted: Option<String>,
+    /// Whether it was revoked.
+    pub revoked: bool,
+}
+
+impl ApiClient {
+    /// Whether this is a key that works now. A client of another name, or none, has none.
+    pub fn opens(&self, key: &str, now: Timestamp) -> bool {
+        let hash = sha256_hex(key);
+        let fits = |known: &ClientKey| {
+            known.hash.get() == Some(&hash) && known.until.is_none_or(|until| until > now)
+        };
+        self.is_live(now) && self.keys.iter().any(fits)
+    }
+
+    /// Whether what was issued for it is accepted now.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.owner.is_some() && !self.revoked && self.expires_at.is_none_or(|end| end > now)
+    }
+
+    /// Whether it may call from there.
+    pub fn may_call_from(&self, address: IpAddr) -> bool {
+        self.allowed_ips.is_empty() || is_within(&self.allowed_ips, address)
+    }
+
+    /// Whether the quota of this month is used up.
+    pub fn is_exhausted(&self, now: Timestamp) -> bool {
+        let month = now.to_zoned(TimeZone::UTC).strftime("%Y-%m").to_string();
+        self.exhausted.as_deref() == Some(&*month)
+    }
+}
+
+/// What can be asked of an API client.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[serde(deny_unknown_fields)]
+pub enum ApiClientCommand {
+    /// Makes a client and its first key.
+    IssueApiKey {
+        /// The name, 1 to 100 characters.
+        #[schemars(transform = schemas::text::<1, 100>)]
+        name: String,
+        /// The account that answers for it.
+        owner: Uuid,
+        /// What it may do.
+        #[schemars(transform = schemas::some_texts::<50, 100>)]
+        scopes: Vec<String>,
+        /// How many requests it may make in a minute.
+        #[schemars(transform = schemas::number::<1, 100_000>)]
+        per_minute: u32,
+        /// How many requests it may make in a month; as many as it likes where there is no number.
+        #[serde(default)]
+        #[schemars(transform = schemas::number::<1, 1_000_000_000>)]
+        monthly_quota: Option<u64>,
+        /// From where it may call, as ranges such as `10.0.0.0/8`; from everywhere where the list is empty.
+        #[serde(default)]
+        #[schemars(transform = schemas::texts::<50, 50>)]
+        allowed_ips: Vec<String>,
+        /// Until when its keys work.
+        #[serde(default)]
+        expires_at: Option<Timestamp>,
+    },
+    /// Makes another key.
+    RotateApiKey {
+        /// For how many seconds the old one goes on to work.
+        #[schemars(transform = schemas::number::<0, 86_400>)]
+        overlap_s: u32,
+    },
+    /// Changes what the client may do, how often, and from where.
+    ChangeApiKeyLimits {
+        /// What it may do.
+        #[schemars(transform = schemas::some_texts::<50, 100>)]
+        scopes: Vec<String>,
+        /// How many requests it may make in a minute.
+        #[schemars(transform = schemas::number::<1, 100_000>)]
+        per_minute: u32,
+        /// How many requests it may make in a month.
+        #[serde(default)]
+        #[schemars(transform = schemas::number::<1, 1_000_000_000>)]
+        monthly_quota: Option<u64>,
+        /// From where it may call.
+        #[serde(default)]
+        #[schemars(transform = schemas::texts::<50, 50>)]
+        allowed_ips: Vec<String>,
+    },
+    /// Puts on record that the quota of a month is used up.
+    #[schemars(extend("x-system" = true))]
+    RecordApiQuotaExhausted {
+        /// The month, `YYYY-MM`.
+        month: String,
+        /// How many requests there were.
+        used: u64,
+    },
+    /// Revokes the client's keys for good.
+    RevokeApiKey {
+        /// Why.
+        #[schemars(transform = schemas::text::<1, 2000>)]
+        reason: String,
+    },
+}
+
+/// What can have happened to an API client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
+#[allow(missing_docs, reason = "the fields are those of the commands")]
+pub enum ApiClientEvent {
+    /// A client and its first key were made.
+    ApiKeyIssued {
+        name: String,
+        owner: Uuid,
+        scopes: Vec<String>,
+        per_minute: u32,
+        monthly_quota: Option<u64>,
+        allowed_ips: Vec<String>,
+        expires_at: Option<Timestamp>,
+        key_id: Uuid,
+        key_prefix: String,
+        key_hash: Personal<String, Secret>,
+    },
+    /// Another key was made; the old one works until `previous_until`.
+    ApiKeyRotated {
+        key_id: Uuid,
+        key_prefix: String,
+        key_hash: Personal<String, Secret>,
+        previous_until: Timestamp,
+    },
+    /// What the client may do was changed.
+    ApiKeyLimitsChanged {
+        scopes: Vec<String>,
+        per_minute: u32,
+        monthly_quota: Option<u64>,
+        allowed_ips: Vec<String>,
+    },
+    /// The quota of a month is used up.
+    ApiQuotaExhausted { month: String, used: u64 },
+    /// The client's keys were revoked.
+    ApiKeyRevoked { reason: String },
+}
+
+impl Event for ApiClientEvent {
+    fn name(&self) -> &'static str {
+        self.into()
+    }
+}
+
+/// Why a command was refused.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema, thiserror::Error, IntoStaticStr)]
+pub enum ApiClientRefusal {
+    /// There is no such scope, the caller lacks it, or a client cannot hold it.
+    #[error("the scope {scope} cannot be given to a client by this caller")]
+    ScopeNotGrantable {
+        /// The scope.
+        scope: String,
+    },
+}
+
+impl Refusal for ApiClientRefusal {
+    fn code(&self) -> &'static str {
+        self.into()
+    }
+    fn kind(&self) -> RefusalKind {
+        RefusalKind::Forbidden
+    }
+    fn field(&self) -> Option<&'static str> {
+        Some("scopes")
+    }
+}
+
+impl Decider for ApiClient {
+    const TYPE: &'static str = "identity.api_client";
+    type Command = ApiClientCommand;
+    type Event = ApiClientEvent;
+    type Refusal = ApiClientRefusal;
+    /// The hash of the key that is made.
+    type Facts = Option<String>;
+
+    fn creates(command: &ApiClientCommand) -> bool {
+        matches!(command, ApiClientCommand::IssueApiKey { .. })
+    }
+
+    fn facts(
+        &self,
+        command: &ApiClientCommand,
+        context: &Context,
+        known: &mut impl Known,
+    ) -> Result<Option<String>, NotYet> {
+        use ApiClientCommand as C;
+        match command {
+            C::IssueApiKey { .. } | C::RotateApiKey { .. } => {
+                let label = api_key_label(context.id, context.derive("key"));
+                match known.ask(Question::TokenHash { label })? {
+                    Answer::Hash(hash) => Ok(Some(hash)),
+                    _ => Ok(None),
+                }
+            }
+            C::ChangeApiKeyLimits { .. } | C::RecordApiQuotaExhausted { .. } | C::RevokeApiKey { .. } => {
+                Ok(None)
+            }
+        }
+    }
+
+    fn may(&self, actor: &Actor, command: &ApiClientCommand) -> bool {
+        use ApiClientCommand as C;
+        // A client makes no clients: what is stolen should not multiply.
+        let person = actor.kind == ActorKind::User;
+        match command {
+            C::RecordApiQuotaExhausted { .. } => actor.is_system(),
+            C::IssueApiKey { owner, .. } => person && (actor.has("manage:ops") || actor.is(*owner)),
+            C::RotateApiKey { .. } | C::ChangeApiKeyLimits { .. } | C::RevokeApiKey { .. } => {
+                person && (actor.has("manage:ops") || self.owner.is_some_and(|owner| actor.is(owner)))
+            }
+        }
+    }
+
+    fn decide(
+        &self,
+        command: ApiClientCommand,
+        key_hash: &Option<String>,
+        context: &Context,
+    ) -> Decided<Self> {
+        use ApiClientCommand as C;
+        use ApiClientEvent as E;
+        let wrong_state = |state| Refused::InvalidState { state, command: (&command).into() };
+        match (&command, self.owner) {
+            (C::IssueApiKey { .. }, Some(_)) => return Err(wrong_state("active")),
+            (C::RevokeApiKey { .. }, _) if self.revoked => return Ok(Vec::new()),
+            _ if self.revoked => return Err(wrong_state("revoked")),
+            _ => {}
+        }
+        let key = || {
+            let hash = key_hash.clone().ok_or(Refused::Forbidden)?;
+            Ok::<_, RefusedBy<Self>>((context.derive("key"), Personal::about(context.id, hash)))
+        };
+        let key_prefix = api_key_prefix(context.id);
+        Ok(vec![match command {
+            C::IssueApiKey { name, owner, scopes, per_minute, monthly_quota, allowed_ips, expires_at } => {
+                bounds::text("name", &name, 1..=100)?;
+                check_limits(&scopes, per_minute, monthly_quota, &allowed_ips, &context.actor)?;
+                if let Some(end) = expires_at {
+                    bounds::instant("expires_at", end)?;
+                    if end <= context.now {
+                        return Err(Refused::invalid("expires_at", "in the future"));
+                    }
+                }
+                let (key_id, key_hash) = key()?;
+                E::ApiKeyIssued {
+                    name,
+                    owner,
+                    scopes,
+                    per_minute,
+                    monthly_quota,
+                    allowed_ips,
+                    expires_at,
+                    key_id,
+                    key_prefix,
+                    key_hash,
+                }
+            }
+            C::RotateApiKey { overlap_s } => {
+                bounds::number("overlap_s", overlap_s.into(), 0..=OVERLAP_MAX_S.into())?;
+                let overlap = SignedDuration::from_secs(overlap_s.into());
+                let previous_until = context.now.saturating_add(overlap).unwrap_or(context.now);
+                let (key_id, key_hash) = key()?;
+                E::ApiKeyRotated { key_id, key_prefix, key_hash, previous_until }
+            }
+            C::ChangeApiKeyLimits { scopes, per_minute, monthly_quota, allowed_ips } => {
+                check_limits(&scopes, per_minute, monthly_quota, &allowed_ips, &context.actor)?;
+                E::ApiKeyLimitsChanged { scopes, per_minute, monthly_quota, allowed_ips }
+            }
+            C::RecordApiQuotaExhausted { month, used } => {
+                if self.exhausted.as_ref() == Some(&month) {
+                    return Ok(Vec::new());
+                }
+                bounds::text("month", &month, 7..=7)?;
+                E::ApiQuotaExhausted { month, used }
+            }
+            C::RevokeApiKey { reason } => {
+                bounds::text("reason", &reason, 1..=2000)?;
+                E::ApiKeyRevoked { reason }
+            }
+        }])
+    }
+
+    fn evolve(&mut self, event: &ApiClientEvent) {
+        use ApiClientEvent as E;
+        match event {
+            E::ApiKeyIssued {
+                name: _,
+                owner,
+                scopes,
+                per_minute,
+                monthly_quota,
+                allowed_ips,
+                expires_at,
+                key_id: _,
+                key_prefix: _,
+                key_hash,
+            } => {
+                *self = ApiClient {
+                    owner: Some(*owner),
+                    scopes: scopes.clone(),
+                    per_minute: *per_minute,
+                    monthly_quota: *monthly_quota,
+                    allowed_ips: allowed_ips.clone(),
+                    expires_at: *expires_at,
+                    keys: vec![ClientKey { hash: key_hash.clone(), until: None }],
+                    ..ApiClient::default()
+                };
+            }
+            E::ApiKeyRotated { key_hash, previous_until, .. } => {
+                self.keys.truncate(1);
+                self.keys.iter_mut().for_each(|key| key.until = Some(*previous_until));
+                self.keys.insert(0, ClientKey { hash: key_hash.clone(), until: None });
+            }
+            E::ApiKeyLimitsChanged { scopes, per_minute, monthly_quota, allowed_ips } => {
+                (self.scopes, self.allowed_ips) = (scopes.clone(), allowed_ips.clone());
+                (self.per_minute, self.monthly_quota) = (*per_minute, *monthly_quota);
+            }
+            E::ApiQuotaExhausted { month, .. } => self.exhausted = Some(month.clone()),
+            E::ApiKeyRevoked { .. } => {
+                self.revoked = true;
+                self.keys.clear();
+            }
+        }
+    }
+}
+
+fn check_limits(
+    scopes: &[String],
+    per_minute: u32,
+    monthly_quota: Option<u64>,
+    allowed_ips: &[String],
+    actor: &Actor,
+) -> Result<(), RefusedBy<ApiClient>> {
+    if scopes.is_empty() {
+        return Err(Refused::invalid("scopes", "at least one"));
+    }
+    bounds::count("scopes", scopes.len(), 50)?;
+    for scope in scopes {
+        if scope == "own" || !is_known_scope(scope) || !actor.has(scope) {
+            bounds::text("scopes", scope, 1..=100)?;
+            return Err(ApiClientRefusal::ScopeNotGrantable { scope: scope.clone() }.into());
+        }
+    }
+    bounds::number("per_minute", per_minute.into(), 1..=100_000)?;
+    let quota = monthly_quota.map_or(1, |quota| i64::try_from(quota).unwrap_or(i64::MAX));
+    bounds::number("monthly_quota", quota, 1..=1_000_000_000)?;
+    bounds::count("allowed_ips", allowed_ips.len(), 50)?;
+    if allowed_ips.iter().any(|range| range.parse::<Cidr>().is_err()) {
+        return Err(Refused::invalid("allowed_ips", "ranges such as 10.0.0.0/8"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "api_client_tests.rs"]
+mod tests;

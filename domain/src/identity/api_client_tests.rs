@@ -1,0 +1,154 @@
+use super::{ApiClientCommand as C, ApiClientEvent as E, ApiClientRefusal as R, *};
+use crate::kernel::testing::{Scenario, World, given, keeps_history, nothing};
+
+const ME: Uuid = Uuid::from_u128(0x1D);
+const OWNER: Uuid = Uuid::from_u128(0x0E);
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn owner() -> Actor {
+    Actor::user(OWNER, &["budget_user"])
+}
+
+fn issue(scopes: &[&str]) -> C {
+    C::IssueApiKey {
+        name: "Import".into(),
+        owner: OWNER,
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        per_minute: 60,
+        monthly_quota: Some(1000),
+        allowed_ips: vec!["10.0.0.0/8".into()],
+        expires_at: None,
+    }
+}
+
+fn key_id() -> Uuid {
+    Uuid::new_v5(&Uuid::from_u128(0xC0), b"key")
+}
+
+/// A world in which the key that is made is this one.
+fn world(key: &str) -> World {
+    let label = api_key_label(ME, key_id());
+    World::default().answering(Question::TokenHash { label }, Answer::Hash(sha256_hex(key)))
+}
+
+fn issued() -> Vec<E> {
+    let command = issue(&["write:transactions"]);
+    nothing::<ApiClient>().by(owner()).looking_up(&command, &mut world("first")).when(command).events()
+}
+
+fn after(events: impl IntoIterator<Item = E>) -> Scenario<ApiClient> {
+    given(issued().into_iter().chain(events)).by(owner())
+}
+
+const NOON: &str = "2026-01-01T12:00:00Z";
+
+#[test]
+fn idn_c1_a_key_opens_by_its_hash_and_another_does_not() {
+    let state = after([]).state().clone();
+    assert!(state.opens("first", at(NOON)) && !state.opens("second", at(NOON)) && !state.opens("", at(NOON)));
+    assert!(!ApiClient::default().opens("first", at(NOON)));
+    assert!(format!("{:?}", state.keys[0].hash).contains("[personal]"));
+}
+
+#[test]
+fn idn_c1_after_a_rotation_the_old_key_works_for_a_day_at_most() {
+    let rotate = |overlap_s| C::RotateApiKey { overlap_s };
+    let events = after([]).looking_up(&rotate(60), &mut world("second")).when(rotate(60)).events();
+    let state = after(events).state().clone();
+    assert!(state.opens("second", at(NOON)) && state.opens("first", at("2026-01-01T12:00:59Z")));
+    assert!(!state.opens("first", at("2026-01-01T12:01:00Z")));
+    after([]).looking_up(&rotate(86_401), &mut world("x")).when(rotate(86_401)).invalid("overlap_s");
+}
+
+#[test]
+fn a_key_has_no_scope_that_its_maker_lacks_and_none_that_only_a_person_holds() {
+    for scope in ["manage:ops", "no:such", "own"] {
+        let command = issue(&[scope]);
+        let refused = nothing::<ApiClient>().by(owner()).looking_up(&command, &mut world("x")).when(command);
+        refused.refused(R::ScopeNotGrantable { scope: scope.into() });
+    }
+    nothing::<ApiClient>().by(owner()).when(issue(&[])).invalid("scopes");
+    let more = C::ChangeApiKeyLimits {
+        scopes: vec!["manage:ops".into()],
+        per_minute: 60,
+        monthly_quota: None,
+        allowed_ips: Vec::new(),
+    };
+    after([]).when(more.clone()).refused(R::ScopeNotGrantable { scope: "manage:ops".into() });
+    let operator = Actor::user(Uuid::from_u128(7), &["operator"]);
+    after([]).by(operator).when(more).then_names(["ApiKeyLimitsChanged"]);
+}
+
+#[test]
+fn only_the_owner_and_operators_deal_with_a_client_and_no_client_does() {
+    let revoke = C::RevokeApiKey { reason: "leaked".into() };
+    let permits = |actor: &Actor| after([]).permits(actor, &revoke);
+    assert!(permits(&owner()) && permits(&Actor::user(Uuid::from_u128(7), &["operator"])));
+    assert!(!permits(&Actor::user(Uuid::from_u128(7), &["staff"])));
+    let client = Actor { kind: ActorKind::ApiClient, id: ME.to_string(), ..owner() };
+    assert!(!permits(&client));
+    assert!(!nothing::<ApiClient>().permits(&Actor::user(Uuid::from_u128(7), &[]), &issue(&["read:public"])));
+}
+
+#[test]
+fn a_revoked_or_expired_key_opens_nothing() {
+    let revoked = E::ApiKeyRevoked { reason: "leaked".into() };
+    let state = after([revoked.clone()]).state().clone();
+    assert!(!state.opens("first", at(NOON)) && !state.is_live(at(NOON)));
+    after([revoked.clone()]).when(C::RevokeApiKey { reason: "again".into() }).then([]);
+    after([revoked]).when(C::RotateApiKey { overlap_s: 0 }).invalid_state("revoked");
+    let expired = ApiClient { expires_at: Some(at(NOON)), ..after([]).state().clone() };
+    assert!(!expired.opens("first", at(NOON)) && expired.opens("first", at("2026-01-01T11:59:59Z")));
+}
+
+#[test]
+fn a_client_calls_from_where_it_may_and_no_more_than_its_quota() {
+    let state = after([]).state().clone();
+    assert!(state.may_call_from("10.1.2.3".parse().unwrap()));
+    assert!(!state.may_call_from("192.0.2.1".parse().unwrap()));
+    let used = C::RecordApiQuotaExhausted { month: "2026-01".into(), used: 1000 };
+    let edge = Actor::policy("api");
+    let state = after([]).by(edge.clone()).when(used.clone()).then_names(["ApiQuotaExhausted"]);
+    assert!(state.is_exhausted(at(NOON)) && !state.is_exhausted(at("2026-02-01T00:00:00Z")));
+    let exhausted = E::ApiQuotaExhausted { month: "2026-01".into(), used: 1000 };
+    after([exhausted]).by(edge).when(used).then([]);
+}
+
+#[test]
+fn ranges_that_are_none_are_refused() {
+    let C::IssueApiKey { name, owner: by, scopes, per_minute, monthly_quota, expires_at, .. } =
+        issue(&["read:budget"])
+    else {
+        unreachable!("an issue")
+    };
+    let allowed_ips = vec!["everywhere".to_owned()];
+    let command =
+        C::IssueApiKey { name, owner: by, scopes, per_minute, monthly_quota, allowed_ips, expires_at };
+    nothing::<ApiClient>().by(owner()).when(command).invalid("allowed_ips");
+}
+
+#[test]
+fn every_event_reads_as_it_was_stored() {
+    let limits = E::ApiKeyLimitsChanged {
+        scopes: vec!["read:budget".into()],
+        per_minute: 10,
+        monthly_quota: None,
+        allowed_ips: vec!["2001:db8::/32".into()],
+    };
+    let rotated = E::ApiKeyRotated {
+        key_id: key_id(),
+        key_prefix: api_key_prefix(ME),
+        key_hash: Personal::about(ME, "hash".into()),
+        previous_until: at(NOON),
+    };
+    let rest = [
+        rotated,
+        limits,
+        E::ApiQuotaExhausted { month: "2026-01".into(), used: 1000 },
+        E::ApiKeyRevoked { reason: "leaked".into() },
+    ];
+    keeps_history::<ApiClient>(issued().into_iter().chain(rest));
+}
