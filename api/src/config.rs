@@ -82,6 +82,10 @@ settings! {
     /// A file with the key that signs access tokens: 32 bytes as they are, or 32 or more in base64 or hexadecimal.
     /// Unset, a development key is made in data_dir/keys.
     jwt_key_file: Option<PathBuf> = "";
+    /// A file with the secret by which people are found: e-mail addresses are stored as hashes under it. 32 bytes, as
+    /// they are or in base64 or hexadecimal. It must not change once somebody has registered.
+    /// Unset, a development key is made in data_dir/keys.
+    identity_key_file: Option<PathBuf> = "";
     /// The file of the ledger of erasures. Keep it on another disk than the log and the keys, and out of their backups:
     /// it keeps a restored backup from bringing back what was erased.
     /// Unset, it is data_dir/erasures/ledger.
@@ -288,6 +292,7 @@ fn illustration(name: &str) -> &'static str {
         "master_key_file" => "/etc/annals/master.key",
         "previous_master_key_file" => "/etc/annals/master.key.2025",
         "jwt_key_file" => "/etc/annals/jwt.key",
+        "identity_key_file" => "/etc/annals/identity.key",
         "erasure_ledger" => "/var/lib/annals-erasures/ledger",
         "notary_key_file" => "/etc/annals/notary.key",
         "notary_origin" => "records.example.edu/annals",

@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use quick_cache::sync::Cache;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::token::{Claims, MEDIA_TYPE, Rejected, Ticket, validation};
@@ -69,6 +70,10 @@ pub struct SigningKeys {
     verified: Cache<[u8; 32], Arc<Ticket>>,
     /// From which other keys of this node are derived.
     root: [u8; 32],
+    /// From which those keys are derived that must outlast a rotation of these.
+    lasting: [u8; 32],
+    /// What anybody may verify with: the public keys (RFC 8037).
+    public: Vec<Value>,
 }
 
 /// Keys never reach a log.
@@ -124,6 +129,8 @@ impl SigningKeys {
             signing: None,
             verified: Cache::new(REMEMBERED),
             root: root_of(source),
+            lasting: root_of(source),
+            public: Vec::new(),
         };
         for entry in entries {
             let invalid = |reason| KeyError::Invalid { kid: entry.kid.clone(), reason };
@@ -139,6 +146,14 @@ impl SigningKeys {
                     let public = bytes(&entry.public).filter(|public| public.len() == 32);
                     let public = public.ok_or_else(|| invalid("EdDSA needs a `public` key of 32 bytes"))?;
                     let private = bytes(&entry.private).map(pkcs8);
+                    keys.public.push(json!({
+                        "kty": "OKP",
+                        "crv": "Ed25519",
+                        "use": "sig",
+                        "alg": "EdDSA",
+                        "kid": entry.kid,
+                        "x": URL_SAFE_NO_PAD.encode(&public),
+                    }));
                     (DecodingKey::from_ed_der(&public), private.map(|key| EncodingKey::from_ed_der(&key)))
                 }
                 _ => return Err(invalid("the algorithm must be EdDSA or HS256")),
@@ -160,6 +175,24 @@ impl SigningKeys {
         let mut mac = keyed(&self.root);
         mac.update(purpose.as_bytes());
         mac.finalize().into_bytes().into()
+    }
+
+    /// The same keys, beside a secret that outlasts their rotation: what is stored keyed must be found again.
+    pub fn with_lasting(mut self, secret: [u8; 32]) -> Self {
+        self.lasting = secret;
+        self
+    }
+
+    /// A key for another purpose, that outlasts a rotation of these.
+    pub fn derive_lasting(&self, purpose: &str) -> [u8; 32] {
+        let mut mac = keyed(&self.lasting);
+        mac.update(purpose.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
+    /// The public keys, as JSON Web Keys (RFC 7517). Secrets that are shared are not among them.
+    pub fn public(&self) -> Vec<Value> {
+        self.public.clone()
     }
 
     /// Signs a token.

@@ -4,12 +4,16 @@
 //! what that allows is the aggregates' and the read models' to say.
 
 mod access;
+mod credentials;
 mod keys;
+mod standing;
 mod token;
 
 pub use access::Access;
+pub use credentials::{Credentials, OneTimeTokens};
 pub(crate) use keys::keyed;
 pub use keys::{KeyError, SigningKeys};
+pub use standing::{Standing, Withdrawn};
 pub use token::{Claims, ELEVATED_FOR, Rejected, Ticket};
 
 /// Who issues the tokens that are accepted (`iss`).

@@ -57,6 +57,15 @@ pub struct Claims {
     /// How they did; `mfa` where a second factor was among it (RFC 8176).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub amr: Vec<String>,
+    /// The token version of the account when it was issued (IDN-A7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// What the roles of this deployment bring, beside those of the house.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub scopes: BTreeSet<String>,
+    /// `access`: what else is signed here is no access token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_type: Option<String>,
 }
 
 impl Claims {
@@ -77,6 +86,9 @@ impl Claims {
             sid: None,
             auth_time: None,
             amr: Vec::new(),
+            version: None,
+            scopes: BTreeSet::new(),
+            token_type: None,
         }
     }
 
@@ -114,6 +126,8 @@ pub struct Ticket {
     pub actor: Actor,
     /// The login session.
     pub session: Option<String>,
+    /// The token version of the account when it was issued.
+    pub version: Option<u64>,
     /// When the token expires, in seconds of Unix time.
     pub expires: i64,
     /// When the caller showed a second factor, in seconds of Unix time.
@@ -138,6 +152,9 @@ impl Ticket {
         if claims.iat > now.saturating_add(LEEWAY as i64) {
             return Err(Rejected("it was issued in the future"));
         }
+        if claims.token_type.as_deref().is_some_and(|kind| kind != "access") {
+            return Err(Rejected("it is not an access token"));
+        }
         let subject: Uuid = claims.sub.parse().map_err(|_| Rejected("its subject is not a UUID"))?;
         let scopes: Option<BTreeSet<String>> = claims
             .scope
@@ -157,11 +174,14 @@ impl Ticket {
             }
         } else {
             let roles = claims.roles.iter().map(|role| grant(role)).collect::<Result<_, _>>()?;
-            narrowed(Actor::with_roles(subject, roles), scopes)
+            let mut actor = Actor::with_roles(subject, roles);
+            actor.scopes.extend(claims.scopes);
+            narrowed(actor, scopes)
         };
         let elevated = claims.amr.iter().any(|method| method == SECOND_FACTOR);
         let elevated_at = claims.auth_time.filter(|_| elevated);
-        Ok(Ticket { actor, session: claims.sid, expires: claims.exp, elevated_at })
+        let (session, version) = (claims.sid, claims.version);
+        Ok(Ticket { actor, session, version, expires: claims.exp, elevated_at })
     }
 }
 

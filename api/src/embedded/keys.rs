@@ -1,5 +1,5 @@
-//! The three secrets of an instance: the master key that wraps the keys of personal data, the key that signs access
-//! tokens, and the key that signs the log's checkpoints. Where the configuration names none, development keys are made once and kept beside the data.
+//! The four secrets of an instance: the master key that wraps the keys of personal data, the key that signs access
+//! tokens, the secret by which people are found, and the key that signs the log's checkpoints. Where the configuration names none, development keys are made once and kept beside the data.
 
 use std::fs::DirBuilder;
 use std::io::ErrorKind;
@@ -19,6 +19,8 @@ pub struct Keys {
     pub master: [u8; 32],
     /// What signs access tokens: the content of its file, as [`crate::auth::SigningKeys::read`] takes it.
     pub jwt: Vec<u8>,
+    /// By which people are found again: addresses are stored as keyed hashes.
+    pub identity: [u8; 32],
     /// The secret of the key that signs the log's checkpoints.
     pub notary: [u8; 32],
     /// The absolute path of the master key's file; `None` where the configuration holds the key itself.
@@ -55,8 +57,10 @@ impl Keys {
         let master = exactly_32(master, place)?;
         let (notary, file) = read_or_make(config, config.notary_key_file.as_deref(), "notary.key")?;
         let notary = exactly_32(bytes(notary, &file)?, file.display().to_string())?;
+        let (identity, file) = read_or_make(config, config.identity_key_file.as_deref(), "identity.key")?;
+        let identity = exactly_32(bytes(identity, &file)?, file.display().to_string())?;
         let (jwt, jwt_file) = read_or_make(config, config.jwt_key_file.as_deref(), "jwt.key")?;
-        Ok(Self { master, jwt, notary, master_file, jwt_file })
+        Ok(Self { master, jwt, identity, notary, master_file, jwt_file })
     }
 }
 

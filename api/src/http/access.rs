@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::{Api, Call, Operation, Page, Route, Trace, body::single};
+use super::{Api, Call, Identity, Operation, Page, Route, Trace, body::single};
 use crate::problem::Problem;
 
 /// The header in which a caller says for what purpose they read.
@@ -67,6 +67,8 @@ pub(super) async fn log_denial(
         Operation::Query(_) | Operation::Governance(_) | Operation::Log(_) => true,
         // The stream shows what happens to people.
         Operation::Page(page) => page == Page::Stream,
+        // A login that names nobody is no event of any account (IDN-A11).
+        Operation::Identity(route) => route == Identity::Login,
         Operation::Command(_) => false,
     };
     if !guards || !matches!(reason.status().as_u16(), 401 | 403 | 429) {

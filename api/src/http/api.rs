@@ -11,11 +11,17 @@ use uuid::Uuid;
 use super::{
     Operation, Route, Router,
     filters::{self, Parameter},
+    identity::Limiter,
     nearest::Nearest,
     routes,
     stream::Hub,
 };
-use crate::{auth::SigningKeys, metrics::Metrics, openapi, vitals::Vitals};
+use crate::{
+    auth::{Credentials, SigningKeys, Standing},
+    metrics::Metrics,
+    openapi,
+    vitals::Vitals,
+};
 
 /// What every request needs. Made once, by the wiring.
 pub struct Api {
@@ -33,6 +39,12 @@ pub struct Api {
     pub log: Directory,
     /// Verifies tokens.
     pub keys: SigningKeys,
+    /// Turns secrets into what may be stored of them.
+    pub credentials: Credentials,
+    /// Whether what a token says still holds.
+    pub standing: Standing,
+    /// How often callers call.
+    pub(super) limiter: Limiter,
     /// Finds routes.
     pub router: Router<Route>,
     /// What Prometheus scrapes.
@@ -58,6 +70,7 @@ impl Api {
         nearest: Nearest,
         log: Directory,
         keys: SigningKeys,
+        credentials: Credentials,
         vitals: Vitals,
         body_limit: usize,
     ) -> Arc<Self> {
@@ -75,6 +88,9 @@ impl Api {
         Arc::new(Api {
             stream: Hub::start(commands.store().clone()),
             fingerprint_key: keys.derive("idempotency fingerprints"),
+            standing: Standing::start(commands.clone()),
+            limiter: Limiter::new(),
+            credentials,
             metrics: Metrics::new(),
             catalog,
             commands,

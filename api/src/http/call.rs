@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, http::header::AUTHORIZATION};
 use domain::Actor;
+use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Route, Trace, body::single, route::From};
+use super::{Api, Route, Trace, body::single, identity, route::From};
 use crate::{
-    auth::{ELEVATED_FOR, Rejected, SigningKeys, Ticket},
+    auth::{ELEVATED_FOR, Rejected, SigningKeys, Ticket, Withdrawn},
     problem::{ELEVATION_REQUIRED, FORBIDDEN, Problem, UNAUTHENTICATED},
 };
 
@@ -66,7 +67,7 @@ impl Call<'_> {
         account.ok_or_else(|| Problem::new(FORBIDDEN, "only a person has data of their own here"))
     }
 
-    /// Whether the caller has shown a second factor just now.
+    /// Whether the caller has proven just now who they are, with the second factor where there is one (IDN-S5).
     ///
     /// # Errors
     /// When not: 401 with what RFC 9470 wants said.
@@ -78,12 +79,12 @@ impl Call<'_> {
         }
         let challenge = format!(
             "Bearer realm=\"annals\", error=\"insufficient_user_authentication\", \
-             error_description=\"a second factor is needed\", max_age=\"{ELEVATED_FOR}\""
+             error_description=\"a fresh proof is needed\", max_age=\"{ELEVATED_FOR}\""
         );
         let challenge = HeaderValue::from_str(&challenge).expect("the challenge is ASCII");
         Err(Problem::new(
             ELEVATION_REQUIRED,
-            "this needs a second factor, shown within the last five minutes",
+            "this needs a proof of who calls that is at most five minutes old",
         )
         .header(WWW_AUTHENTICATE, challenge))
     }
@@ -127,24 +128,54 @@ pub fn uuid(text: &str) -> Option<Uuid> {
     if text.len() == 36 { text.parse().ok() } else { None }
 }
 
-/// The caller that a request's bearer token names; none where it has no token.
+/// The header in which a program sends its key.
+const API_KEY: &str = "X-API-Key";
+
+/// The caller that a request's bearer token, key or cookie names; none where it has none of them.
 ///
 /// # Errors
-/// A token that is not valid, or credentials of another kind.
-pub(super) fn authenticate(
-    request: &HttpRequest,
-    keys: &SigningKeys,
-) -> Result<Option<Arc<Ticket>>, Problem> {
-    if !request.headers().contains_key(AUTHORIZATION) {
+/// A token that is not valid (any more), or credentials of another kind.
+pub(super) async fn authenticate(request: &HttpRequest, api: &Api) -> Result<Option<Arc<Ticket>>, Problem> {
+    let ticket = if request.headers().contains_key(AUTHORIZATION) {
+        bearer(request, &api.keys)?
+    } else if let Some(key) = single(request.headers(), API_KEY)? {
+        Arc::new(identity::caller(api, key).await?)
+    } else if let Some(token) = identity::access_cookie(request) {
+        let ticket = api.keys.verify(&token).map_err(|why| unauthenticated(Some(why)))?;
+        let session = ticket.session.as_deref().unwrap_or_default();
+        if identity::is_forged(request, session, &api.credentials) {
+            return Err(forged());
+        }
+        ticket
+    } else {
         return Ok(None);
+    };
+    let address = request.peer_addr().map(|peer| peer.ip());
+    match api.standing.examine(&ticket, address, Timestamp::now()).await {
+        Ok(None) => Ok(Some(ticket)),
+        Ok(Some(until)) => {
+            let elevated_at = Some(until.as_second() - ELEVATED_FOR);
+            Ok(Some(Arc::new(Ticket { elevated_at, ..Ticket::clone(&ticket) })))
+        }
+        Err(Withdrawn::Revoked) => Err(unauthenticated(Some(Rejected("it was revoked")))),
+        Err(Withdrawn::Address) => Err(Problem::new(FORBIDDEN, "this caller is not let in from there")),
+        Err(Withdrawn::Unknown(error)) => Err(error.into()),
     }
+}
+
+/// 403 for a browser's request that changes something and does not say what only this site's own script knows.
+pub(super) fn forged() -> Problem {
+    Problem::new(FORBIDDEN, "a request with a cookie needs the header X-CSRF-Token")
+}
+
+fn bearer(request: &HttpRequest, keys: &SigningKeys) -> Result<Arc<Ticket>, Problem> {
     let rejected = |why| unauthenticated(Some(Rejected(why)));
     let header = single(request.headers(), "authorization").map_err(|_| rejected("it is not one header"))?;
     let (scheme, token) = header.and_then(|header| header.split_once(' ')).unwrap_or_default();
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(unauthenticated(None));
     }
-    keys.verify(token.trim()).map(Some).map_err(|why| unauthenticated(Some(why)))
+    keys.verify(token.trim()).map_err(|why| unauthenticated(Some(why)))
 }
 
 /// 401, with what RFC 6750 wants said: nothing more where there was no token.

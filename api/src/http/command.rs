@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{
     Api, Call,
     body::{canonical, fields, single, with_given},
+    identity,
     route::{CommandRoute, IdFrom},
     shape::list_for_object,
     uuid,
@@ -72,7 +73,11 @@ pub async fn handle(
     let timer = api.metrics.command(aggregate.aggregate_type, entry.name);
     let outcome = aggregate.execute(&api.commands, id, entry, &body, &request).await.map_err(Problem::from);
     timer.done(outcome.as_ref().map_or_else(Problem::code, |_| "accepted"));
-    Ok(answer(&outcome?, api.location(aggregate.aggregate_type, id)))
+    if aggregate.context == "identity" {
+        api.standing.forget(id);
+    }
+    let key = identity::key_of(api, aggregate.aggregate_type, entry.name, id, request.command_id);
+    Ok(answer(&outcome?, api.location(aggregate.aggregate_type, id), key))
 }
 
 fn refuse_lists_for_objects(api: &Api, entry: &CommandEntry, body: &RawValue) -> Result<(), Problem> {
@@ -88,7 +93,7 @@ fn refuse_lists_for_objects(api: &Api, entry: &CommandEntry, body: &RawValue) ->
 }
 
 /// 201 for a new stream, 200 for one more version of it. A repeat is answered as the first one was.
-fn answer(accepted: &Accepted, location: Option<String>) -> HttpResponse {
+fn answer(accepted: &Accepted, location: Option<String>, key: Option<String>) -> HttpResponse {
     let Accepted { id, version, position, repeated, created } = accepted;
     let mut response = if *created { HttpResponse::Created() } else { HttpResponse::Ok() };
     response.insert_header((ETAG, format!("\"{version}\"")));
@@ -98,7 +103,11 @@ fn answer(accepted: &Accepted, location: Option<String>) -> HttpResponse {
     if *repeated {
         response.insert_header((REPLAYED, "true"));
     }
-    response.json(json!({ "id": id, "version": version, "position": position }))
+    let mut body = json!({ "id": id, "version": version, "position": position });
+    if let Some(key) = key {
+        body["key"] = key.into();
+    }
+    response.json(body)
 }
 
 fn stream_id(call: &Call<'_>, from: IdFrom, repeatable: Option<Uuid>) -> Result<Uuid, Problem> {

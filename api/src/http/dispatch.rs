@@ -19,7 +19,7 @@ use futures_util::FutureExt;
 use super::{
     Api, Call, Missed, Operation, Route, Trace, access,
     call::{authenticate, forbidden, unauthenticated},
-    command, documents, governance, log, query,
+    command, documents, governance, identity, log, query,
 };
 use crate::problem::{INTERNAL, METHOD_NOT_ALLOWED, NO_SUCH_ROUTE, Problem, TIMED_OUT};
 
@@ -36,12 +36,12 @@ pub async fn dispatch(request: HttpRequest, payload: web::Payload, api: web::Dat
     let template = found.as_ref().map_or("(none)", |found| &found.route.template).to_owned();
     let answer = async {
         let found = found.map_err(missed)?;
-        let answer = match call(&api, &request, found.route, found.values, &trace) {
+        let answer = match call(&api, &request, found.route, found.values, &trace).await {
             Ok(call) => operate(&api, call, payload).await,
             Err(problem) => Err(problem),
         };
         if let Err(problem) = &answer {
-            let caller = authenticate(&request, &api.keys).ok().flatten();
+            let caller = authenticate(&request, &api).await.ok().flatten();
             let actor = caller.as_ref().map(|ticket| &ticket.actor);
             access::log_denial(&api, &request, found.route, actor, problem, &trace).await;
         }
@@ -81,14 +81,14 @@ impl Drop for InFlight<'_> {
 }
 
 /// Who calls, and whether they may call this route at all.
-fn call<'a>(
+async fn call<'a>(
     api: &Api,
     request: &'a HttpRequest,
     route: &'a Route,
     values: Vec<&'a str>,
     trace: &'a Trace,
 ) -> Result<Call<'a>, Problem> {
-    let ticket = if route.access.needs_token() { authenticate(request, &api.keys)? } else { None };
+    let ticket = if route.access.needs_token() { authenticate(request, api).await? } else { None };
     let actor = ticket.as_ref().map(|ticket| &ticket.actor);
     match (route.access.admits(actor), actor) {
         (true, _) => Ok(Call { request, route, values, ticket, trace }),
@@ -110,6 +110,7 @@ async fn operate(
         Operation::Command(route) => command::handle(api, &call, route, payload).await,
         Operation::Query(route) => query::handle(api, &call, route).await,
         Operation::Governance(route) => governance::handle(api, &call, *route).await,
+        Operation::Identity(route) => identity::handle(api, &call, *route, payload).await,
         Operation::Log(route) => log::handle(api, &call, *route).await,
         Operation::Page(page) => documents::handle(api, &call, *page).await,
     }

@@ -2,6 +2,7 @@
 
 use actix_web::http::Method;
 
+use super::Identity;
 use crate::auth::Access;
 
 /// One way to call this server. There is no route without a declared [`Access`].
@@ -33,6 +34,8 @@ pub enum Operation {
     Query(QueryRoute),
     /// Reads the log itself.
     Governance(Governance),
+    /// Says and changes who somebody is.
+    Identity(Identity),
     /// Shows what was signed of the log.
     Log(Log),
     /// Answers from this process itself.

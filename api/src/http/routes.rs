@@ -4,7 +4,7 @@
 use actix_web::http::Method;
 use commands::Catalog;
 
-use super::{CommandRoute, Governance, IdFrom, Log, Operation, Page, Route, resources};
+use super::{CommandRoute, Governance, IdFrom, Identity, Log, Operation, Page, Route, resources};
 use crate::auth::Access;
 
 /// All routes.
@@ -13,6 +13,7 @@ pub fn routes(catalog: &Catalog) -> Vec<Route> {
         .into_iter()
         .chain(governance())
         .chain(log())
+        .chain(identity())
         .chain(resources::routes(catalog))
         .chain(canonical(catalog))
         .collect()
@@ -93,6 +94,40 @@ fn log() -> Vec<Route> {
     routes.into_iter().map(route).collect()
 }
 
+/// Catalogue 5.1: who somebody is.
+fn identity() -> Vec<Route> {
+    use Identity as I;
+    const KNOWN: Access = Access::Authenticated;
+    let routes = [
+        (Method::GET, "/.well-known/jwks.json", I::Keys, Access::Public),
+        (Method::POST, "/v1/auth/register", I::Register, Access::Public),
+        (Method::POST, "/v1/auth/verify-email", I::VerifyEmail, Access::Public),
+        (Method::POST, "/v1/auth/resend-verification", I::ResendVerification, Access::Public),
+        (Method::POST, "/v1/auth/login", I::Login, Access::Public),
+        (Method::POST, "/v1/auth/refresh", I::Refresh, Access::Public),
+        (Method::POST, "/v1/auth/forgot-password", I::ForgotPassword, Access::Public),
+        (Method::POST, "/v1/auth/reset-password", I::ResetPassword, Access::Public),
+        (Method::POST, "/v1/auth/token", I::Token, Access::Public),
+        (Method::POST, "/v1/auth/logout", I::Logout, KNOWN),
+        (Method::POST, "/v1/auth/logout-everywhere", I::LogoutEverywhere, KNOWN),
+        (Method::POST, "/v1/auth/change-password", I::ChangePassword, KNOWN),
+        (Method::POST, "/v1/auth/change-email", I::ChangeEmail, KNOWN),
+        (Method::POST, "/v1/auth/confirm-email", I::ConfirmEmail, KNOWN),
+        (Method::POST, "/v1/auth/elevate", I::Elevate, KNOWN),
+        (Method::POST, "/v1/auth/mfa/totp", I::EnrolTotp, KNOWN),
+        (Method::POST, "/v1/auth/mfa/totp/confirm", I::ConfirmTotp, KNOWN),
+        (Method::DELETE, "/v1/auth/mfa/totp", I::DisableTotp, KNOWN),
+        (Method::POST, "/v1/auth/mfa/recovery-codes", I::RecoveryCodes, KNOWN),
+    ];
+    let route = |(method, path, identity, access): (Method, &str, Identity, Access)| Route {
+        method,
+        template: path.to_owned(),
+        access,
+        operation: Operation::Identity(identity),
+    };
+    routes.into_iter().map(route).collect()
+}
+
 /// `POST /v1/{context}/{aggregate}/{id}/{command}` for every command that is not the system's own. Who may issue it the
 /// aggregate says, which denies by default.
 fn canonical(catalog: &Catalog) -> Vec<Route> {
@@ -135,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn only_health_documents_and_the_logs_hashes_are_public() {
+    fn only_health_documents_the_logs_hashes_and_the_ways_in_are_public() {
         let public: Vec<String> = routes(&Catalog::new())
             .into_iter()
             .filter(|route| !route.access.needs_token())
@@ -146,8 +181,21 @@ mod tests {
         let tiles = tiles.map(|index| format!("/v1/log/tile/{{level}}{index}"));
         let tiles: Vec<&str> = tiles.iter().map(String::as_str).collect();
         let hashes = ["/v1/log/checkpoint", "/v1/log/key"];
+        let entrances = [
+            "register",
+            "verify-email",
+            "resend-verification",
+            "login",
+            "refresh",
+            "forgot-password",
+            "reset-password",
+            "token",
+        ];
+        let entrances = entrances.map(|name| format!("/v1/auth/{name}"));
+        let entrances: Vec<&str> = entrances.iter().map(String::as_str).collect();
         let documents = ["/v1/openapi.json", "/v1/privacy/package.schema.json"];
-        let expected = [&expected[..], &documents, &hashes, &tiles, &["/v1/log/consistency"]];
+        let log = [&hashes[..], &tiles, &["/v1/log/consistency"]].concat();
+        let expected = [&expected[..], &documents, &log, &["/.well-known/jwks.json"], &entrances];
         assert_eq!(public, expected.concat());
     }
 }

@@ -91,6 +91,7 @@ fn accepted() -> Value {
                 "minimum": 0,
                 "description": "The position of the command's last event; carry it as `min_position` to read this write.",
             },
+            "key": { "type": "string", "description": "The key that the command made. It is shown once." },
         },
         "additionalProperties": false,
     })

@@ -4,6 +4,7 @@
 mod commands;
 mod components;
 mod governance;
+mod identity;
 mod log;
 mod pages;
 mod queries;
@@ -70,6 +71,7 @@ fn operation(
             Some(queries::operation(shape, route, query, schemas))
         }
         Operation::Governance(route) => Some(governance::operation(*route, schemas)),
+        Operation::Identity(identity) => Some(identity::operation(*identity, schemas)),
         Operation::Log(log) => Some(log::operation(*log, route, schemas)),
         Operation::Page(Page::Stream) => None,
         Operation::Page(page) => Some(pages::operation(*page)),

@@ -14,7 +14,7 @@ use actix_web::{
         header::{HeaderName, HeaderValue},
     },
 };
-use commands::CommandError;
+use commands::{CommandError, ports::PortError};
 use domain::RefusalKind;
 use serde_json::{Value, json};
 
@@ -54,8 +54,13 @@ codes! {
         "`as_of` is answered only by the read models that OpenAPI documents it for.";
     UNAUTHENTICATED Unauthenticated 401 "Authentication is needed"
         "There is no bearer token, or it is not valid (any more). `WWW-Authenticate` says why. Get a new one.";
-    ELEVATION_REQUIRED ElevationRequired 401 "A second factor is needed"
-        "The caller must have shown a second factor within the last five minutes. Show it and come with the new token.";
+    ELEVATION_REQUIRED ElevationRequired 401 "A fresh proof is needed"
+        "The caller must have proven within the last five minutes who they are, with the second factor where there is one. \
+         `POST /v1/auth/elevate` takes the proof; a token from elsewhere must say so.";
+    LOGIN_REFUSED LoginRefused 401 "The login was refused"
+        "What was sent does not prove who somebody is. Whether the account exists, or is locked, is not told.";
+    SECOND_FACTOR_NEEDED SecondFactorNeeded 401 "A second factor is needed"
+        "The password is right and does not suffice: send `totp` or `recovery_code` beside it; `details.methods` says which.";
     FORBIDDEN Forbidden 403 "Not allowed"
         "The caller is known and may not do this: a role, a scope or the ownership of the data is missing.";
     NO_SUCH_ROUTE NoSuchRoute 404 "There is nothing at this path"
@@ -86,8 +91,10 @@ codes! {
         "Bodies are `application/json` in UTF-8, without a content encoding.";
     INVALID_VALUE InvalidValue 422 "A value breaks a rule of its field"
         "The shape is right and a value is not. `field` names it and `detail` has the rule.";
+    WEAK_PASSWORD WeakPassword 422 "The password is too weak"
+        "`detail` says why: it is too short or too long, it is the e-mail address, or it is one of those that are tried first.";
     RATE_LIMITED RateLimited 429 "Too many requests"
-        "The caller has as many open streams as are allowed. Close one, or wait as long as `Retry-After` says.";
+        "There were more requests, or are more open streams, than are allowed. Wait as long as `Retry-After` says.";
     INTERNAL Internal 500 "A defect on our side"
         "Something is wrong with the server. Report the `trace_id`; the logs have the rest.";
     UNAVAILABLE Unavailable 503 "Something that is needed cannot be reached"
@@ -194,6 +201,12 @@ impl Problem {
             response.insert_header(header);
         });
         response.content_type(MEDIA_TYPE).body(body.to_string())
+    }
+}
+
+impl From<PortError> for Problem {
+    fn from(error: PortError) -> Self {
+        CommandError::from(error).into()
     }
 }
 

@@ -1,15 +1,15 @@
-//! What decisions ask of the whole log and no single stream can tell: the read models answer, and the keeper of the
-//! secret that one-time tokens are computed from.
+//! What decisions ask of the whole log and no single stream can tell: the read models answer, the table of claims, and
+//! the keeper of the secret that one-time tokens are computed from.
 
 use std::time::Duration;
 
-use commands::{Answers, CommandError, ports::Tokens};
+use commands::{Answers, CommandError};
 use domain::{Answer, Question, sha256_hex};
-use event_store::Position;
+use event_store::{EventStore, Position};
 use futures_util::future::BoxFuture;
 use projections::{ProjectionError, Projections, answers};
 
-use super::OneTimeTokens;
+use crate::auth::OneTimeTokens;
 
 /// How long a read model may take to come to a position.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -17,12 +17,21 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Answers from the read models of this node.
 pub(super) struct FromReadModels {
     projections: Projections,
+    store: EventStore,
+    /// The keeper of the secret that one-time tokens are computed from.
     tokens: OneTimeTokens,
 }
 
 impl FromReadModels {
-    pub(super) fn new(projections: Projections, tokens: OneTimeTokens) -> Self {
-        FromReadModels { projections, tokens }
+    pub(super) fn new(projections: Projections, store: EventStore, tokens: OneTimeTokens) -> Self {
+        FromReadModels { projections, store, tokens }
+    }
+
+    /// Who holds a claim, which the log itself knows.
+    async fn holders(&self, claim: &str) -> Result<Answer, CommandError> {
+        let held = self.store.holders(claim).await?;
+        let ids = held.iter().filter_map(|claim| claim.by.aggregate_id.parse().ok());
+        Ok(Answer::References(ids.collect()))
     }
 
     async fn read(&self, question: &Question, at_least: Option<Position>) -> Result<Answer, CommandError> {
@@ -46,6 +55,7 @@ impl Answers for FromReadModels {
         Box::pin(async move {
             match &question {
                 Question::TokenHash { label } => Ok(Answer::Hash(sha256_hex(&self.tokens.token(label)))),
+                Question::Holders { claim } => self.holders(claim).await,
                 _ => self.read(&question, at_least).await,
             }
         })

@@ -4,7 +4,6 @@
 mod alarm;
 mod answers;
 mod mail;
-mod tokens;
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,19 +17,23 @@ use event_store::{
     EventStore, KeyringConfig, MasterKey, StoreConfig, StoreError,
     integrity::{Notary, NotaryConfig, NotaryError},
 };
-use integrations::{certifier::Ed25519Certifier, embedding::HashedTfIdf, mail::MailError};
+use integrations::{
+    certifier::Ed25519Certifier,
+    embedding::HashedTfIdf,
+    identity::{Argon2id, CommonPasswords, Rfc6238},
+    mail::MailError,
+};
 use projections::{FollowerState, NatsConfig, ProjectionError, Projections};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
-    auth::{KeyError, SigningKeys},
+    auth::{Credentials, KeyError, OneTimeTokens, SigningKeys},
     config::Config,
     embedded::{EmbeddedError, Keys, Servers},
     http::{Api, nearest::Nearest},
     vitals::Vitals,
 };
 use answers::FromReadModels;
-use tokens::OneTimeTokens;
 
 /// How long read models may take to be set up before the node serves all the same.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -92,7 +95,7 @@ impl Node {
     /// Whatever cannot be opened; the message says what to do.
     pub async fn start(config: &Config, servers: &Servers) -> Result<Self, StartError> {
         let keys = Keys::load(config)?;
-        let signing = SigningKeys::read(&keys.jwt)?;
+        let signing = SigningKeys::read(&keys.jwt)?.with_lasting(keys.identity);
         let mut sealing = KeyringConfig::new(MasterKey::from_bytes(keys.master));
         sealing.ledger = Some(config.erasure_ledger());
         sealing.database_url = config.keys_database_url.clone().filter(|url| !url.is_empty());
@@ -140,7 +143,7 @@ impl Node {
         let notary = Notary::start(store.clone(), notary).await?;
 
         let tokens = OneTimeTokens::new(&signing);
-        let answers = Arc::new(FromReadModels::new(projections.clone(), tokens.clone()));
+        let answers = Arc::new(FromReadModels::new(projections.clone(), store.clone(), tokens.clone()));
         let commands = Commands::new(store.clone(), answers, limits.states);
 
         let (stop, stopped) = watch::channel(false);
@@ -152,11 +155,18 @@ impl Node {
         let world = World::new(commands.clone(), ports);
         let policies = tokio::spawn(policies::run(policies::every_policy(), world, told, stopped));
 
+        let credentials = Credentials::new(
+            Arc::new(Argon2id::new()),
+            Arc::new(CommonPasswords),
+            Arc::new(Rfc6238),
+            &signing,
+        );
         let alarm = tokio::spawn(alarm::watch(notary.state(), commands.clone()));
         let vitals = Vitals::watch(store.clone(), projections.clone(), status, notary.state(), with_nats);
         let log = notary.directory().clone();
         let nearest = Nearest::new(embedding);
-        let api = Api::new(commands, projections.clone(), nearest, log, signing, vitals, limits.body);
+        let read = projections.clone();
+        let api = Api::new(commands, read, nearest, log, signing, credentials, vitals, limits.body);
         Ok(Node { api: web::Data::from(api), store, projections, notary, stop, policies, alarm })
     }
 

@@ -9,6 +9,7 @@ mod commands;
 mod ferpa;
 mod funnel;
 mod governance;
+mod identity;
 mod log;
 mod nearest;
 mod node;

@@ -28,7 +28,7 @@ pub(crate) struct TestNode {
     pub(crate) node: Node,
     pub(crate) notary: PathBuf,
     pub(crate) outbox: PathBuf,
-    _database: TestDatabase,
+    database: Arc<TestDatabase>,
 }
 
 impl Drop for TestNode {
@@ -43,7 +43,11 @@ pub(crate) const BODY_LIMIT: usize = 64 * 1024;
 
 /// Starts a node.
 pub(crate) async fn node() -> TestNode {
-    let database = database().await;
+    beside(Arc::new(database().await)).await
+}
+
+/// Starts a node on a database that others may use too.
+async fn beside(database: Arc<TestDatabase>) -> TestNode {
     let keys = SigningKeys::single(&[7; 32]).unwrap();
     let reading = projections::Config::new(&database.url);
     let limits = Limits { states: 1000, body: BODY_LIMIT };
@@ -53,7 +57,7 @@ pub(crate) async fn node() -> TestNode {
     let outbox = notary.with_extension("outbox");
     let mailer = Arc::new(Outbox::new(&outbox, "Registrar <registrar@example.edu>").unwrap());
     let node = Node::assemble(database.config(), reading, signing, keys, mailer, limits).await.unwrap();
-    TestNode { node, notary, outbox, _database: database }
+    TestNode { node, notary, outbox, database }
 }
 
 /// An answer.
@@ -92,6 +96,11 @@ impl Answer {
 }
 
 impl TestNode {
+    /// Another node on the same database.
+    pub(crate) async fn beside(&self) -> TestNode {
+        beside(Arc::clone(&self.database)).await
+    }
+
     /// A bearer token of a person with these roles.
     pub(crate) fn token(&self, subject: Uuid, roles: &[&str]) -> String {
         let roles = roles.iter().map(|role| (*role).to_owned()).collect();

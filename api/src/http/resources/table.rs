@@ -9,6 +9,11 @@ use From::{Caller, Derived, MonthOf, Path, Piece, Text};
 
 const ORG: &str = "identity.org_unit";
 const PROFILE: &str = "identity.profile";
+const ACCOUNT: &str = "identity.account";
+const CLIENT: &str = "identity.api_client";
+const SECURITY: &str = "identity.security_policy";
+/// The one security policy (catalogue 2.1): its id is the UUIDv5 of this text.
+const POLICY: IdFrom = IdFrom::Derived(&[Text("security-policy")]);
 const SCHOLARSHIP: &str = "opportunities.scholarship";
 const APPLICATION: &str = "opportunities.scholarship_application";
 const CREDENTIAL: &str = "credentials.micro_credential";
@@ -38,6 +43,39 @@ const RETENTION_ID: IdFrom = IdFrom::Derived(&[Text("retention"), Path("class"),
 #[rustfmt::skip]
 pub const TABLE: &[Resource] = &[
     // 5.1 identity and directory
+    list("/v1/accounts", "accounts"),
+    one("/v1/accounts/{id}", "accounts", &[("account", Path("id"))]),
+    one("/v1/auth/security-status", "accounts", &[("account", Caller)]),
+    list("/v1/auth/sessions", "sessions").only(&[("account", Caller)]),
+    list("/v1/api-clients", "api_clients"),
+    one("/v1/api-clients/{id}", "api_clients", &[("client", Path("id"))]),
+    post("/v1/accounts/{id}/unlock", ACCOUNT, "UnlockAccount"),
+    post("/v1/accounts/{id}/suspend", ACCOUNT, "SuspendAccount"),
+    post("/v1/accounts/{id}/reinstate", ACCOUNT, "ReinstateAccount"),
+    post("/v1/accounts/{id}/deactivate", ACCOUNT, "DeactivateAccount"),
+    delete("/v1/accounts/{id}", ACCOUNT, "DeactivateAccount"),
+    post("/v1/accounts/{id}/require-password-change", ACCOUNT, "RequirePasswordChange"),
+    post("/v1/accounts/{id}/roles", ACCOUNT, "AssignRole"),
+    delete("/v1/accounts/{id}/roles/{role}", ACCOUNT, "RevokeRole").giving(&[("role", Path("role"))]),
+    post("/v1/accounts/{id}/permissions", ACCOUNT, "GrantPermission"),
+    delete("/v1/accounts/{id}/permissions", ACCOUNT, "RevokePermission"),
+    post("/v1/api-clients", CLIENT, "IssueApiKey").to(IdFrom::New),
+    post("/v1/api-clients/{id}/rotate", CLIENT, "RotateApiKey"),
+    put("/v1/api-clients/{id}/limits", CLIENT, "ChangeApiKeyLimits"),
+    delete("/v1/api-clients/{id}", CLIENT, "RevokeApiKey"),
+    post("/v1/security-policy/roles", SECURITY, "DefineRole").to(POLICY),
+    put("/v1/security-policy/roles/{role}", SECURITY, "ChangeRoleScopes")
+        .to(POLICY)
+        .giving(&[("role", Path("role"))]),
+    delete("/v1/security-policy/roles/{role}", SECURITY, "RetireRole")
+        .to(POLICY)
+        .giving(&[("role", Path("role"))]),
+    put("/v1/security-policy/ip-allowlist", SECURITY, "SetIpAllowlist").to(POLICY),
+    put("/v1/security-policy/rate-limits/{class}", SECURITY, "SetRateLimit")
+        .to(POLICY)
+        .giving(&[("route_class", Path("class"))]),
+    put("/v1/security-policy/password", SECURITY, "SetPasswordPolicy").to(POLICY),
+    put("/v1/security-policy/requests", SECURITY, "SetRequestPolicy").to(POLICY),
     list("/v1/orgs", "org_directory").fresh(3600),
     one("/v1/orgs/{id}", "org_directory", &[("org_id", Path("id"))]).fresh(3600),
     post("/v1/orgs", ORG, "CreateOrgUnit").to(IdFrom::New),

@@ -1,0 +1,231 @@
+//! Whether what a token says still holds: its session goes on, its account is in use and has the same version (IDN-S4).
+//!
+//! What was read of the log is remembered for as long as a follower of the log says nothing else, so that a revocation on
+//! any node is effective here as soon as it is known of; and for [`KEPT`] at most, where the log cannot be followed.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use commands::{CommandError, Commands};
+use domain::{
+    Actor, ActorKind, Decider,
+    identity::{Account, ApiClient, IpAudience, SecurityPolicy, Session, security_policy_id},
+};
+use event_store::EventStore;
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use quick_cache::sync::Cache;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::Ticket;
+
+/// How long what was read is believed without another look.
+const KEPT: Duration = Duration::from_secs(5);
+/// How many of each kind are remembered.
+const REMEMBERED: usize = 20_000;
+
+/// Why a token that verifies is not accepted all the same.
+#[derive(Debug)]
+pub enum Withdrawn {
+    /// It was revoked: its session ended, its account is out of use or its version is an older one.
+    Revoked,
+    /// It does not count where it comes from.
+    Address,
+    /// It could not be found out.
+    Unknown(CommandError),
+}
+
+impl From<CommandError> for Withdrawn {
+    fn from(error: CommandError) -> Self {
+        Withdrawn::Unknown(error)
+    }
+}
+
+struct Kept<D> {
+    state: Arc<D>,
+    until: Instant,
+}
+
+impl<D> Clone for Kept<D> {
+    fn clone(&self) -> Self {
+        Kept { state: Arc::clone(&self.state), until: self.until }
+    }
+}
+
+type Remembered<D> = Cache<Uuid, Kept<D>>;
+
+struct Known {
+    sessions: Remembered<Session>,
+    accounts: Remembered<Account>,
+    clients: Remembered<ApiClient>,
+    policies: Remembered<SecurityPolicy>,
+    /// How often something was forgotten.
+    changes: AtomicU64,
+}
+
+impl Known {
+    fn forget(&self, id: Uuid) {
+        // Counted first: what is being read at this moment is then not kept, or is removed here.
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.sessions.remove(&id);
+        self.accounts.remove(&id);
+        self.clients.remove(&id);
+        self.policies.remove(&id);
+    }
+
+    fn forget_all(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        self.sessions.clear();
+        self.accounts.clear();
+        self.clients.clear();
+        self.policies.clear();
+    }
+}
+
+/// Knows what became of sessions, accounts and clients.
+pub struct Standing {
+    commands: Commands,
+    known: Arc<Known>,
+    follower: JoinHandle<()>,
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        self.follower.abort();
+    }
+}
+
+impl Standing {
+    /// Begins to follow the log.
+    pub fn start(commands: Commands) -> Self {
+        let known = Arc::new(Known {
+            sessions: Cache::new(REMEMBERED),
+            accounts: Cache::new(REMEMBERED),
+            clients: Cache::new(REMEMBERED),
+            policies: Cache::new(1),
+            changes: AtomicU64::new(0),
+        });
+        let follower = tokio::spawn(follow(commands.store().clone(), Arc::clone(&known)));
+        Standing { commands, known, follower }
+    }
+
+    /// Forgets what is known of a stream, which was just written to.
+    pub fn forget(&self, id: Uuid) {
+        self.known.forget(id);
+    }
+
+    /// The security policy of this deployment.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn policy(&self) -> Result<Arc<SecurityPolicy>, CommandError> {
+        self.state(&self.known.policies, security_policy_id()).await
+    }
+
+    /// A session.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn session(&self, id: Uuid) -> Result<Arc<Session>, CommandError> {
+        self.state(&self.known.sessions, id).await
+    }
+
+    /// A client of the API.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn client(&self, id: Uuid) -> Result<Arc<ApiClient>, CommandError> {
+        self.state(&self.known.clients, id).await
+    }
+
+    /// Whether what a verified token says still holds, for a call from this address. A token without a session was signed
+    /// at the operator's command line, and holds for as long as it says.
+    ///
+    /// Until when sensitive commands are let through, where the session is elevated (IDN-S5).
+    ///
+    /// # Errors
+    /// Why it is not accepted.
+    pub async fn examine(
+        &self,
+        ticket: &Ticket,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Option<Timestamp>, Withdrawn> {
+        let mut elevated_until = None;
+        // Whoever comes from nowhere is on no list.
+        let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        if let Some(session) = &ticket.session {
+            let id = session.parse().map_err(|_| Withdrawn::Revoked)?;
+            let session = self.session(id).await?;
+            let account = session.account.filter(|account| ticket.actor.is(*account));
+            let account = self.state(&self.known.accounts, account.ok_or(Withdrawn::Revoked)?).await?;
+            if !session.is_live(&account, now) || ticket.version != Some(account.token_version) {
+                return Err(Withdrawn::Revoked);
+            }
+            elevated_until = session.elevated_until.filter(|until| *until > now);
+        }
+        if ticket.actor.kind == ActorKind::ApiClient {
+            let id = ticket.actor.id.parse().map_err(|_| Withdrawn::Revoked)?;
+            let client = self.client(id).await?;
+            // A client that was never registered here has a token of the operator's.
+            if client.owner.is_some() && !client.is_live(now) {
+                return Err(Withdrawn::Revoked);
+            }
+            if !client.may_call_from(address) {
+                return Err(Withdrawn::Address);
+            }
+        }
+        let policy = self.policy().await?;
+        let guarded = holds_guarded(&ticket.actor, &policy);
+        let admitted = policy.admits(IpAudience::All, address)
+            && (!guarded || policy.admits(IpAudience::Admin, address));
+        if admitted { Ok(elevated_until) } else { Err(Withdrawn::Address) }
+    }
+
+    async fn state<D: Decider>(&self, kept: &Remembered<D>, id: Uuid) -> Result<Arc<D>, CommandError> {
+        if let Some(found) = kept.get(&id)
+            && found.until > Instant::now()
+        {
+            return Ok(found.state);
+        }
+        let before = self.known.changes.load(Ordering::SeqCst);
+        let state = self.commands.state::<D>(id).await?.state;
+        kept.insert(id, Kept { state: Arc::clone(&state), until: Instant::now() + KEPT });
+        // Something was forgotten while this was read: it may have been this.
+        if self.known.changes.load(Ordering::SeqCst) != before {
+            kept.remove(&id);
+        }
+        Ok(state)
+    }
+}
+
+/// Whether somebody holds a role that needs a second factor: those are the ones that the administrators' list is about.
+fn holds_guarded(actor: &Actor, policy: &SecurityPolicy) -> bool {
+    actor.roles.iter().any(|grant| policy.needs_mfa(&grant.role))
+}
+
+/// Forgets what the log says something new of, for as long as this is not dropped.
+async fn follow(store: EventStore, known: Arc<Known>) {
+    loop {
+        let after = *store.subscribe_head().borrow();
+        let mut events = pin!(store.follow(after));
+        while let Some(Ok(chunk)) = events.next().await {
+            let ours = chunk.iter().filter(|event| event.stream.aggregate_type.starts_with("identity."));
+            for id in ours.filter_map(|event| event.stream.aggregate_id.parse().ok()) {
+                known.forget(id);
+            }
+        }
+        tracing::error!("revocations are no longer followed; each is looked up until they are");
+        known.forget_all();
+        tokio::time::sleep(KEPT).await;
+        known.forget_all();
+    }
+}

@@ -1,0 +1,215 @@
+//! Who somebody is: registration, login, sessions, second factors, keys of clients (catalogue 5.1).
+//!
+//! Secrets end here: what a command is given is a hash, a keyed hash, or what was found when a secret was held against
+//! what is stored. Whether somebody exists is told to nobody who has not proven to be them.
+
+pub mod bodies;
+mod clients;
+mod cookies;
+mod credential;
+mod factors;
+mod limit;
+mod login;
+mod tokens;
+
+use actix_web::{
+    HttpResponse,
+    http::header::{CACHE_CONTROL, HeaderValue, WWW_AUTHENTICATE},
+    web,
+};
+use commands::{Accepted, CommandError, Request};
+use domain::{
+    Actor, ActorKind, Decider,
+    identity::{Account, AccountCommand, Session},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+pub(super) use clients::{caller, key_of};
+pub(super) use cookies::{access_cookie, is_forged};
+pub(super) use limit::Limiter;
+
+use super::{Api, Call, body};
+use crate::problem::{FORBIDDEN, INVALID_VALUE, LOGIN_REFUSED, MALFORMED, Problem};
+
+/// What a route of identity does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// Registers an account.
+    Register,
+    /// Verifies its e-mail address.
+    VerifyEmail,
+    /// Sends the token for that again.
+    ResendVerification,
+    /// Logs in.
+    Login,
+    /// Exchanges a refresh token.
+    Refresh,
+    /// Asks for a token that replaces a forgotten password.
+    ForgotPassword,
+    /// Replaces it.
+    ResetPassword,
+    /// Exchanges a client's key for an access token.
+    Token,
+    /// Ends the session.
+    Logout,
+    /// Ends all of them.
+    LogoutEverywhere,
+    /// Changes the password.
+    ChangePassword,
+    /// Asks for another e-mail address.
+    ChangeEmail,
+    /// Confirms it.
+    ConfirmEmail,
+    /// Lets sensitive commands through for a while.
+    Elevate,
+    /// Begins to set up one-time codes.
+    EnrolTotp,
+    /// Confirms them.
+    ConfirmTotp,
+    /// Switches them off.
+    DisableTotp,
+    /// Replaces the recovery codes.
+    RecoveryCodes,
+    /// The keys that access tokens are verified with.
+    Keys,
+}
+
+/// Answers a route of identity.
+///
+/// # Errors
+/// Whatever is wrong with the request, and why it was refused.
+pub(super) async fn handle(
+    api: &web::Data<Api>,
+    call: &Call<'_>,
+    route: Identity,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    if route == Identity::Keys {
+        let keys = bodies::JsonWebKeys { keys: api.keys.public() };
+        return Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(keys));
+    }
+    limited(api, call).await?;
+    let text = body::fields(call.request, payload, api.body_limit).await?;
+    let text = text.get();
+    match route {
+        Identity::Register => credential::register(api, call, read(text)?).await,
+        Identity::VerifyEmail => credential::verify_email(api, call, read(text)?).await,
+        Identity::ResendVerification => credential::resend_verification(api, call, read(text)?).await,
+        Identity::Login => login::log_in(api, call, read(text)?).await,
+        Identity::Refresh => login::refresh(api, call, read(text)?).await,
+        Identity::ForgotPassword => credential::forgot_password(api, call, read(text)?).await,
+        Identity::ResetPassword => credential::reset_password(api, call, read(text)?).await,
+        Identity::Token => clients::token(api, call, read(text)?).await,
+        Identity::Logout => login::log_out(api, call, read(text)?).await,
+        Identity::LogoutEverywhere => login::log_out_everywhere(api, call, read(text)?).await,
+        Identity::ChangePassword => credential::change_password(api, call, read(text)?).await,
+        Identity::ChangeEmail => credential::change_email(api, call, read(text)?).await,
+        Identity::ConfirmEmail => credential::confirm_email(api, call, read(text)?).await,
+        Identity::Elevate => factors::elevate(api, call, read(text)?).await,
+        Identity::EnrolTotp => factors::enrol(api, call, read(text)?).await,
+        Identity::ConfirmTotp => factors::confirm(api, call, read(text)?).await,
+        Identity::DisableTotp => factors::disable(api, call, read(text)?).await,
+        Identity::RecoveryCodes => factors::recovery_codes(api, call, read(text)?).await,
+        Identity::Keys => Err(Problem::new(MALFORMED, "this takes no body")),
+    }
+}
+
+/// IDN-P1: so many requests for each address. Who comes from nowhere is a test.
+async fn limited(api: &Api, call: &Call<'_>) -> Result<(), Problem> {
+    let Some(peer) = call.request.peer_addr() else { return Ok(()) };
+    let policy = api.standing.policy().await?;
+    match policy.limit("auth") {
+        Some(limit) => api.limiter.admit(&format!("auth|{}", peer.ip()), limit),
+        None => Ok(()),
+    }
+}
+
+/// A body, without a word of what was sent in what is wrong with it.
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text)).map_err(|error| {
+        let field = error.path().to_string();
+        let full = error.into_inner().to_string();
+        let message = full.split(['"', ',']).next().unwrap_or_default();
+        let known = ["missing field", "unknown field", "invalid type", "duplicate field"];
+        let shape = known.iter().find(|start| message.starts_with(**start));
+        let named = full.split('`').nth(1).filter(|_| message.starts_with("missing field"));
+        let problem = match shape {
+            Some(shape) => Problem::new(MALFORMED, *shape),
+            None => Problem::new(INVALID_VALUE, "the value is none of those that there are"),
+        };
+        let field = named.map_or(field, str::to_owned);
+        if field == "." { problem } else { problem.at(field.chars().take(100).collect::<String>()) }
+    })
+}
+
+/// A request of the edge for the person that it is about.
+fn for_person(call: &Call<'_>, person: Option<Uuid>) -> Request {
+    let actor = Actor { on_behalf_of: person, kind: ActorKind::Worker, ..Actor::policy("api") };
+    Request {
+        correlation_id: Some(call.trace.correlation()),
+        traceparent: Some(call.trace.parent()),
+        session: call.ticket.as_ref().and_then(|ticket| ticket.session.clone()),
+        ..Request::by(actor)
+    }
+}
+
+/// Issues a command of the edge's own; from then on nobody here believes what was known of the stream.
+async fn issue<D: Decider>(
+    api: &Api,
+    id: Uuid,
+    command: D::Command,
+    request: &Request,
+) -> Result<Accepted, CommandError> {
+    let outcome = api.commands.execute::<D>(id, command, request).await;
+    api.standing.forget(id);
+    outcome
+}
+
+/// A command to the caller's own account.
+async fn to_account(
+    api: &Api,
+    call: &Call<'_>,
+    account: Uuid,
+    command: AccountCommand,
+) -> Result<Accepted, CommandError> {
+    issue::<Account>(api, account, command, &for_person(call, Some(account))).await
+}
+
+/// The session that the caller's token belongs to.
+fn session_of(call: &Call<'_>) -> Result<Uuid, Problem> {
+    let session = call.ticket.as_ref().and_then(|ticket| ticket.session.as_ref()?.parse().ok());
+    session.ok_or_else(|| Problem::new(FORBIDDEN, "the token belongs to no session"))
+}
+
+/// An account as the log has it now.
+async fn account(api: &Api, id: Uuid) -> Result<std::sync::Arc<Account>, Problem> {
+    Ok(api.commands.state::<Account>(id).await?.state)
+}
+
+/// A session as the log has it now.
+async fn session(api: &Api, id: Uuid) -> Result<std::sync::Arc<Session>, Problem> {
+    Ok(api.commands.state::<Session>(id).await?.state)
+}
+
+/// An answer that no cache keeps.
+fn answer(body: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body)
+}
+
+fn done() -> HttpResponse {
+    answer(&bodies::Done { status: "done" })
+}
+
+/// 401 for what proves nothing.
+fn unproven(detail: &'static str) -> Problem {
+    Problem::new(LOGIN_REFUSED, detail)
+        .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"annals\""))
+}
+
+/// What is said whether or not there is such an account.
+fn pending() -> HttpResponse {
+    HttpResponse::Accepted()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(bodies::Pending { status: "pending" })
+}
