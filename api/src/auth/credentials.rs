@@ -32,6 +32,14 @@ impl Tokens for OneTimeTokens {
     }
 }
 
+/// What callers are known by: the keys of tokens, and what turns secrets into proofs.
+pub struct Gate {
+    /// Signs and verifies tokens.
+    pub keys: SigningKeys,
+    /// Turns secrets into what may be stored of them.
+    pub credentials: Credentials,
+}
+
 /// Turns secrets into what may be stored of them.
 pub struct Credentials {
     /// Hashes passwords.

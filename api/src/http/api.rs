@@ -17,7 +17,7 @@ use super::{
     stream::Hub,
 };
 use crate::{
-    auth::{Credentials, SigningKeys, Standing},
+    auth::{Credentials, Gate, SigningKeys, Standing},
     metrics::Metrics,
     openapi,
     vitals::Vitals,
@@ -69,11 +69,11 @@ impl Api {
         projections: Projections,
         nearest: Nearest,
         log: Directory,
-        keys: SigningKeys,
-        credentials: Credentials,
+        gate: Gate,
         vitals: Vitals,
         body_limit: usize,
     ) -> Arc<Self> {
+        let Gate { keys, credentials } = gate;
         let catalog = Catalog::new();
         let routes = routes(&catalog);
         let document = openapi::document(&catalog, projections.models(), &routes).to_string().into();

@@ -27,7 +27,7 @@ use projections::{FollowerState, NatsConfig, ProjectionError, Projections};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
-    auth::{Credentials, KeyError, OneTimeTokens, SigningKeys},
+    auth::{Credentials, Gate, KeyError, OneTimeTokens, SigningKeys},
     config::Config,
     embedded::{EmbeddedError, Keys, Servers},
     http::{Api, nearest::Nearest},
@@ -161,12 +161,13 @@ impl Node {
             Arc::new(Rfc6238),
             &signing,
         );
+        let gate = Gate { keys: signing, credentials };
         let alarm = tokio::spawn(alarm::watch(notary.state(), commands.clone()));
         let vitals = Vitals::watch(store.clone(), projections.clone(), status, notary.state(), with_nats);
         let log = notary.directory().clone();
         let nearest = Nearest::new(embedding);
         let read = projections.clone();
-        let api = Api::new(commands, read, nearest, log, signing, credentials, vitals, limits.body);
+        let api = Api::new(commands, read, nearest, log, gate, vitals, limits.body);
         Ok(Node { api: web::Data::from(api), store, projections, notary, stop, policies, alarm })
     }
 
