@@ -152,17 +152,7 @@ async fn gov_a2_what_a_replay_shows_is_handed_over_with_proofs_and_its_hash_is_o
     headline(&node).await;
     let replay = open(&node, false).await;
     let export = format!("{replay}/export");
-    let waiting = async {
-        loop {
-            let answer = by(&node, OFFICER, &export, json!({})).await;
-            if answer.status != 503 {
-                break answer;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    let waiting = tokio::time::timeout(std::time::Duration::from_secs(30), waiting);
-    let answer = waiting.await.expect("it is signed");
+    let answer = exported(&node, &export).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     let document = answer.json();
     assert!(answer.text.contains("«sealed»") && !answer.text.contains("Hello"), "{}", answer.text);
@@ -183,7 +173,22 @@ async fn gov_a2_what_a_replay_shows_is_handed_over_with_proofs_and_its_hash_is_o
     assert_eq!(exported["AuditPackageExported"]["sha256"], sha256);
     assert_eq!(answer.header("x-content-sha256"), sha256);
     assert_eq!(by(&node, OFFICER, &format!("{replay}/close"), json!({})).await.status, 200);
-    by(&node, OFFICER, &export, json!({})).await.problem(409, "Closed");
+    exported(&node, &export).await.problem(409, "Closed");
+}
+
+/// The answer to an export, once the notary has signed what it is to prove.
+async fn exported(node: &TestNode, export: &str) -> Answer {
+    let waiting = async {
+        loop {
+            let answer = by(node, OFFICER, export, json!({})).await;
+            if answer.status != 503 {
+                break answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let waiting = tokio::time::timeout(std::time::Duration::from_secs(30), waiting);
+    waiting.await.expect("it is signed")
 }
 
 #[actix_web::test]

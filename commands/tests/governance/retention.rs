@@ -299,10 +299,11 @@ async fn p_50_education_records_are_kept_for_seven_years_after_graduation() {
 #[tokio::test]
 async fn p_50_what_a_hold_kept_from_an_erasure_goes_when_the_hold_is_over() {
     let database = testing::database().await;
-    let mut node = Node::start(database.store().await.unwrap()).await;
+    // The hold comes between the approval and what the policies do about it.
+    let store = database.store().await.unwrap();
+    let node = Node::idle(store.clone());
     node.headline(ANNA).await;
     old_keys(&node, RecordClass::Profile, &[ANNA, BERT], &[202012]).await;
-    let hold = node.hold(&[ANNA], &[RecordClass::Profile]).await;
     let request = Uuid::now_v7();
     let own = || Request::by(Actor::user(ANNA, &["student"]));
     let open: PrivacyRequestCommand = serde_json::from_value(json!({ "OpenPrivacyRequest": {
@@ -313,6 +314,8 @@ async fn p_50_what_a_hold_kept_from_an_erasure_goes_when_the_hold_is_over() {
     node.commands.execute::<PrivacyRequest>(request, verify, &own()).await.unwrap();
     let approve = PrivacyRequestCommand::ApprovePrivacyRequest { note: None, classes: None };
     node.commands.execute::<PrivacyRequest>(request, approve, &compliance()).await.unwrap();
+    let hold = node.hold(&[ANNA], &[RecordClass::Profile]).await;
+    let mut node = Node::start(store).await;
     node.settled().await;
     assert_eq!(epochs_of(&node, RecordClass::Profile, ANNA).await.len(), 2, "the hold wins");
     policy_of(&node, RecordClass::Profile, RetentionStart::Closure, 30).await;
