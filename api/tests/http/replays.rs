@@ -168,9 +168,9 @@ async fn gov_a2_what_a_replay_shows_is_handed_over_with_proofs_and_its_hash_is_o
     let log = node.node.api.commands.store().read_all(0, 1000).await.unwrap();
     let types: Vec<&str> = log.iter().rev().take(2).map(|event| &*event.event_type).collect();
     assert_eq!(types, ["AuditPackageExported", "AuditReplayRead"]);
-    let exported: Value = serde_json::from_str(&log.last().unwrap().payload).unwrap();
+    let recorded: Value = serde_json::from_str(&log.last().unwrap().payload).unwrap();
     let sha256 = domain::sha256_hex(&answer.text);
-    assert_eq!(exported["AuditPackageExported"]["sha256"], sha256);
+    assert_eq!(recorded["AuditPackageExported"]["sha256"], sha256);
     assert_eq!(answer.header("x-content-sha256"), sha256);
     assert_eq!(by(&node, OFFICER, &format!("{replay}/close"), json!({})).await.status, 200);
     exported(&node, &export).await.problem(409, "Closed");
