@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod ports;
+
 use std::{sync::Arc, time::Duration};
 
 use commands::{
     CommandError, Commands, NoAnswers, Request,
     policies::{self, PolicyStatus, World, every_policy},
-    ports::{Certifier, Embedding, Mail, Mailer, PortError, Ports, Tokens},
+    ports::{Certifier, PortError},
 };
 use domain::{
     Actor, BasisPoints, Money,
@@ -17,39 +19,8 @@ use domain::{
     },
 };
 use event_store::testing;
-use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use uuid::Uuid;
-
-/// No test of these sends mail.
-struct NoMail;
-
-impl Mailer for NoMail {
-    fn send<'a>(&'a self, _: &'a Mail) -> BoxFuture<'a, Result<(), PortError>> {
-        Box::pin(async { Err(PortError { port: "mail", reason: "there is none".into() }) })
-    }
-}
-
-/// Tokens that are their labels.
-struct PlainTokens;
-
-impl Tokens for PlainTokens {
-    fn token(&self, label: &str) -> String {
-        label.to_owned()
-    }
-}
-
-/// No policy of these tests embeds anything.
-struct NoEmbedding;
-
-impl Embedding for NoEmbedding {
-    fn engine(&self) -> &str {
-        "none"
-    }
-    fn embed<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<Vec<Vec<f32>>, PortError>> {
-        Box::pin(async { Err(PortError { port: "embedding", reason: "there is none".into() }) })
-    }
-}
 
 /// No policy of these tests signs anything.
 struct NoCertifier;
@@ -70,15 +41,7 @@ impl Node {
     async fn start(database: &testing::TestDatabase) -> Node {
         let store = database.store().await.unwrap();
         let commands = Commands::new(store, Arc::new(NoAnswers), 1000);
-        let world = World::new(
-            commands.clone(),
-            Arc::new(Ports {
-                mailer: Arc::new(NoMail),
-                tokens: Arc::new(PlainTokens),
-                certifier: Arc::new(NoCertifier),
-                embedding: Arc::new(NoEmbedding),
-            }),
-        );
+        let world = World::new(commands.clone(), ports::with(Arc::new(NoCertifier)));
         let (reached, status) = watch::channel(Vec::new());
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(policies::run(every_policy(), world, reached, stopped));

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod killed;
+#[path = "../ports/mod.rs"]
+mod ports;
 mod residue;
 mod retention;
 
@@ -11,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use commands::{
     Answers, CommandError, Commands, NoAnswers, Request,
     policies::{self, PolicyStatus, World, every_policy},
-    ports::{Certifier, Embedding, Mail, Mailer, PortError, Ports, Tokens},
+    ports::{Certifier, PortError},
 };
 use domain::{
     Actor, Answer, Personal, Question, RecordClass, class,
@@ -30,35 +32,6 @@ use uuid::Uuid;
 
 const ANNA: Uuid = Uuid::from_u128(0xA);
 const BERT: Uuid = Uuid::from_u128(0xB);
-
-/// No test of these sends mail.
-struct NoMail;
-
-impl Mailer for NoMail {
-    fn send<'a>(&'a self, _: &'a Mail) -> BoxFuture<'a, Result<(), PortError>> {
-        Box::pin(async { Err(PortError { port: "mail", reason: "there is none".into() }) })
-    }
-}
-
-/// Tokens that are their labels.
-struct PlainTokens;
-
-impl Tokens for PlainTokens {
-    fn token(&self, label: &str) -> String {
-        label.to_owned()
-    }
-}
-
-struct NoEmbedding;
-
-impl Embedding for NoEmbedding {
-    fn engine(&self) -> &str {
-        "none"
-    }
-    fn embed<'a>(&'a self, _: &'a [String]) -> BoxFuture<'a, Result<Vec<Vec<f32>>, PortError>> {
-        Box::pin(async { Err(PortError { port: "embedding", reason: "there is none".into() }) })
-    }
-}
 
 /// Certifies in the clear, for these tests to read.
 struct PlainCertifier;
@@ -100,13 +73,7 @@ impl Node {
     /// A node that certifies in this way, and finds so much left of everybody.
     fn start_with(store: EventStore, certifier: Arc<dyn Certifier>, residue: u64) -> Node {
         let commands = Commands::new(store, Arc::new(Residue(residue)), 1000);
-        let ports = Ports {
-            mailer: Arc::new(NoMail),
-            tokens: Arc::new(PlainTokens),
-            certifier,
-            embedding: Arc::new(NoEmbedding),
-        };
-        let world = World::new(commands.clone(), Arc::new(ports));
+        let world = World::new(commands.clone(), ports::with(certifier));
         let (reached, status) = watch::channel(Vec::new());
         let (stop, stopped) = watch::channel(false);
         let policies = tokio::spawn(policies::run(every_policy(), world, reached, stopped));
