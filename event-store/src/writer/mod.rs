@@ -145,6 +145,9 @@ impl Writer {
                     continue;
                 }
             }
+            if self.in_flight.is_empty() && !self.pending.is_empty() {
+                continue; // nobody's answer would wake us; what is pending is tried again, be it on a new connection
+            }
             if !self.open && self.pending.is_empty() && self.in_flight.is_empty() {
                 return;
             }
@@ -205,7 +208,9 @@ impl Writer {
                 }
                 self.in_flight.push_back(sent);
             } else if !lock {
-                return; // all that is pending waits for what is in flight
+                // All that is pending waits for what is in flight. Should nothing be, a look at the database decides.
+                self.lock_next = self.in_flight.is_empty() && !self.pending.is_empty();
+                return;
             }
         }
     }

@@ -1,4 +1,6 @@
-use event_store::{HeldClaim, StoreError, testing};
+use std::time::Duration;
+
+use event_store::{EventStore, HeldClaim, StoreConfig, StoreError, testing};
 
 use crate::support::*;
 
@@ -127,4 +129,18 @@ async fn claims_are_replaced_by_what_the_log_gives_unless_it_has_gone_on() {
     );
     assert!(is_taken(&store.append(at(&two, 0).with(take("right", &two))).await, "right"));
     store.append(at(&two, 0).with(take("wrong", &two))).await.unwrap();
+}
+
+#[tokio::test]
+async fn more_commands_than_one_batch_takes_are_all_answered_under_the_lock() {
+    let database = testing::database().await;
+    let store = EventStore::open(StoreConfig { batch_max: 3, ..database.config() }).await.unwrap();
+    let append = async |index: u32| {
+        let seated = stream(&index.to_string());
+        store.append(at(&seated, 0).with(seat("seat", 100, &seated))).await
+    };
+    let all = futures_util::future::join_all((0..8).map(append));
+    let answers = tokio::time::timeout(Duration::from_secs(20), all).await.expect("nobody waits for ever");
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(whole_log(&store).await.len(), 8);
 }

@@ -115,6 +115,35 @@ async fn a_writer_that_loses_its_connection_again_and_again_answers_everyone_rig
     load.verify(&store).await;
 }
 
+/// A command that is alone in the world, and needs a look under the lock: nothing that arrives later wakes the writer.
+#[tokio::test]
+async fn a_lone_command_whose_connection_is_lost_under_the_lock_is_answered() {
+    let database = testing::database().await;
+    let store = database.store().await.unwrap();
+    let (mut rival, mut assassin) = (database.connect().await, database.connect().await);
+    sqlx::raw_sql("BEGIN; SELECT FROM annals.head FOR UPDATE").execute(&mut rival).await.unwrap();
+    let one = stream("one");
+    let append = at(&one, 0).with(seat("seat", 1, &one));
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.append(append).await }
+    });
+    until(async || {
+        let ended: Option<bool> = sqlx::query_scalar(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()
+             AND application_name = 'annals writer' AND wait_event_type = 'Lock'",
+        )
+        .fetch_optional(&mut assassin)
+        .await
+        .unwrap();
+        ended == Some(true)
+    })
+    .await;
+    sqlx::raw_sql("COMMIT").execute(&mut rival).await.unwrap();
+    let answered = tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("it is answered");
+    assert_eq!(answered.unwrap().unwrap().position, 1);
+}
+
 #[tokio::test]
 async fn a_database_that_does_not_come_back_is_reported_in_time_and_honestly() {
     let mut cluster = testing::Cluster::start();
