@@ -6,7 +6,7 @@ use futures_util::{Stream, stream};
 use sqlx::PgPool;
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::{EventStore, Position, Recorded, StoreError, read};
+use crate::{EventStore, Position, Recorded, StoreError, read, tail::Tail};
 
 /// The most events that are given out at once.
 const CHUNK: usize = 2048;
@@ -26,6 +26,7 @@ impl EventStore {
     pub fn follow(&self, after: Position) -> impl Stream<Item = Result<Vec<Recorded>, StoreError>> + use<> {
         let follower = Follower {
             pool: self.pool().clone(),
+            tail: self.tail().clone(),
             head: self.subscribe_head(),
             poll_every: self.poll_every(),
             after,
@@ -44,6 +45,7 @@ impl EventStore {
 
 struct Follower {
     pool: PgPool,
+    tail: Tail,
     head: watch::Receiver<Position>,
     poll_every: Duration,
     after: Position,
@@ -118,7 +120,10 @@ impl Follower {
                 return Ok(events);
             }
         }
-        read::read_all(&self.pool, self.after, CHUNK).await
+        match self.tail.after(self.after, CHUNK) {
+            events if events.is_empty() => read::read_all(&self.pool, self.after, CHUNK).await,
+            events => Ok(events),
+        }
     }
 
     /// Until this node hears of news, or it is time to look without any.

@@ -20,6 +20,7 @@ pub mod migrate;
 mod names;
 mod read;
 mod recorded;
+mod tail;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod wake;
@@ -55,6 +56,7 @@ pub use driver::Database;
 
 use keys::Epoch as Month;
 use micros::Micros;
+use tail::Tail;
 use writer::{Reply, Request};
 
 /// A place in the log: 1, 2, 3 ... without gaps, in commit order. 0 is before the first event.
@@ -71,6 +73,7 @@ struct Inner {
     requests: mpsc::Sender<Request>,
     loads: mpsc::Sender<read::Load>,
     newest: wake::Newest,
+    tail: Tail,
     stop: watch::Sender<bool>,
     writer: Mutex<Option<JoinHandle<()>>>,
     background: Vec<AbortHandle>,
@@ -108,9 +111,10 @@ impl EventStore {
             wake::notify(pool.clone(), own.subscribe(), config.notify_every),
             wake::listen(pool.clone(), newest.clone()),
         ];
+        let tail = Tail::default();
         let (requests, queue) = mpsc::channel(config.queue.max(1));
         let (stop, stopped) = watch::channel(false);
-        let writer = writer::start(&config, queue, stopped, [newest.clone(), own]).await?;
+        let writer = writer::start(&config, queue, stopped, [newest.clone(), own], tail.clone()).await?;
         Ok(Self(Arc::new(Inner {
             loads: read::start(&pool),
             pool,
@@ -118,6 +122,7 @@ impl EventStore {
             poll_every: config.poll_every,
             requests,
             newest,
+            tail,
             stop,
             writer: Mutex::new(Some(writer)),
             background,
@@ -137,6 +142,10 @@ impl EventStore {
     /// The newest position that this node knows of: from its own commits and from notifications. A hint.
     pub fn subscribe_head(&self) -> watch::Receiver<Position> {
         self.0.newest.subscribe()
+    }
+
+    pub(crate) fn tail(&self) -> &Tail {
+        &self.0.tail
     }
 
     pub(crate) fn loads(&self) -> &mpsc::Sender<read::Load> {

@@ -110,6 +110,18 @@ impl EventStore {
         read_all(self.pool(), after, limit).await
     }
 
+    /// Up to `limit` events after a position, in order: from this node's memory where it recorded them just now, else
+    /// from the database. Fewer than `limit` does not say that the log ends there.
+    ///
+    /// # Errors
+    /// As [`EventStore::read_all`].
+    pub async fn read_recent(&self, after: Position, limit: usize) -> Result<Vec<Recorded>, StoreError> {
+        match self.tail().after(after, limit) {
+            events if events.is_empty() => self.read_all(after, limit).await,
+            events => Ok(events),
+        }
+    }
+
     /// The events at these positions, in order; those that are not there are left out.
     ///
     /// # Errors

@@ -184,7 +184,7 @@ impl Source {
     }
 
     async fn read(&mut self, after: Position, limit: usize) -> Result<Vec<Recorded>, ProjectionError> {
-        let events = contiguous(after, self.inner.store.read_all(after, limit).await?)?;
+        let events = contiguous(after, self.inner.store.read_recent(after, limit).await?)?;
         count(&self.inner.feed.from_log, events.len());
         if let Some(nats) = &mut self.nats {
             (nats.hole, nats.due) = (false, None);

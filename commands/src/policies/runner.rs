@@ -114,7 +114,7 @@ async fn reacting(
         lease.ping().await.map_err(broken)?;
         retry_backlog(policies, world).await?;
         let from = positions.iter().copied().min().unwrap_or_default();
-        let batch = store.read_all(from, BATCH).await?;
+        let batch = store.read_recent(from, BATCH).await?;
         if let Some(last) = batch.last().map(|event| event.position) {
             for (policy, position) in policies.iter().zip(&mut positions) {
                 let wanted = |event: &&Recorded| {

@@ -26,12 +26,14 @@ use tokio::{
 
 pub(crate) use request::{Reply, Request};
 
-use crate::{AppendError, StoreConfig, StoreError, driver::Database, error::lost_connection, wake::Newest};
+use crate::{
+    AppendError, StoreConfig, StoreError, driver::Database, error::lost_connection, tail::Tail, wake::Newest,
+};
 use connection::Connection;
 use fenced::{Batch, Settled};
 use knowledge::Knowledge;
 use locked::{Decision, Done};
-use request::Fence;
+use request::{Accepted, Fence};
 
 /// How many batches may be in flight. With two the database always has one to work on; more only makes them smaller.
 const DEPTH: usize = 2;
@@ -54,6 +56,8 @@ struct Writer {
     /// More may come.
     open: bool,
     newest: [Newest; 2],
+    /// What it committed last, for those who follow.
+    tail: Tail,
     /// None: lost.
     connection: Option<Arc<Connection>>,
     /// Where the head will be when everything in flight is committed.
@@ -101,6 +105,7 @@ pub(crate) async fn start(
     queue: mpsc::Receiver<Request>,
     stopped: watch::Receiver<bool>,
     newest: [Newest; 2],
+    tail: Tail,
 ) -> Result<JoinHandle<()>, StoreError> {
     let database = Database::parse(&config.database_url)?;
     let (connection, fence) = Connection::open(&database).await?;
@@ -112,6 +117,7 @@ pub(crate) async fn start(
         stopped,
         open: true,
         newest,
+        tail,
         connection: Some(Arc::new(connection)),
         fence,
         pending: VecDeque::new(),
@@ -216,12 +222,14 @@ impl Writer {
     }
 
     /// Takes the answer to the oldest batch in flight.
-    async fn settle(&mut self, (batch, result): Settled) {
+    async fn settle(&mut self, (mut batch, result): Settled) {
         let events = batch.to.position - batch.from.position;
         match result {
             Ok(inserted) if inserted == events => {
                 self.rivals.fence_held();
                 self.knowledge.confirm(batch.number);
+                let recorded = |accepted| Accepted::recorded(accepted, batch.to.recorded_at);
+                self.tail.extend(batch.accepted.iter_mut().flat_map(recorded));
                 self.newest.iter().for_each(|newest| newest.raise(batch.to.position));
                 batch.accepted.into_iter().for_each(|accepted| accepted.answer(batch.to.recorded_at));
             }
@@ -303,7 +311,7 @@ impl Writer {
 
     /// A locked batch is committed: learn from it, then answer.
     fn finish(&mut self, done: Done) {
-        let Done { decisions, found, fence, grown } = done;
+        let Done { mut decisions, found, fence, grown } = done;
         if found == self.fence {
             self.rivals.absent();
         } else if found.position >= self.fence.position {
@@ -313,9 +321,15 @@ impl Writer {
             // The log is shorter than it was: another server has taken over and lacks the end.
             tracing::error!(known = self.fence.position, found = found.position, "the log has lost its end");
             self.knowledge.clear();
+            self.tail.clear();
         }
         self.fence = fence;
         self.batch += 1;
+        let recorded = decisions.iter_mut().filter_map(|decision| match decision {
+            Decision::Accepted(accepted) => Some(accepted.recorded(fence.recorded_at)),
+            Decision::Answered(..) | Decision::SentBack(_) => None,
+        });
+        self.tail.extend(recorded.flatten());
         self.newest.iter().for_each(|newest| newest.raise(fence.position));
         for decision in &decisions {
             if let Decision::Accepted(accepted) = decision {
@@ -354,6 +368,7 @@ impl Writer {
                     self.connection = Some(Arc::new(connection));
                     self.fence = fence;
                     self.knowledge.clear();
+                    self.tail.clear();
                     return;
                 }
                 Ok(Err(error)) => tracing::warn!(%error, "the writer cannot connect"),

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
-    Append, AppendError, Appended, Condition, Position, StreamId, keys::Epoch, micros::Micros,
-    recorded::unsigned,
+    Append, AppendError, Appended, Condition, Position, Recorded, StreamId, keys::Epoch, micros::Micros,
+    names::keep, recorded::unsigned,
 };
 
 /// What [`crate::EventStore::append`] hands to the writer.
@@ -104,6 +104,28 @@ impl Accepted {
         };
         let sequences = request.append.events.iter().map(next).collect();
         Self { request, first, sequences, versions }
+    }
+
+    /// Its events as they stand in the log now; they are taken out.
+    pub(super) fn recorded(&mut self, recorded_at: Micros) -> impl Iterator<Item = Recorded> + '_ {
+        let recorded_at = crate::instant(recorded_at);
+        let command_id = Some(self.request.append.command_id);
+        let events = std::mem::take(&mut self.request.append.events).into_iter();
+        let sealed = std::mem::take(&mut self.request.sealed);
+        let placed = events.zip(sealed).zip(&self.sequences).zip(self.first..);
+        placed.map(move |(((event, sealed), sequence), position)| Recorded {
+            position,
+            event_id: event.event_id,
+            stream: event.stream,
+            sequence: *sequence,
+            event_type: keep(event.event_type),
+            event_version: keep(event.event_version),
+            payload: event.payload,
+            sealed,
+            metadata: event.metadata,
+            recorded_at,
+            command_id,
+        })
     }
 
     pub(super) fn answer(self, recorded_at: Micros) {

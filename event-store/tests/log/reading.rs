@@ -59,3 +59,33 @@ async fn loads_of_many_streams_at_once_each_get_their_own_events() {
         load.unwrap();
     }
 }
+
+/// What follows the log from memory gets what the database has, byte for byte, whoever wrote in between.
+#[tokio::test]
+async fn what_was_just_recorded_is_read_from_memory_as_the_database_has_it() {
+    let database = testing::database().await;
+    let nodes = [database.store().await.unwrap(), database.store().await.unwrap()];
+    let subject = uuid::Uuid::new_v4();
+    for round in 0..20_u64 {
+        let (node, id) = (&nodes[(round / 7) as usize % 2], round.to_string());
+        let (one, two) = (stream(&id), stream(&format!("other-{id}")));
+        let events = vec![personal(&one, subject, "identity", "Anna"), event(&two), event(&one)];
+        let seated = appending(events).with(seat("seat", 100, &one));
+        node.append(if round % 2 == 0 { seated } else { at(&one, 0) }).await.unwrap();
+    }
+    let log = whole_log(&nodes[0]).await;
+    for node in &nodes {
+        let mut read = Vec::new();
+        loop {
+            match node.read_recent(read.len() as u64, 3).await.unwrap() {
+                events if events.is_empty() => break,
+                events => read.extend(events),
+            }
+        }
+        assert_eq!(read, log);
+    }
+    // A node that knows only its own writes says nothing about what it has not seen.
+    let end = log.len() as u64;
+    nodes[0].append(at(&stream("last"), 0)).await.unwrap();
+    assert_eq!(nodes[1].read_recent(end, 9).await.unwrap(), nodes[0].read_all(end, 9).await.unwrap());
+}

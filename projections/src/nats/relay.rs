@@ -95,13 +95,13 @@ impl Relaying {
                     }
                 }
                 _ = async { self.head.wait_for(|head| *head > sent).await.map(drop) }, if room > 0 => {
-                    for event in self.store.read_all(sent, room).await? {
+                    for event in self.store.read_recent(sent, room).await? {
                         sent = event.position;
                         acks.push_back(publish(&context, client, &event, self.incarnation).await?);
                     }
                 }
                 _ = look.tick(), if room > 0 => {
-                    for event in self.store.read_all(sent, room).await? {
+                    for event in self.store.read_recent(sent, room).await? {
                         sent = event.position;
                         acks.push_back(publish(&context, client, &event, self.incarnation).await?);
                     }
