@@ -122,6 +122,11 @@ impl EventStore {
         }
     }
 
+    /// The event at a position, where this node recorded it just now.
+    pub fn recent(&self, position: Position) -> Option<Recorded> {
+        self.tail().after(position.checked_sub(1)?, 1).pop()
+    }
+
     /// The events at these positions, in order; those that are not there are left out.
     ///
     /// # Errors

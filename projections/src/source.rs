@@ -109,7 +109,12 @@ impl Source {
             Some(config) => {
                 let client = nats::connect(config).await?;
                 Some(Nats {
-                    consumer: Consumer::start(config.clone(), client.clone(), incarnation),
+                    consumer: Consumer::start(
+                        config.clone(),
+                        client.clone(),
+                        incarnation,
+                        inner.store.clone(),
+                    ),
                     _relay: Relay::start(inner, config.clone(), client, incarnation, after),
                     grace: config.grace,
                     ready: VecDeque::new(),

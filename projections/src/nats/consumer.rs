@@ -6,7 +6,7 @@ use async_nats::{
     Client,
     jetstream::consumer::{AckPolicy, DeliverPolicy, pull},
 };
-use event_store::Position;
+use event_store::{EventStore, Position};
 use futures_util::StreamExt;
 use tokio::{
     sync::{mpsc, watch},
@@ -40,11 +40,11 @@ impl Drop for Consumer {
 }
 
 impl Consumer {
-    pub(crate) fn start(config: NatsConfig, client: Client, incarnation: Uuid) -> Self {
+    pub(crate) fn start(config: NatsConfig, client: Client, incarnation: Uuid, store: EventStore) -> Self {
         let (sender, delivered) = mpsc::channel(DELIVERED);
         let (committed, commits) = watch::channel(0);
         let task = tokio::spawn(async move {
-            let mut taking = Taking { config, client, incarnation, sender, commits };
+            let mut taking = Taking { config, client, incarnation, store, sender, commits };
             while !taking.sender.is_closed() {
                 if let Err(error) = taking.run().await {
                     tracing::debug!(%error, "the consumer is interrupted");
@@ -75,6 +75,7 @@ struct Taking {
     config: NatsConfig,
     client: Client,
     incarnation: Uuid,
+    store: EventStore,
     sender: mpsc::Sender<Delivered>,
     commits: watch::Receiver<Position>,
 }
@@ -108,7 +109,7 @@ impl Taking {
                 message = messages.next() => {
                     let Some(message) = message else { return Ok(()) };
                     let message = message?.message;
-                    let delivered = message::read(&message, self.incarnation);
+                    let delivered = message::read(&message, self.incarnation, &self.store);
                     let position = match &delivered {
                         Delivered::Event(event) => event.position,
                         Delivered::Mention(position) => *position,

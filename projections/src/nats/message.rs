@@ -4,7 +4,7 @@
 use async_nats::{HeaderMap, jetstream::message::PublishMessage};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use event_store::{Position, Recorded, StreamId};
+use event_store::{EventStore, Position, Recorded, StreamId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -88,17 +88,26 @@ pub(crate) enum Delivered {
     Foreign,
 }
 
-/// Reads a message.
-pub(super) fn read(message: &async_nats::Message, incarnation: Uuid) -> Delivered {
-    let Some(headers) = &message.headers else { return Delivered::Foreign };
-    let header = |name: &str| headers.get(name).map(|value| value.as_str());
-    let ours = header("ce-source").and_then(|source| source.strip_prefix("urn:annals:"));
-    if ours.and_then(|id| id.parse().ok()) != Some(incarnation) {
-        return Delivered::Foreign;
+/// Reads a message. Its bytes are of interest only where this node does not have the event in memory anyway.
+pub(super) fn read(message: &async_nats::Message, incarnation: Uuid, store: &EventStore) -> Delivered {
+    match read_headers(message, incarnation) {
+        Some(position) => match store.recent(position) {
+            Some(event) => Delivered::Event(Box::new(event)),
+            None => read_body(message, position),
+        },
+        None => Delivered::Foreign,
     }
-    let Some(position) = header("ce-position").and_then(|position| position.parse().ok()) else {
-        return Delivered::Foreign;
-    };
+}
+
+/// The position of an event of this log.
+fn read_headers(message: &async_nats::Message, incarnation: Uuid) -> Option<Position> {
+    let header = |name: &str| message.headers.as_ref()?.get(name).map(|value| value.as_str());
+    let source = header("ce-source")?.strip_prefix("urn:annals:")?;
+    if source.parse() == Ok(incarnation) { header("ce-position")?.parse().ok() } else { None }
+}
+
+fn read_body(message: &async_nats::Message, position: Position) -> Delivered {
+    let header = |name: &str| message.headers.as_ref()?.get(name).map(|value| value.as_str());
     let event = || {
         let body: Body<'_> = serde_json::from_slice(&message.payload).ok()?;
         Some(Recorded {
@@ -160,20 +169,21 @@ mod tests {
         assert_eq!(headers.get("ce-type").unwrap().as_str(), "annals.identity.org_unit.OrgUnitMoved.v2");
         assert_eq!(headers.get("Nats-Msg-Id").unwrap().as_str(), format!("{log}-7"));
         assert_eq!(headers.get("ce-traceparent").unwrap().as_str(), "00-1-2-3");
-        let Delivered::Event(read) = read(&message, log) else { panic!("it is an event of this log") };
+        assert_eq!(read_headers(&message, log), Some(7));
+        let Delivered::Event(read) = read_body(&message, 7) else { panic!("it is an event") };
         assert_eq!(*read, event());
     }
 
     #[test]
     fn an_event_of_another_log_is_foreign() {
         let message = sent(&event(), Uuid::from_u128(9), 1 << 20);
-        assert!(matches!(read(&message, Uuid::from_u128(8)), Delivered::Foreign));
+        assert_eq!(read_headers(&message, Uuid::from_u128(8)), None);
     }
 
     #[test]
     fn an_event_that_is_too_large_is_only_mentioned() {
         let log = Uuid::from_u128(9);
         let large = Recorded { payload: format!("{{\"OrgUnitMoved\":\"{}\"}}", "x".repeat(5000)), ..event() };
-        assert!(matches!(read(&sent(&large, log, 4096), log), Delivered::Mention(7)));
+        assert!(matches!(read_body(&sent(&large, log, 4096), 7), Delivered::Mention(7)));
     }
 }

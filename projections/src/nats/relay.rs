@@ -1,4 +1,4 @@
-//! The relay: publishes the log to JetStream, in order, many publications on their way at the same time.
+//! The relay: publishes the log to JetStream, in order, in runs, several of them on their way at the same time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{IN_FLIGHT, NatsConfig, NatsError, RETRY, context, message, stream};
+use super::{NatsConfig, NatsError, RETRY, context, message, stream};
 use crate::{
     Inner,
     catalog::{signed, unsigned},
@@ -21,6 +21,10 @@ use crate::{
 
 /// How often the relay writes down how far it is: after a crash it publishes that much again, which JetStream recognises.
 const NOTE: Duration = Duration::from_secs(1);
+
+/// How many events are published in one run at most, and how many runs may wait for their acknowledgement.
+const RUN: usize = 256;
+const RUNS: usize = 4;
 
 /// How often the relay looks for events that it was not told of.
 const LOOK: Duration = Duration::from_millis(200);
@@ -78,38 +82,58 @@ impl Relaying {
         let mut sent = self.checkpoint(pack).await?;
         let mut acknowledged = sent;
         self.noted = sent;
-        let mut acks = FuturesOrdered::new();
+        let mut on_their_way = FuturesOrdered::new();
+        // The sequence in the stream of the last message that was sent, as long as it is known.
+        let mut end = None;
         let mut look = interval(LOOK);
         let mut note = Instant::now();
         loop {
-            let room = IN_FLIGHT.saturating_sub(acks.len());
-            tokio::select! {
+            let ready = on_their_way.len() < RUNS;
+            let news = tokio::select! {
                 biased;
-                Some(ack) = acks.next(), if !acks.is_empty() => {
-                    // A refusal: everything after the last one in order is published again, and what JetStream
-                    // already has it recognises by its message id.
-                    acknowledged = ack?;
+                Some(run) = on_their_way.next(), if !on_their_way.is_empty() => {
+                    let Run { last, is_whole } = run?;
+                    if is_whole {
+                        acknowledged = last;
+                    } else {
+                        tracing::debug!(after = acknowledged, "not all that was published is in the stream");
+                        (on_their_way, end, sent) = (FuturesOrdered::new(), None, acknowledged);
+                    }
                     if note.elapsed() > NOTE {
                         note = Instant::now();
                         self.note(acknowledged).await?;
                     }
+                    false
                 }
-                _ = async { self.head.wait_for(|head| *head > sent).await.map(drop) }, if room > 0 => {
-                    for event in self.store.read_recent(sent, room).await? {
-                        sent = event.position;
-                        acks.push_back(publish(&context, client, &event, self.incarnation).await?);
-                    }
-                }
-                _ = look.tick(), if room > 0 => {
-                    for event in self.store.read_recent(sent, room).await? {
-                        sent = event.position;
-                        acks.push_back(publish(&context, client, &event, self.incarnation).await?);
-                    }
-                    if acks.is_empty() && acknowledged != self.noted {
+                _ = async { self.head.wait_for(|head| *head > sent).await.map(drop) }, if ready => true,
+                _ = look.tick(), if ready => {
+                    if on_their_way.is_empty() && acknowledged != self.noted {
                         self.note(acknowledged).await?;
                     }
+                    true
+                }
+            };
+            if !news {
+                continue;
+            }
+            let events = self.store.read_recent(sent, RUN).await?;
+            let Some(last) = events.last().map(|event| event.position) else { continue };
+            match end {
+                Some(before) => {
+                    let expected = before + events.len() as u64;
+                    let sequence = publish(&context, client, &events, self.incarnation).await?;
+                    let run = async move {
+                        Ok::<_, NatsError>(Run { last, is_whole: sequence.await? == expected })
+                    };
+                    on_their_way.push_back(run);
+                    end = Some(expected);
+                }
+                None => {
+                    end = publish_each(&context, client, &events, self.incarnation).await?;
+                    acknowledged = last;
                 }
             }
+            sent = last;
         }
     }
 
@@ -136,16 +160,57 @@ impl Relaying {
     }
 }
 
-type Ack = Result<Position, NatsError>;
+/// Events that were published together.
+struct Run {
+    /// The position of the last of them.
+    last: Position,
+    /// All of them are in the stream, and nothing else is.
+    is_whole: bool,
+}
 
+/// Publishes events; what comes back is the sequence that the last of them gets. Only that one is acknowledged, which
+/// spares both sides most of the work: JetStream takes what one connection sends in order, so the sequence tells whether
+/// all of them are in.
 async fn publish(
     context: &Context,
     client: &Client,
-    event: &Recorded,
+    events: &[Recorded],
     incarnation: Uuid,
-) -> Result<impl Future<Output = Ack> + use<>, NatsError> {
-    let message = message::write(event, incarnation, client.server_info().max_payload);
-    let ack = context.send_publish(message::subject(event), message).await?;
-    let position = event.position;
-    Ok(async move { ack.await.map(|_| position).map_err(NatsError::from) })
+) -> Result<impl Future<Output = Result<u64, NatsError>> + use<>, NatsError> {
+    let max_payload = client.server_info().max_payload;
+    let mut ack = None;
+    for (index, event) in events.iter().enumerate() {
+        let message = message::write(event, incarnation, max_payload);
+        if index + 1 == events.len() {
+            ack = Some(context.send_publish(message::subject(event), message).await?);
+        } else {
+            let message = message.outbound_message(message::subject(event));
+            let headers = message.headers.unwrap_or_default();
+            client.publish_with_headers(message.subject, headers, message.payload).await?;
+        }
+    }
+    let ack = ack.ok_or("nothing was published")?;
+    Ok(async move { Ok(ack.await?.sequence) })
+}
+
+/// Publishes events, each with its acknowledgement: what JetStream has already it recognises by its message id. What comes
+/// back is the sequence of the last one, if it was new.
+async fn publish_each(
+    context: &Context,
+    client: &Client,
+    events: &[Recorded],
+    incarnation: Uuid,
+) -> Result<Option<u64>, NatsError> {
+    let max_payload = client.server_info().max_payload;
+    let mut acks = Vec::with_capacity(events.len());
+    for event in events {
+        let message = message::write(event, incarnation, max_payload);
+        acks.push(context.send_publish(message::subject(event), message).await?);
+    }
+    let mut end = None;
+    for ack in acks {
+        let ack = ack.await?;
+        end = (!ack.duplicate).then_some(ack.sequence);
+    }
+    Ok(end)
 }
