@@ -13,11 +13,11 @@ pub struct Trace {
 
 impl Trace {
     /// Continues the trace that the client sent in `traceparent`, or begins one: the standard asks to begin anew where
-    /// the header is malformed, not to refuse.
+    /// the header is malformed, not to refuse. Ours begin with the time, so that what is indexed by them stands together.
     pub fn of(headers: &HeaderMap) -> Self {
         let given = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(parse);
         let span = rand::random::<u64>().max(1);
-        let (trace, sampled) = given.unwrap_or_else(|| (rand::random::<u128>().max(1), true));
+        let (trace, sampled) = given.unwrap_or_else(|| (Uuid::now_v7().as_u128(), true));
         Trace { trace, span, sampled }
     }
 

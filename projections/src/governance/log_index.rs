@@ -148,10 +148,10 @@ impl Term<'_> {
     pub(super) fn number(self) -> i64 {
         let by_time = |id: Uuid, bits: u32| (id.as_u128() >> (128 - bits)) as i64;
         match self {
-            // Events whose ids were made within the same 64 milliseconds share a term: in a busy log they share a row, and
-            // the few others are looked at in vain.
-            Term::Event(id) if id.get_version_num() == 7 => by_time(id, 48 - 6),
-            Term::Cause(id) | Term::Correlation(id) if id.get_version_num() == 7 => by_time(id, 64),
+            // Events whose ids, or whose traces' ids, were made within the same 64 milliseconds share a term: in a busy log
+            // they share a row, and the few others are looked at in vain.
+            Term::Event(id) | Term::Correlation(id) if id.get_version_num() == 7 => by_time(id, 48 - 6),
+            Term::Cause(id) if id.get_version_num() == 7 => by_time(id, 64),
             Term::Actor(actor) => hash(b'a', actor.as_bytes()),
             Term::OnBehalfOf(person) => hash(b'b', person.as_bytes()),
             Term::Subject(person) => hash(b's', person.as_bytes()),
@@ -238,7 +238,7 @@ pub struct LogIndex;
 
 impl Table for LogIndex {
     const NAME: &'static str = "log_index";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = EVERY_AGGREGATE;
     const OPTIONS: Options = Options { about_people: false, ..Options::DEFAULT };
     type Row = LogIndexRow;
