@@ -9,7 +9,7 @@ use commands::{Accepted, CommandEntry, Request};
 use domain::{annals_namespace, derived_id};
 use hmac::Mac;
 use serde_json::{json, value::RawValue};
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use super::{
     Api, Call,
@@ -62,10 +62,10 @@ pub async fn handle(
     request.session = ticket.session.clone();
     if let Some(key) = key {
         let scope = format!("{}|{} {}|{key}", ticket.actor, call.route.method, call.request.path());
-        let command_id = Uuid::new_v5(&annals_namespace(), scope.as_bytes());
+        let command_id = made_when(key, Uuid::new_v5(&annals_namespace(), scope.as_bytes()));
         request = request.under(command_id, Some(api.fingerprint(&body, expected_version)?));
     }
-    let id = stream_id(call, command.id, key.map(|_| request.command_id))?;
+    let id = stream_id(call, command.id, key.map(|key| (key, request.command_id)))?;
     let given = command.given.iter().map(|(name, from)| Ok((*name, call.known(*from)?)));
     let body = with_given(body, &given.collect::<Result<Vec<_>, Problem>>()?);
 
@@ -110,14 +110,14 @@ fn answer(accepted: &Accepted, location: Option<String>, key: Option<String>) ->
     response.json(body)
 }
 
-fn stream_id(call: &Call<'_>, from: IdFrom, repeatable: Option<Uuid>) -> Result<Uuid, Problem> {
+fn stream_id(call: &Call<'_>, from: IdFrom, repeatable: Option<(&str, Uuid)>) -> Result<Uuid, Problem> {
     match from {
         IdFrom::Path(name) => call.id(name),
         IdFrom::Piece(name, index) => uuid(call.piece(name, index))
             .ok_or_else(|| Problem::parameter(name, "expected pieces separated by points, UUIDs first")),
         // A repeat must reach the same stream.
         IdFrom::New => Ok(match repeatable {
-            Some(command_id) => Uuid::new_v5(&command_id, b"id"),
+            Some((key, command_id)) => made_when(key, Uuid::new_v5(&command_id, b"id")),
             None => Uuid::now_v7(),
         }),
         IdFrom::Caller => call.account(),
@@ -125,6 +125,20 @@ fn stream_id(call: &Call<'_>, from: IdFrom, repeatable: Option<Uuid>) -> Result<
             let parts: Vec<String> = parts.iter().map(|part| call.known(*part)).collect::<Result<_, _>>()?;
             Ok(derived_id(&parts.iter().map(String::as_str).collect::<Vec<_>>()))
         }
+    }
+}
+
+/// An identifier that was derived from a key. Where the key is a version 7 UUID it gets the key's time, so that what was
+/// made together stands together in the log's indexes.
+fn made_when(key: &str, derived: Uuid) -> Uuid {
+    match uuid(key).filter(|key| key.get_version_num() == 7) {
+        Some(key) => {
+            let millis = (key.as_u128() >> 80) as u64;
+            let mut rest = [0; 10];
+            rest.copy_from_slice(&derived.as_bytes()[..10]);
+            Builder::from_unix_timestamp_millis(millis, &rest).into_uuid()
+        }
+        None => derived,
     }
 }
 
@@ -188,6 +202,21 @@ mod tests {
         assert!(key("a") && key(&"x".repeat(255)) && key("\"8e03978e-40d5\""));
         assert!(!key("") && !key(&"x".repeat(256)) && !key("a b") && !key("a\tb"));
         assert_eq!(idempotency_key(&HeaderMap::new()).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_derived_from_a_key_with_a_time_has_that_time_and_stays_its_own() {
+        let key = "01932c5d-7a00-7abc-8def-0123456789ab";
+        let derived = |name: &[u8]| made_when(key, Uuid::new_v5(&annals_namespace(), name));
+        let (one, other) = (derived(b"one"), derived(b"other"));
+        assert_eq!(one, derived(b"one"));
+        assert_ne!(one, other);
+        for id in [one, other] {
+            assert_eq!((id.get_version_num(), id.as_u128() >> 80), (7, uuid(key).unwrap().as_u128() >> 80));
+        }
+        let hash = Uuid::new_v5(&annals_namespace(), b"one");
+        assert_eq!(made_when("order-17", hash), hash);
+        assert_eq!(made_when(&Uuid::from_u128(4 << 76 | 2 << 62).to_string(), hash), hash);
     }
 
     #[test]

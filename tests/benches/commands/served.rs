@@ -60,7 +60,7 @@ impl Served {
             "POST /v1/orgs HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
              Idempotency-Key: {}\r\nContent-Length: {}\r\n\r\n{body}",
             self.token,
-            Uuid::new_v4(),
+            Uuid::now_v7(),
             body.len()
         );
         connection.write_all(request.as_bytes()).await.unwrap();
