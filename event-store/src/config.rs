@@ -36,7 +36,7 @@ impl StoreConfig {
             batch_max: 512,
             queue: 4096,
             patience: Duration::from_secs(10),
-            notify_every: Duration::from_millis(5),
+            notify_every: Duration::from_millis(10),
             poll_every: Duration::from_millis(200),
         }
     }

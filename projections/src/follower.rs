@@ -33,9 +33,10 @@ const RETRY: Duration = Duration::from_millis(250);
 /// A batch of so many says that events arrive quicker than they can be folded one by one...
 const BUSY: usize = 32;
 
-/// ...and then the follower lets more of them gather: a commit costs much the same for thirty events as for three hundred,
-/// and it costs those who write. Nobody who waits for one event notices.
+/// ...and then the follower lets more of them gather, for longer than it worked on these: a commit costs much the same for
+/// thirty events as for three hundred, and it costs those who write. Nobody who waits for one event notices.
 const BREATH: Duration = Duration::from_millis(8);
+const BREATH_MAX: Duration = Duration::from_millis(40);
 
 impl Projections {
     /// Starts the follower of this process. It stands by while another node follows; it ends with
@@ -118,11 +119,12 @@ async fn follow(inner: &Arc<Inner>, mut stop: watch::Receiver<bool>) -> Result<(
             events = source.next(follower.layout.position, inner.config.batch_max) => {
                 let events = events?;
                 let busy = (BUSY..inner.config.batch_max).contains(&events.len());
+                let begun = Instant::now();
                 // Not to be interrupted: what was begun is committed.
                 follower.fold(events).await?;
                 source.reached(follower.layout.position);
                 if busy {
-                    tokio::time::sleep(BREATH).await;
+                    tokio::time::sleep((2 * begun.elapsed()).clamp(BREATH, BREATH_MAX)).await;
                 }
             }
         }
