@@ -114,6 +114,14 @@ macro_rules! aggregates {
             }
         }
 
+        /// What can be granted on one resource of this type; none where there is no such type.
+        pub fn grantable(aggregate_type: &str) -> Option<&'static [&'static str]> {
+            $( if aggregate_type == <crate::$context::$Aggregate as Decider>::TYPE {
+                return Some(<crate::$context::$Aggregate as Decider>::GRANTABLE);
+            } )*
+            None
+        }
+
         /// Shows every aggregate to a visitor.
         pub fn every_aggregate(visitor: &mut impl Visitor) {
             $( visitor.aggregate::<crate::$context::$Aggregate>(); )*

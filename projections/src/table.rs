@@ -78,6 +78,9 @@ pub struct Options {
     /// The column that holds the id of the one stream (of each aggregate type) from which a row is made, if there is
     /// one: asked as of an earlier moment for one of these, no other stream is read.
     pub stream_column: Option<&'static str>,
+    /// The resource that a row shows, and the column that holds its id: whoever has a permission to read the one
+    /// (`GrantPermission`) sees its rows. No permission opens a row unless this says so.
+    pub resource: Option<(&'static str, &'static str)>,
     /// The order in which rows are listed unless the client asks for another; `-column` is descending.
     pub sort: &'static [&'static str],
     /// What analysts see.
@@ -91,6 +94,7 @@ impl Options {
         about_people: true,
         time_travel: false,
         stream_column: None,
+        resource: None,
         sort: &[],
         analysts: Analysts::Nothing,
     };

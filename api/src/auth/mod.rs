@@ -13,7 +13,7 @@ pub use access::Access;
 pub use credentials::{Credentials, Gate, OneTimeTokens};
 pub(crate) use keys::keyed;
 pub use keys::{KeyError, SigningKeys};
-pub use standing::{Standing, Withdrawn};
+pub use standing::{Stand, Standing, Withdrawn};
 pub use token::{Claims, ELEVATED_FOR, Rejected, Ticket};
 
 /// Who issues the tokens that are accepted (`iss`).

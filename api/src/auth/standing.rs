@@ -15,7 +15,7 @@ use std::{
 
 use commands::{CommandError, Commands};
 use domain::{
-    Actor, ActorKind, Decider,
+    Actor, ActorKind, Decider, Permission,
     identity::{Account, ApiClient, IpAudience, SecurityPolicy, Session, security_policy_id},
 };
 use event_store::EventStore;
@@ -47,6 +47,15 @@ impl From<CommandError> for Withdrawn {
     fn from(error: CommandError) -> Self {
         Withdrawn::Unknown(error)
     }
+}
+
+/// What the log says of a caller beside what their token says.
+#[derive(Debug, Default)]
+pub struct Stand {
+    /// Until when sensitive commands are let through, where the session is elevated (IDN-S5).
+    pub elevated_until: Option<Timestamp>,
+    /// What they may do with single resources.
+    pub permissions: Vec<Permission>,
 }
 
 struct Kept<D> {
@@ -149,7 +158,7 @@ impl Standing {
     /// Whether what a verified token says still holds, for a call from this address. A token without a session was signed
     /// at the operator's command line, and holds for as long as it says.
     ///
-    /// Until when sensitive commands are let through, where the session is elevated (IDN-S5).
+    /// What the log says of the caller beside that.
     ///
     /// # Errors
     /// Why it is not accepted.
@@ -158,8 +167,8 @@ impl Standing {
         ticket: &Ticket,
         address: Option<IpAddr>,
         now: Timestamp,
-    ) -> Result<Option<Timestamp>, Withdrawn> {
-        let mut elevated_until = None;
+    ) -> Result<Stand, Withdrawn> {
+        let mut stand = Stand::default();
         // Whoever comes from nowhere is on no list.
         let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         if let Some(session) = &ticket.session {
@@ -170,7 +179,8 @@ impl Standing {
             if !session.is_live(&account, now) || ticket.version != Some(account.token_version) {
                 return Err(Withdrawn::Revoked);
             }
-            elevated_until = session.elevated_until.filter(|until| *until > now);
+            stand.elevated_until = session.elevated_until.filter(|until| *until > now);
+            stand.permissions = account.permissions_at(now);
         }
         if ticket.actor.kind == ActorKind::ApiClient {
             let id = ticket.actor.id.parse().map_err(|_| Withdrawn::Revoked)?;
@@ -187,7 +197,7 @@ impl Standing {
         let guarded = holds_guarded(&ticket.actor, &policy);
         let admitted = policy.admits(IpAudience::All, address)
             && (!guarded || policy.admits(IpAudience::Admin, address));
-        if admitted { Ok(elevated_until) } else { Err(Withdrawn::Address) }
+        if admitted { Ok(stand) } else { Err(Withdrawn::Address) }
     }
 
     async fn state<D: Decider>(&self, kept: &Remembered<D>, id: Uuid) -> Result<Arc<D>, CommandError> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Actor, ActorKind, RoleGrant, SERVICE, scopes_of_role};
+use domain::{Actor, RoleGrant, SERVICE, scopes_of_role};
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, Validation, errors::ErrorKind};
 use serde::{Deserialize, Serialize};
@@ -165,13 +165,7 @@ impl Ticket {
             if roles.iter().any(|grant| grant.role != SERVICE) {
                 return Err(Rejected("a client has no role but service"));
             }
-            Actor {
-                kind: ActorKind::ApiClient,
-                id: subject.to_string(),
-                roles,
-                scopes: scopes.unwrap_or_default(),
-                on_behalf_of: None,
-            }
+            Actor::client(subject, scopes.unwrap_or_default(), roles)
         } else {
             let roles = claims.roles.iter().map(|role| grant(role)).collect::<Result<_, _>>()?;
             let mut actor = Actor::with_roles(subject, roles);
@@ -223,6 +217,8 @@ pub(super) fn validation(algorithm: Algorithm) -> Validation {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+
+    use domain::ActorKind;
 
     use super::{super::SigningKeys, *};
 

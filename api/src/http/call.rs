@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Api, Route, Trace, body::single, identity, route::From};
 use crate::{
-    auth::{ELEVATED_FOR, Rejected, SigningKeys, Ticket, Withdrawn},
+    auth::{ELEVATED_FOR, Rejected, SigningKeys, Stand, Ticket, Withdrawn},
     problem::{ELEVATION_REQUIRED, FORBIDDEN, Problem, UNAUTHENTICATED},
 };
 
@@ -152,15 +152,24 @@ pub(super) async fn authenticate(request: &HttpRequest, api: &Api) -> Result<Opt
     };
     let address = request.peer_addr().map(|peer| peer.ip());
     match api.standing.examine(&ticket, address, Timestamp::now()).await {
-        Ok(None) => Ok(Some(ticket)),
-        Ok(Some(until)) => {
-            let elevated_at = Some(until.as_second() - ELEVATED_FOR);
-            Ok(Some(Arc::new(Ticket { elevated_at, ..Ticket::clone(&ticket) })))
-        }
+        Ok(stand) => Ok(Some(with_stand(ticket, stand))),
         Err(Withdrawn::Revoked) => Err(unauthenticated(Some(Rejected("it was revoked")))),
         Err(Withdrawn::Address) => Err(Problem::new(FORBIDDEN, "this caller is not let in from there")),
         Err(Withdrawn::Unknown(error)) => Err(error.into()),
     }
+}
+
+/// What a token says, and what the log says of its bearer.
+fn with_stand(ticket: Arc<Ticket>, stand: Stand) -> Arc<Ticket> {
+    if stand.elevated_until.is_none() && stand.permissions.is_empty() {
+        return ticket;
+    }
+    let mut ticket = Arc::unwrap_or_clone(ticket);
+    if let Some(until) = stand.elevated_until {
+        ticket.elevated_at = Some(until.as_second() - ELEVATED_FOR);
+    }
+    ticket.actor.permissions = stand.permissions;
+    Arc::new(ticket)
 }
 
 /// 403 for a browser's request that changes something and does not say what only this site's own script knows.

@@ -10,25 +10,25 @@ use uuid::Uuid;
 
 use crate::node::{ADMIN, Answer, TestNode, node};
 
-const PASSWORD: &str = "grüne Fahrräder im Regen";
+pub(crate) const PASSWORD: &str = "grüne Fahrräder im Regen";
 const OTHER: &str = "blaue Fahrräder im Schnee";
 
-async fn call(node: &TestNode, path: &str, body: Value) -> Answer {
+pub(crate) async fn call(node: &TestNode, path: &str, body: Value) -> Answer {
     node.send(TestRequest::post().uri(path).set_json(body)).await
 }
 
-async fn call_with(node: &TestNode, token: &str, path: &str, body: Value) -> Answer {
+pub(crate) async fn call_with(node: &TestNode, token: &str, path: &str, body: Value) -> Answer {
     let request = TestRequest::post().uri(path).set_json(body);
     node.send(request.insert_header(("Authorization", format!("Bearer {token}")))).await
 }
 
 /// What a token opens: something that every member may read.
-async fn read_with(node: &TestNode, token: &str) -> Answer {
+pub(crate) async fn read_with(node: &TestNode, token: &str) -> Answer {
     let request = TestRequest::get().uri("/v1/orgs");
     node.send(request.insert_header(("Authorization", format!("Bearer {token}")))).await
 }
 
-fn registration(email: &str) -> Value {
+pub(crate) fn registration(email: &str) -> Value {
     json!({
         "email": email,
         "password": PASSWORD,
@@ -39,14 +39,14 @@ fn registration(email: &str) -> Value {
     })
 }
 
-async fn holder(node: &TestNode, email: &str) -> Option<Uuid> {
+pub(crate) async fn holder(node: &TestNode, email: &str) -> Option<Uuid> {
     let api = &node.node.api;
     let held = api.commands.store().holders(&email_claim(&api.credentials.email_hmac(email))).await.unwrap();
     held.first().map(|claim| claim.by.aggregate_id.parse().unwrap())
 }
 
 /// The events of an account, by type, with their plain fields.
-async fn history(node: &TestNode, id: Uuid) -> Vec<(String, Value)> {
+pub(crate) async fn history(node: &TestNode, id: Uuid) -> Vec<(String, Value)> {
     let stream = StreamId::new("identity.account", id.to_string());
     let events = node.node.api.commands.store().read_stream(&stream, 0, None).await.unwrap();
     let read = |event: &event_store::Recorded| {
@@ -57,7 +57,7 @@ async fn history(node: &TestNode, id: Uuid) -> Vec<(String, Value)> {
 }
 
 /// The token as it is mailed.
-async fn mailed(node: &TestNode, id: Uuid, purpose: TokenPurpose, event_type: &str) -> String {
+pub(crate) async fn mailed(node: &TestNode, id: Uuid, purpose: TokenPurpose, event_type: &str) -> String {
     let events = history(node, id).await;
     let (_, fields) = events.iter().rev().find(|(name, _)| name == event_type).unwrap();
     let label = account_token_label(purpose, id, fields["token_id"].as_str().unwrap().parse().unwrap());
@@ -65,7 +65,7 @@ async fn mailed(node: &TestNode, id: Uuid, purpose: TokenPurpose, event_type: &s
 }
 
 /// An account whose address is verified.
-async fn member(node: &TestNode, email: &str) -> Uuid {
+pub(crate) async fn member(node: &TestNode, email: &str) -> Uuid {
     assert_eq!(call(node, "/v1/auth/register", registration(email)).await.status, 202);
     let id = holder(node, email).await.unwrap();
     let token = mailed(node, id, TokenPurpose::VerifyEmail, "AccountRegistered").await;
@@ -74,19 +74,19 @@ async fn member(node: &TestNode, email: &str) -> Uuid {
     id
 }
 
-async fn log_in(node: &TestNode, email: &str, more: Value) -> Answer {
+pub(crate) async fn log_in(node: &TestNode, email: &str, more: Value) -> Answer {
     let mut body = json!({ "email": email, "password": PASSWORD, "client": "api" });
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     call(node, "/v1/auth/login", body).await
 }
 
 /// The tokens of a login that succeeds.
-async fn tokens(node: &TestNode, email: &str) -> (String, String) {
+pub(crate) async fn tokens(node: &TestNode, email: &str) -> (String, String) {
     pair(&log_in(node, email, json!({})).await)
 }
 
 #[track_caller]
-fn pair(answer: &Answer) -> (String, String) {
+pub(crate) fn pair(answer: &Answer) -> (String, String) {
     assert_eq!(answer.status, 200, "{}", answer.text);
     let body = answer.json();
     let text = |name: &str| body[name].as_str().unwrap().to_owned();
@@ -100,7 +100,7 @@ fn said(answer: &Answer) -> (u16, Value) {
     (answer.status.as_u16(), body)
 }
 
-fn code(secret: &str, after_s: u64) -> String {
+pub(crate) fn code(secret: &str, after_s: u64) -> String {
     let secret = totp_rs::Secret::Encoded(secret.to_owned()).to_bytes().unwrap();
     let totp = totp_rs::TOTP::new(totp_rs::Algorithm::SHA1, 6, 1, 30, secret, None, String::new()).unwrap();
     totp.generate(u64::try_from(jiff::Timestamp::now().as_second()).unwrap() + after_s)
@@ -125,7 +125,7 @@ async fn whoever_registers_and_verifies_the_address_logs_in() {
 }
 
 /// Waits for a mail that says this.
-async fn mailed_soon(node: &TestNode, words: &str) {
+pub(crate) async fn mailed_soon(node: &TestNode, words: &str) {
     let found = async {
         loop {
             let files =

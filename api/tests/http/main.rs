@@ -14,6 +14,7 @@ mod log;
 mod nearest;
 mod node;
 mod packages;
+mod permissions;
 mod privacy;
 mod queries;
 mod replays;

@@ -257,6 +257,7 @@ pub struct OrgUnitFacts {
 impl Decider for OrgUnit {
     const TYPE: &'static str = "identity.org_unit";
     const CLASS: Option<RecordClass> = Some(RecordClass::Identity);
+    const GRANTABLE: &'static [&'static str] = &["ReviseOrgUnit"];
     type Command = OrgUnitCommand;
     type Event = OrgUnitEvent;
     type Refusal = OrgUnitRefusal;

@@ -44,7 +44,27 @@ pub struct Actor {
     pub scopes: BTreeSet<String>,
     /// The person for whom the actor acts, where it is another.
     pub on_behalf_of: Option<Uuid>,
+    /// What the actor may do with single resources beside what the roles bring.
+    #[serde(default)]
+    pub permissions: Vec<Permission>,
+    /// Whether a permission brings what is being decided. Only [`Actor::permitted`] says so.
+    #[serde(skip)]
+    pub by_permission: bool,
 }
+
+/// An action on one resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Permission {
+    /// The type of the resource, `context.aggregate`.
+    pub resource_type: String,
+    /// The resource.
+    pub resource_id: Uuid,
+    /// The name of a command, or [`READ`].
+    pub action: String,
+}
+
+/// The action of a permission to read a resource.
+pub const READ: &str = "read";
 
 impl Actor {
     /// A person with roles that hold everywhere; their scopes follow from the roles.
@@ -62,7 +82,7 @@ impl Actor {
         let own = roles.iter().flat_map(|grant| scopes_of_role(&grant.role)).copied();
         let own = own.filter(|scope| is_about_ones_own(scope));
         let scopes = everywhere.chain(own).map(str::to_owned).collect();
-        Actor { kind: ActorKind::User, id: id.to_string(), roles, scopes, on_behalf_of: None }
+        Actor { id: id.to_string(), roles, scopes, ..Self::system(ActorKind::User, "") }
     }
 
     /// One of our policies.
@@ -76,7 +96,50 @@ impl Actor {
     }
 
     fn system(kind: ActorKind, name: &str) -> Self {
-        Actor { kind, id: name.to_owned(), roles: Vec::new(), scopes: BTreeSet::new(), on_behalf_of: None }
+        Actor {
+            kind,
+            id: name.to_owned(),
+            roles: Vec::new(),
+            scopes: BTreeSet::new(),
+            on_behalf_of: None,
+            permissions: Vec::new(),
+            by_permission: false,
+        }
+    }
+
+    /// Another system, with exactly these scopes, acting for the org units of its roles.
+    pub fn client(id: Uuid, scopes: BTreeSet<String>, roles: Vec<RoleGrant>) -> Self {
+        Actor { scopes, roles, ..Self::system(ActorKind::ApiClient, &id.to_string()) }
+    }
+
+    /// The actor as the aggregate sees them that decides this command: whoever has a permission for it on this very
+    /// resource passes for somebody with the scopes that it takes, and for nobody else: roles, and whose something is, are
+    /// asked as ever. Of the permissions only those count that the aggregate lets be granted.
+    pub fn permitted(
+        &self,
+        resource_type: &str,
+        resource_id: Uuid,
+        action: &str,
+        grantable: &[&str],
+    ) -> Self {
+        let fits = |held: &Permission| {
+            (&*held.resource_type, held.resource_id, &*held.action) == (resource_type, resource_id, action)
+        };
+        let by_permission = grantable.contains(&action) && self.permissions.iter().any(fits);
+        Actor { by_permission, ..self.clone() }
+    }
+
+    /// Whether the actor has any permission on this resource.
+    pub fn has_permission_on(&self, resource_type: &str, resource_id: Uuid) -> bool {
+        self.permissions
+            .iter()
+            .any(|held| (&*held.resource_type, held.resource_id) == (resource_type, resource_id))
+    }
+
+    /// The resources of this type that the actor has a permission to read.
+    pub fn readable(&self, resource_type: &str) -> Vec<Uuid> {
+        let fits = |held: &&Permission| held.resource_type == resource_type && held.action == READ;
+        self.permissions.iter().filter(fits).map(|held| held.resource_id).collect()
     }
 
     /// Whether it is a part of the system itself, which alone may issue system commands.
@@ -105,7 +168,7 @@ impl Actor {
     /// takes the org unit that a thing belongs to. Where a thing belongs to none, such a role brings nothing, but for what
     /// people do with what is their own.
     pub fn has(&self, scope: &str) -> bool {
-        self.scopes.contains(scope) || self.has_role("admin")
+        self.by_permission || self.scopes.contains(scope) || self.has_role("admin")
     }
 
     /// Whether the actor holds a scope everywhere or within some org unit. Whether it is the right one, the decision or
@@ -129,8 +192,15 @@ impl Actor {
     /// acts for the org units that its token names and for no others.
     pub fn has_within(&self, scope: &str, lineage: &[Uuid]) -> bool {
         let holds = |grant: &RoleGrant| grant.within.is_none_or(|within| lineage.contains(&within));
+        if self.by_permission {
+            return true;
+        }
         match self.kind {
-            ActorKind::User => self.roles.iter().any(|grant| holds(grant) && grant.brings(scope)),
+            ActorKind::User => {
+                // What a role of this deployment brings is known to the token alone; such a role is held everywhere.
+                self.scopes.contains(scope) && !is_about_ones_own(scope)
+                    || self.roles.iter().any(|grant| holds(grant) && grant.brings(scope))
+            }
             ActorKind::ApiClient => {
                 self.scopes.contains(scope)
                     && self.roles.iter().any(|grant| grant.role == SERVICE && holds(grant))
@@ -267,6 +337,27 @@ mod tests {
     fn every_person_is_a_member_and_no_person_is_the_system() {
         let actor = Actor::user(Uuid::from_u128(9), &[]);
         assert!(actor.has("read:public") && !actor.has("manage:scholarships") && !actor.is_system());
+    }
+
+    #[test]
+    fn a_permission_brings_scopes_for_one_command_to_one_resource_and_no_role() {
+        let (it, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let permission = Permission {
+            resource_type: "identity.org_unit".into(),
+            resource_id: it,
+            action: "ReviseOrgUnit".into(),
+        };
+        let actor = Actor { permissions: vec![permission], ..Actor::user(Uuid::from_u128(9), &[]) };
+        let has = |id, action: &str, grantable: &[&str]| {
+            let actor = actor.permitted("identity.org_unit", id, action, grantable);
+            assert!(!actor.has_role("admin") && !actor.is_system() && !actor.is(it));
+            actor.has("manage:institution") && actor.has_within("manage:institution", &[it])
+        };
+        assert!(has(it, "ReviseOrgUnit", &["ReviseOrgUnit"]));
+        assert!(!has(other, "ReviseOrgUnit", &["ReviseOrgUnit"]));
+        assert!(!has(it, "MoveOrgUnit", &["ReviseOrgUnit", "MoveOrgUnit"]));
+        assert!(!has(it, "ReviseOrgUnit", &[]), "what the aggregate does not let be granted");
+        assert!(!actor.has("manage:institution"), "nothing by itself");
     }
 
     #[test]

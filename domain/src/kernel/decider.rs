@@ -16,6 +16,9 @@ pub trait Decider: Default + Clone + Serialize + DeserializeOwned + Send + Sync 
     const TYPE: &'static str;
     /// The record class of the aggregate's personal data (catalogue 0.5), where it has any.
     const CLASS: Option<RecordClass> = None;
+    /// Which of its commands, by their names, can be granted to somebody on one resource (`GrantPermission`), and
+    /// [`super::READ`] where its rows can. Only what concerns no other resource; nothing unless it is said.
+    const GRANTABLE: &'static [&'static str] = &[];
 
     /// What can be asked of it. Variants marked `#[schemars(extend("x-system" = true))]` have no route.
     type Command: Serialize + DeserializeOwned + JsonSchema + VariantNames + Clone + Send + Sync + 'static;

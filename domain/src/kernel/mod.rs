@@ -14,11 +14,12 @@ mod identifiers;
 mod money;
 mod personal;
 mod refusal;
+pub mod sampling;
 pub mod schemas;
 pub mod testing;
 mod upcast;
 
-pub use actor::{Actor, ActorKind, RoleGrant, SERVICE, scopes_of_role};
+pub use actor::{Actor, ActorKind, Permission, READ, RoleGrant, SERVICE, scopes_of_role};
 pub use arithmetic::{AllocationError, BasisPoints, allocate, cap, half_even_rate, is_partition, ratio_bp};
 pub use claim::Claim;
 pub use decider::{Context, Decided, Decider, Event, Noted, RefusedBy};

@@ -110,7 +110,12 @@ impl Table for Recognitions {
     const NAME: &'static str = "recognitions";
     const VERSION: u32 = 1;
     const FED_BY: &'static [&'static str] = &["credentials.recognition"];
-    const OPTIONS: Options = Options { about_people: false, analysts: Analysts::Rows, ..Options::DEFAULT };
+    const OPTIONS: Options = Options {
+        about_people: false,
+        resource: Some(("credentials.recognition", "id")),
+        analysts: Analysts::Rows,
+        ..Options::DEFAULT
+    };
     type Row = RecognitionRow;
 
     fn keys(fact: &Fact, out: &mut Vec<Uuid>) {

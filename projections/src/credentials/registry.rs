@@ -134,6 +134,7 @@ impl Table for Credentials {
     const OPTIONS: Options = Options {
         about_people: false,
         sort: &["program_code"],
+        resource: Some(("credentials.micro_credential", "id")),
         analysts: Analysts::Rows,
         ..Options::DEFAULT
     };

@@ -52,8 +52,12 @@ impl Table for ApplicationReviews {
     const NAME: &'static str = "application_reviews";
     const VERSION: u32 = 1;
     const FED_BY: &'static [&'static str] = &["opportunities.scholarship_application"];
-    const OPTIONS: Options =
-        Options { time_travel: true, stream_column: Some("application_id"), ..Options::DEFAULT };
+    const OPTIONS: Options = Options {
+        time_travel: true,
+        stream_column: Some("application_id"),
+        resource: Some(("opportunities.scholarship_application", "application_id")),
+        ..Options::DEFAULT
+    };
     type Row = ApplicationReviewRow;
 
     fn keys(fact: &Fact, out: &mut Vec<(Uuid, Uuid)>) {

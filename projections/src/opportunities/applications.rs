@@ -108,7 +108,12 @@ impl Table for Applications {
     const NAME: &'static str = "applications";
     const VERSION: u32 = 1;
     const FED_BY: &'static [&'static str] = &["opportunities.scholarship_application"];
-    const OPTIONS: Options = Options { time_travel: true, stream_column: Some("id"), ..Options::DEFAULT };
+    const OPTIONS: Options = Options {
+        time_travel: true,
+        stream_column: Some("id"),
+        resource: Some(("opportunities.scholarship_application", "id")),
+        ..Options::DEFAULT
+    };
     type Row = ApplicationRow;
 
     fn keys(fact: &Fact, out: &mut Vec<Uuid>) {

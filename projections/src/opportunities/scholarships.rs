@@ -93,6 +93,7 @@ impl Table for Scholarships {
         // Applicants are counted, not named.
         about_people: false,
         sort: &["deadline"],
+        resource: Some(("opportunities.scholarship", "id")),
         analysts: Analysts::Rows,
         ..Options::DEFAULT
     };

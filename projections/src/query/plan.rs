@@ -44,7 +44,7 @@ impl Plan {
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(QueryError::BadLimit);
         }
-        let mut filter = model.visible(actor);
+        let mut filter = visible(model, actor);
         let mut streams = None;
         for condition in &query.filters {
             let (column, values) = admit(shape, hidden, condition)?;
@@ -160,6 +160,18 @@ impl std::fmt::Display for Sort {
         f.write_str(if self.descending { "-" } else { "" })?;
         f.write_str(self.column.name)
     }
+}
+
+/// The rows that an actor may see: by their roles, as whose they are, or by a permission on what they show.
+fn visible(model: &dyn ReadModel, actor: &Actor) -> Filter {
+    let permitted = model.shape().options.resource.map_or(Filter::Nothing, |(resource_type, column)| {
+        let ids = actor.readable(resource_type);
+        if ids.is_empty() {
+            return Filter::Nothing;
+        }
+        Filter::In(column, ids.into_iter().map(Value::from).collect())
+    });
+    model.visible(actor).or(permitted)
 }
 
 fn uuid_of(value: &Value) -> Option<uuid::Uuid> {

@@ -5,6 +5,7 @@
 mod analysts;
 mod answers;
 mod asking;
+mod authorisation;
 mod budgeting;
 mod following;
 mod models;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use actix_web::HttpResponse;
 use domain::{
-    Actor, ActorKind, Decider,
+    Actor, Decider,
     identity::{ApiClient, RateKey, RateLimit, api_key_label, api_key_prefix},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -105,5 +105,5 @@ async fn holder(api: &Api, key: &str) -> Result<(Uuid, Arc<ApiClient>), Problem>
 }
 
 fn actor(id: Uuid, scopes: BTreeSet<String>) -> Actor {
-    Actor { kind: ActorKind::ApiClient, id: id.to_string(), roles: Vec::new(), scopes, on_behalf_of: None }
+    Actor::client(id, scopes, Vec::new())
 }

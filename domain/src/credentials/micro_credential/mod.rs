@@ -140,6 +140,16 @@ const MOST_PREREQUISITES_WALKED: usize = 200;
 
 impl Decider for MicroCredential {
     const TYPE: &'static str = "credentials.micro_credential";
+    const GRANTABLE: &'static [&'static str] = &[
+        crate::READ,
+        "ReviseCredential",
+        "AddLearningOutcome",
+        "ReviseLearningOutcome",
+        "RemoveLearningOutcome",
+        "AddPrerequisite",
+        "RemovePrerequisite",
+        "SubmitCredentialForReview",
+    ];
     type Command = MicroCredentialCommand;
     type Event = MicroCredentialEvent;
     type Refusal = MicroCredentialRefusal;

@@ -127,6 +127,7 @@ pub struct CredentialSeen {
 
 impl Decider for Recognition {
     const TYPE: &'static str = "credentials.recognition";
+    const GRANTABLE: &'static [&'static str] = &[crate::READ];
     type Command = RecognitionCommand;
     type Event = RecognitionEvent;
     type Refusal = RecognitionRefusal;

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{rules::check_reason, *};
-use crate::identity::{Profile, lineage};
+use crate::{
+    identity::{Profile, lineage},
+    registry::grantable,
+};
 
 /// The most roles, and the most permissions, of an account.
 const GRANTS_MAX: usize = 100;
@@ -117,11 +120,20 @@ impl Account {
                 vec![E::RoleRevoked { role, within, elsewhere, token_version }]
             }
             C::GrantPermission { resource_type, resource_id, action, until } => {
-                bounds::text("resource_type", &resource_type, 1..=100)?;
-                bounds::text("action", &action, 1..=100)?;
+                let grantable = grantable(&resource_type).ok_or_else(|| {
+                    Refused::invalid("resource_type", "a type of resources, context.aggregate")
+                })?;
+                if !grantable.contains(&&*action) {
+                    return Err(Refused::invalid("action", "one that can be granted on such a resource"));
+                }
+                if until.is_some_and(|until| until <= now) {
+                    return Err(Refused::invalid("until", "in the future"));
+                }
+                until.map_or(Ok(()), |until| bounds::instant("until", until))?;
                 bounds::count("resource_id", self.permissions.len() + 1, GRANTS_MAX)?;
-                // A resource's place in the hierarchy is not known here: only who manages everywhere grants.
-                if !manages(&context.actor, &[]) || context.actor.is(context.id) {
+                // IDN-A8: which scopes an action takes only its aggregate knows, so whoever grants has all of them.
+                let all = context.actor.is_system() || context.actor.has_role("admin");
+                if !all || context.actor.is(context.id) {
                     return Err(R::OutsideOwnScope {}.into());
                 }
                 vec![E::PermissionGranted { resource_type, resource_id, action, until }]

@@ -12,8 +12,8 @@ use crate::{
     governance::not_held,
     identity::{PasswordPolicy, SecurityPolicy, is_built_in},
     kernel::{
-        Claim, Personal, RecordClass, Refused, RefusedBy, RoleGrant, Stated, bounds, class::Secret,
-        sha256_hex,
+        Claim, Permission, Personal, RecordClass, Refused, RefusedBy, RoleGrant, Stated, bounds,
+        class::Secret, sha256_hex,
     },
 };
 
@@ -163,6 +163,17 @@ impl Account {
     /// The roles that are held at this time.
     pub fn roles_at(&self, now: Timestamp) -> impl Iterator<Item = &HeldRole> {
         self.roles.iter().filter(move |role| role.until.is_none_or(|until| until > now))
+    }
+
+    /// What may be done with single resources at this time, beside what the roles bring.
+    pub fn permissions_at(&self, now: Timestamp) -> Vec<Permission> {
+        let live = self.permissions.iter().filter(|held| held.until.is_none_or(|until| until > now));
+        let permission = |held: &HeldPermission| Permission {
+            resource_type: held.resource_type.clone(),
+            resource_id: held.resource_id,
+            action: held.action.clone(),
+        };
+        live.map(permission).collect()
     }
 
     /// Whether a role that is held at this time needs a second factor (IDN-A9).

@@ -105,6 +105,15 @@ pub(super) const MANAGE: &str = "manage:scholarships";
 
 impl Decider for Scholarship {
     const TYPE: &'static str = "opportunities.scholarship";
+    const GRANTABLE: &'static [&'static str] = &[
+        crate::READ,
+        "PublishScholarship",
+        "ExtendDeadline",
+        "SelectAwardee",
+        "ReverseSelection",
+        "CloseScholarship",
+        "ArchiveScholarship",
+    ];
     type Command = ScholarshipCommand;
     type Event = ScholarshipEvent;
     type Refusal = ScholarshipRefusal;

@@ -123,6 +123,8 @@ pub struct ScholarshipApplicationFacts {
 impl Decider for ScholarshipApplication {
     const TYPE: &'static str = "opportunities.scholarship_application";
     const CLASS: Option<RecordClass> = Some(RecordClass::Education);
+    const GRANTABLE: &'static [&'static str] =
+        &[crate::READ, "AssignReviewer", "ShortlistApplication", "DeclineApplication"];
     type Command = ScholarshipApplicationCommand;
     type Event = ScholarshipApplicationEvent;
     type Refusal = ScholarshipApplicationRefusal;

@@ -198,3 +198,31 @@ fn an_erased_account_takes_nothing_more_and_remembers_nothing() {
     assert!(state.email.is_erased() && state.passwords.is_empty() && state.totp.is_none());
     after.when(right()).invalid_state("erased");
 }
+
+#[test]
+fn idn_a8_only_who_has_every_scope_grants_and_only_what_can_be_granted_on_one_resource() {
+    let grant = |resource_type: &str, action: &str| C::GrantPermission {
+        resource_type: resource_type.into(),
+        resource_id: ORG,
+        action: action.into(),
+        until: None,
+    };
+    let good = || grant("identity.org_unit", "ReviseOrgUnit");
+    let by = |roles: &[&str]| active([]).by(Actor::user(ROOT, roles)).knowing(reaching());
+    let state = by(&["admin"]).when(good()).then_names(["PermissionGranted"]);
+    assert_eq!(state.permissions_at(at(NOON)).len(), 1);
+    by(&["department_admin"]).when(good()).refused(R::OutsideOwnScope {});
+    active([])
+        .by(Actor::user(ME, &["admin"]))
+        .knowing(reaching())
+        .when(good())
+        .refused(R::OutsideOwnScope {});
+    by(&["admin"]).when(grant("identity.account", "AssignRole")).invalid("action");
+    by(&["admin"]).when(grant("identity.nothing", "read")).invalid("resource_type");
+    let until = Some(at("2026-01-01T13:00:00Z"));
+    let (resource_type, action) = ("identity.org_unit".to_owned(), "ReviseOrgUnit".to_owned());
+    let held = E::PermissionGranted { resource_type, resource_id: ORG, action, until };
+    let state = active([held]).state().clone();
+    assert_eq!(state.permissions_at(at("2026-01-01T12:59:59Z")).len(), 1);
+    assert!(state.permissions_at(at("2026-01-01T13:00:00Z")).is_empty());
+}
