@@ -45,7 +45,7 @@ async fn main() {
     let claims = Claims::new(READER, vec!["staff".into()], SignedDuration::from_hours(1), Timestamp::now());
     let token: Arc<str> = keys.sign(&claims).unwrap().into();
     let reading = projections::Config::new(&database.url);
-    let limits = Limits { states: 100_000, body: 1 << 20 };
+    let limits = Limits { states: 100_000, ..Limits::default() };
     let notary = std::env::temp_dir().join(format!("annals-bench-{}", Uuid::new_v4().simple()));
     let signing = NotaryConfig::new(&notary, [7; 32]);
     let node =

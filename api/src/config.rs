@@ -12,6 +12,7 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
+use domain::identity::Cidr;
 use serde::Deserialize;
 
 /// Where the API listens when nobody said otherwise and the port is free.
@@ -56,6 +57,9 @@ settings! {
     /// Where the API listens, as address:port. Unset, it is 127.0.0.1:8080, or a free port of 127.0.0.1 if that
     /// is taken; data/annals.env has the one in use.
     listen: Option<SocketAddr> = "";
+    /// The reverse proxies before this node, as addresses or ranges separated by commas. Only what they say in `Forwarded` or
+    /// `X-Forwarded-For` counts for the address of a client; unset, a client is whoever connects.
+    trusted_proxies: Option<Proxies> = "";
     /// Where Prometheus scrapes /metrics, as address:port. Port 0 takes a free one, so that several nodes fit on
     /// one machine; data/annals.env has the one in use.
     metrics_listen: SocketAddr = "127.0.0.1:0";
@@ -121,8 +125,28 @@ settings! {
     rebuild_after_shred_s: u64 = "900";
     /// How many mebibytes of aggregate state are kept in memory to spare reading streams again.
     cache_memory_mb: usize = "64";
-    /// How many kibibytes the body of a request may have at most.
+    /// How many kibibytes the body of a request may have at most, where the security policy does not say.
     request_body_kb: usize = "1024";
+    /// How many commands, and how many queries, are under way at once at most; more are answered 503 with Retry-After.
+    requests_under_way: u32 = "4096";
+    /// How many milliseconds they may take before fewer are let through: when for half a second not even the quickest was
+    /// done within that time, there is a queue that does not pass.
+    overload_latency_ms: u64 = "1000";
+}
+
+/// Ranges of addresses, as written separated by commas.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Proxies(pub Vec<Cidr>);
+
+impl TryFrom<String> for Proxies {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let ranges = text.split(',').map(str::trim);
+        let read = |range: &str| range.parse().map_err(|error| format!("trusted_proxies: {range}: {error}"));
+        ranges.map(read).collect::<Result<_, _>>().map(Proxies)
+    }
 }
 
 /// How log lines look.
@@ -286,6 +310,7 @@ impl fmt::Debug for Config {
 fn illustration(name: &str) -> &'static str {
     match name {
         "listen" => USUAL_LISTEN,
+        "trusted_proxies" => "10.0.0.0/8, 2001:db8::/32",
         "keys_database_url" => "postgres://annals:password@127.0.0.1:5433/annals_keys",
         "database_url" => "postgres://annals:password@127.0.0.1:5432/annals",
         "nats_url" => "nats://127.0.0.1:4222",
@@ -363,6 +388,16 @@ mod tests {
     fn a_misspelt_key_is_named() {
         let error = Config::from_sources(file("databse_url = \"postgres://\""), |_| None).unwrap_err();
         assert!(error.to_string().contains("`databse_url`"), "{error}");
+    }
+
+    #[test]
+    fn proxies_are_ranges_of_addresses() {
+        let with = |text: &'static str| {
+            Config::from_sources(None, |name| (name == "ANNALS_TRUSTED_PROXIES").then(|| text.into()))
+        };
+        assert_eq!(with("10.0.0.0/8, ::1").unwrap().trusted_proxies.unwrap().0.len(), 2);
+        let error = with("10.0.0.0/8,nowhere").unwrap_err().to_string();
+        assert!(error.contains("trusted_proxies") && error.contains("nowhere"), "{error}");
     }
 
     #[test]

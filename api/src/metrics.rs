@@ -18,10 +18,15 @@ pub struct Metrics {
     registry: Registry,
     requests: IntCounterVec,
     latency: HistogramVec,
+    limited: IntCounterVec,
     commands: IntCounterVec,
     appends: HistogramVec,
     /// Requests that are being answered.
     pub in_flight: IntGauge,
+    /// How many requests may be under way at once, by kind.
+    pub under_way_limit: IntGaugeVec,
+    /// Requests that were refused because too many were under way, by kind.
+    pub overloaded: IntGaugeVec,
     /// Clients of the event stream.
     pub streams: IntGauge,
     /// The last position of the log.
@@ -80,6 +85,11 @@ impl Metrics {
                 "From the request to the head of the answer.",
                 &["method", "route"],
             ),
+            limited: counters(
+                "annals_http_requests_limited_total",
+                "Requests over a limit of calls, by class.",
+                &["class"],
+            ),
             commands: counters(
                 "annals_commands_total",
                 "Commands by outcome: accepted, or the code of the problem.",
@@ -91,6 +101,16 @@ impl Metrics {
                 &["aggregate"],
             ),
             in_flight: gauge("annals_http_requests_in_flight", "Requests that are being answered."),
+            under_way_limit: gauges(
+                "annals_http_requests_under_way_limit",
+                "Requests that may be under way at once.",
+                &["kind"],
+            ),
+            overloaded: gauges(
+                "annals_http_requests_overloaded",
+                "Requests refused because too many were under way.",
+                &["kind"],
+            ),
             streams: gauge("annals_stream_clients", "Clients of the event stream."),
             head: gauge("annals_log_head_position", "The last position of the log."),
             signed: gauge("annals_notary_signed_position", "The last position that was signed."),
@@ -126,6 +146,11 @@ impl Metrics {
         };
         self.requests.with_label_values(&[method, route, class]).inc();
         self.latency.with_label_values(&[method, route]).observe(begun.elapsed().as_secs_f64());
+    }
+
+    /// Notes a request that was over the limit of its class.
+    pub fn limited(&self, class: &str) {
+        self.limited.with_label_values(&[class]).inc();
     }
 
     /// Starts the clock of a command.

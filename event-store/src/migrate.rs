@@ -21,6 +21,7 @@ pub const LOG: &[Step] = &[
     (30, "audit trail", include_str!("../../migrations/0030_audit_trail.sql")),
     (60, "rollback", include_str!("../../migrations/0060_rollback.sql")),
     (70, "signs", include_str!("../../migrations/0070_signs.sql")),
+    (110, "calls", include_str!("../../migrations/0110_calls.sql")),
 ];
 
 /// The keys: `annals_keys`.

@@ -19,6 +19,9 @@ const LEEWAY: u64 = 30;
 /// For how many seconds somebody who has shown a second factor is elevated (IDN-S5).
 pub const ELEVATED_FOR: i64 = 300;
 
+/// The client of tokens that the operator's command line signs.
+const OPERATOR: &str = "operator";
+
 /// What `amr` says where a second factor was shown (RFC 8176).
 const SECOND_FACTOR: &str = "mfa";
 
@@ -69,7 +72,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// A token for a person with these roles, valid from now on for a while.
+    /// A token of the operator's for a person with these roles, valid from now on for a while.
     pub fn new(subject: Uuid, roles: Vec<String>, lifetime: SignedDuration, now: Timestamp) -> Self {
         let now = now.as_second();
         Claims {
@@ -82,7 +85,7 @@ impl Claims {
             jti: Uuid::now_v7(),
             roles,
             scope: None,
-            client_id: None,
+            client_id: Some(OPERATOR.to_owned()),
             sid: None,
             auth_time: None,
             amr: Vec::new(),
@@ -132,6 +135,8 @@ pub struct Ticket {
     pub expires: i64,
     /// When the caller showed a second factor, in seconds of Unix time.
     pub elevated_at: Option<i64>,
+    /// Whether the operator's command line signed it: those have limits of their own.
+    pub operator: bool,
 }
 
 impl Ticket {
@@ -174,8 +179,9 @@ impl Ticket {
         };
         let elevated = claims.amr.iter().any(|method| method == SECOND_FACTOR);
         let elevated_at = claims.auth_time.filter(|_| elevated);
+        let operator = claims.client_id.as_deref() == Some(OPERATOR);
         let (session, version) = (claims.sid, claims.version);
-        Ok(Ticket { actor, session, version, expires: claims.exp, elevated_at })
+        Ok(Ticket { actor, session, version, expires: claims.exp, elevated_at, operator })
     }
 }
 

@@ -1,6 +1,9 @@
 //! `annals serve`: from a configuration to a node that answers, and back to nothing in good order.
 
-use std::net::{SocketAddr, TcpListener};
+use std::{
+    net::{SocketAddr, TcpListener},
+    time::Duration,
+};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -11,6 +14,9 @@ use crate::{
     http,
     wiring::{Node, StartError},
 };
+
+/// How long requests under way may take to be answered when the server stops: none takes longer.
+const GRACE: Duration = Duration::from_secs(35);
 
 /// Serves until SIGINT or SIGTERM.
 ///
@@ -51,6 +57,10 @@ async fn run(
     stop_asked().await?;
     tracing::info!("stopping");
     node.api.stream.close();
+    // What was begun is answered; what comes now is told to come back. Only then connections are closed.
+    if !node.api.overload.stop(GRACE).await {
+        tracing::warn!("some requests were not answered in time");
+    }
     handle.stop(true).await;
     metrics_handle.stop(false).await;
     for task in [server, metrics] {

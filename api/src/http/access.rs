@@ -1,17 +1,18 @@
 //! The access log: who is about to see whose personal data, and who was turned away. A read is on disk before its answer
 //! leaves; a read that cannot be put on record is not answered.
 
-use actix_web::{HttpRequest, http::header::USER_AGENT};
+use actix_web::http::header::USER_AGENT;
 use commands::Request;
 use domain::{
     Actor, ActorKind, Stated,
     governance::{AccessLog, AccessLogCommand, access_log_id},
 };
+use event_store::Position;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::{Api, Call, Identity, Operation, Page, Route, Trace, body::single};
+use super::{Api, Call, Identity, Incoming, Operation, Page, Route, Trace, body::single};
 use crate::problem::Problem;
 
 /// The header in which a caller says for what purpose they read.
@@ -51,13 +52,13 @@ pub(super) async fn log_read(
         purpose,
         ..by_edge(reader.account(), call.trace)
     };
-    note(api, command, &request).await
+    note(api, command, &request).await.map(drop)
 }
 
 /// Puts on record that somebody was turned away from personal data.
 pub(super) async fn log_denial(
     api: &Api,
-    request: &HttpRequest,
+    request: &Incoming<'_>,
     route: &Route,
     caller: Option<&Actor>,
     reason: &Problem,
@@ -74,9 +75,22 @@ pub(super) async fn log_denial(
     if !guards || !matches!(reason.status().as_u16(), 401 | 403 | 429) {
         return;
     }
+    // The caller is turned away whether or not this succeeds.
+    _ = deny(api, request, route, caller, reason, trace).await;
+}
+
+/// Puts a refusal on record, whatever it was; its position, where it is.
+pub(super) async fn deny(
+    api: &Api,
+    request: &Incoming<'_>,
+    route: &Route,
+    caller: Option<&Actor>,
+    reason: &Problem,
+    trace: &Trace,
+) -> Option<Position> {
     let Ok(_turn) = DENIALS.try_acquire() else {
         tracing::warn!(route = %route.template, "more refusals at once than are put on record");
-        return;
+        return None;
     };
     let (ip, user_agent) = origin(request);
     let command = AccessLogCommand::LogDenial {
@@ -86,14 +100,13 @@ pub(super) async fn log_denial(
         ip,
         user_agent,
     };
-    // The caller is turned away whether or not this succeeds.
-    _ = note(api, command, &by_edge(caller.and_then(Actor::account), trace)).await;
+    note(api, command, &by_edge(caller.and_then(Actor::account), trace)).await.ok()
 }
 
-async fn note(api: &Api, command: AccessLogCommand, request: &Request) -> Result<(), Problem> {
+async fn note(api: &Api, command: AccessLogCommand, request: &Request) -> Result<Position, Problem> {
     let id = access_log_id(Timestamp::now(), request.command_id.as_u128());
     let noted = api.commands.note::<AccessLog>(id, command, request).await;
-    noted.map(drop).map_err(|error| {
+    noted.map_err(|error| {
         tracing::error!(%error, "an access could not be put on record");
         Problem::from(error)
     })
@@ -118,7 +131,7 @@ fn account(actor: &Actor) -> Option<Uuid> {
 ///
 /// # Errors
 /// When it cannot be one.
-pub(super) fn purpose(request: &HttpRequest) -> Result<Option<String>, Problem> {
+pub(super) fn purpose(request: &Incoming<'_>) -> Result<Option<String>, Problem> {
     let Some(purpose) = single(request.headers(), PURPOSE)? else { return Ok(None) };
     let fits = (1..=PURPOSE_MAX).contains(&purpose.trim().len())
         && purpose.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
@@ -130,8 +143,8 @@ pub(super) fn purpose(request: &HttpRequest) -> Result<Option<String>, Problem> 
 }
 
 /// From where, and with which program.
-fn origin(request: &HttpRequest) -> (Stated<String>, Stated<String>) {
-    let ip = request.peer_addr().map_or_else(String::new, |peer| peer.ip().to_string());
+fn origin(request: &Incoming<'_>) -> (Stated<String>, Stated<String>) {
+    let ip = request.address().map_or_else(String::new, |address| address.to_string());
     let agent = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
     (Stated(ip), Stated(shortened(agent, 300)))
 }

@@ -9,9 +9,9 @@ use projections::Projections;
 use uuid::Uuid;
 
 use super::{
-    Operation, Route, Router,
+    Operation, Overload, Route, Router,
     filters::{self, Parameter},
-    identity::Limiter,
+    limits::Limiter,
     nearest::Nearest,
     routes,
     stream::Hub,
@@ -21,6 +21,7 @@ use crate::{
     metrics::Metrics,
     openapi,
     vitals::Vitals,
+    wiring::Limits,
 };
 
 /// What every request needs. Made once, by the wiring.
@@ -55,8 +56,10 @@ pub struct Api {
     pub vitals: Vitals,
     /// The description of this API.
     pub document: Bytes,
-    /// The most bytes that a body may have.
-    pub body_limit: usize,
+    /// How many requests are under way, and how many may be.
+    pub overload: Overload,
+    /// How much of what this node takes.
+    pub limits: Limits,
     pub(super) fingerprint_key: [u8; 32],
     /// Where a new aggregate can be read, by its type.
     locations: HashMap<&'static str, String>,
@@ -71,7 +74,7 @@ impl Api {
         log: Directory,
         gate: Gate,
         vitals: Vitals,
-        body_limit: usize,
+        limits: Limits,
     ) -> Arc<Self> {
         let Gate { keys, credentials } = gate;
         let catalog = Catalog::new();
@@ -89,7 +92,7 @@ impl Api {
             stream: Hub::start(commands.store().clone()),
             fingerprint_key: keys.derive("idempotency fingerprints"),
             standing: Standing::start(commands.clone()),
-            limiter: Limiter::new(),
+            limiter: Limiter::start(commands.store().clone(), keys.derive("rate limits")),
             credentials,
             metrics: Metrics::new(),
             catalog,
@@ -102,9 +105,27 @@ impl Api {
             router,
             vitals,
             document,
-            body_limit,
+            overload: Overload::new(limits.requests, limits.aim),
+            limits,
             locations,
         })
+    }
+
+    /// Brings the gauges up to date.
+    pub fn measure(&self) {
+        self.vitals.measure(&self.metrics);
+        self.metrics.in_flight.set(i64::try_from(self.overload.under_way()).unwrap_or(i64::MAX));
+        for (kind, limit, refused) in self.overload.lanes() {
+            self.metrics.under_way_limit.with_label_values(&[kind]).set(limit.into());
+            let refused = i64::try_from(refused).unwrap_or(i64::MAX);
+            self.metrics.overloaded.with_label_values(&[kind]).set(refused);
+        }
+    }
+
+    /// The most bytes that a body may have (IDN-P2).
+    pub(super) async fn body_limit(&self) -> usize {
+        let said = self.standing.policy().await.ok().and_then(|policy| policy.max_body_bytes);
+        said.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(self.limits.body)
     }
 
     /// Where a new aggregate can be read, if its rows have a path of their own.

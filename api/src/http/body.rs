@@ -1,25 +1,56 @@
 //! The body of a command: JSON, an object, of limited size and depth. Everything else about it the command's own type
 //! says.
 
+use std::time::Duration;
+
 use actix_web::{
-    HttpRequest,
+    error::PayloadError,
     http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap},
     web,
 };
-use futures_util::StreamExt;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt};
 use serde_json::{json, value::RawValue};
 
-use crate::problem::{INVALID_PARAMETER, MALFORMED, Problem, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE};
+use super::Incoming;
+use crate::problem::{
+    INVALID_PARAMETER, MALFORMED, Problem, REQUEST_TIMEOUT, TOO_LARGE, UNSUPPORTED_MEDIA_TYPE,
+};
 
+/// How long a body may take to come.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How many announced bytes are made room for before they are there.
+const BELIEVED: usize = 64 * 1024;
 /// How deep objects and lists may be nested.
 const DEPTH: usize = 32;
+
+/// The body of a request.
+pub enum Body {
+    /// It is being sent.
+    Sent(web::Payload),
+    /// It was a part of another body.
+    Part(Box<RawValue>),
+}
+
+impl Body {
+    /// Reads a command's fields.
+    ///
+    /// # Errors
+    /// As [`fields`].
+    pub async fn fields(self, request: &Incoming<'_>, limit: usize) -> Result<Box<RawValue>, Problem> {
+        match self {
+            Body::Sent(payload) => fields(request, payload, limit).await,
+            Body::Part(fields) => Ok(fields),
+        }
+    }
+}
 
 /// Reads a command's fields. No body at all is a command without fields.
 ///
 /// # Errors
 /// Another media type, more than `limit` bytes, or what is not a JSON object.
 pub async fn fields(
-    request: &HttpRequest,
+    request: &Incoming<'_>,
     mut payload: web::Payload,
     limit: usize,
 ) -> Result<Box<RawValue>, Problem> {
@@ -29,14 +60,7 @@ pub async fn fields(
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
-    let mut bytes = Vec::with_capacity(announced.unwrap_or_default());
-    while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| Problem::new(MALFORMED, "the body ended before it was complete"))?;
-        if bytes.len() + chunk.len() > limit {
-            return Err(too_large(limit));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
+    let bytes = collected(&mut payload, announced.unwrap_or_default(), limit).await?;
     if bytes.is_empty() {
         return read("{}".into());
     }
@@ -44,6 +68,29 @@ pub async fn fields(
         return Err(Problem::new(UNSUPPORTED_MEDIA_TYPE, "a body needs `Content-Type: application/json`"));
     }
     read(String::from_utf8(bytes).map_err(|_| Problem::new(MALFORMED, "the body is not UTF-8"))?)
+}
+
+/// All of a body, where it comes in time.
+async fn collected(
+    payload: &mut (impl Stream<Item = Result<Bytes, PayloadError>> + Unpin),
+    announced: usize,
+    limit: usize,
+) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::with_capacity(announced.min(BELIEVED));
+    let whole = async {
+        while let Some(chunk) = payload.next().await {
+            let chunk =
+                chunk.map_err(|_| Problem::new(MALFORMED, "the body ended before it was complete"))?;
+            if bytes.len() + chunk.len() > limit {
+                return Err(too_large(limit));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(())
+    };
+    let late = |_| Problem::new(REQUEST_TIMEOUT, "the body did not come in time");
+    tokio::time::timeout(PATIENCE, whole).await.map_err(late)??;
+    Ok(bytes)
 }
 
 /// Checks the text of a body.
@@ -187,10 +234,22 @@ pub fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>,
 
 #[cfg(test)]
 mod tests {
+    use futures_util::stream;
+
     use super::*;
 
     fn raw(text: &str) -> Box<RawValue> {
         serde_json::from_str(text).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_waited_for_for_ever() {
+        let begun: Result<_, PayloadError> = Ok(Bytes::from_static(b"{"));
+        let mut body = Box::pin(stream::iter([begun]).chain(stream::pending()));
+        let problem = collected(&mut body, 10, 100).await.unwrap_err();
+        assert_eq!((problem.code(), problem.status().as_u16()), ("RequestTimeout", 408));
+        let mut body = stream::iter([Ok(Bytes::from_static(b"{}")), Ok(Bytes::from_static(b"  "))]);
+        assert_eq!(collected(&mut body, 2, 3).await.unwrap_err().code(), "TooLarge");
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use actix_web::{HttpRequest, http::header::AUTHORIZATION};
+use actix_web::http::header::AUTHORIZATION;
 use domain::Actor;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Api, Route, Trace, body::single, identity, route::From};
+use super::{Api, Incoming, Route, Trace, body::single, identity, route::From};
 use crate::{
     auth::{ELEVATED_FOR, Rejected, SigningKeys, Stand, Ticket, Withdrawn},
     problem::{ELEVATION_REQUIRED, FORBIDDEN, Problem, UNAUTHENTICATED},
@@ -19,7 +19,7 @@ const MONTH: &str = "month";
 /// One request.
 pub struct Call<'a> {
     /// The request as it came.
-    pub request: &'a HttpRequest,
+    pub request: &'a Incoming<'a>,
     /// Its route.
     pub route: &'a Route,
     /// The values of the path's parameters, in the order of the template.
@@ -135,7 +135,7 @@ const API_KEY: &str = "X-API-Key";
 ///
 /// # Errors
 /// A token that is not valid (any more), or credentials of another kind.
-pub(super) async fn authenticate(request: &HttpRequest, api: &Api) -> Result<Option<Arc<Ticket>>, Problem> {
+pub(super) async fn authenticate(request: &Incoming<'_>, api: &Api) -> Result<Option<Arc<Ticket>>, Problem> {
     let ticket = if request.headers().contains_key(AUTHORIZATION) {
         bearer(request, &api.keys)?
     } else if let Some(key) = single(request.headers(), API_KEY)? {
@@ -150,8 +150,7 @@ pub(super) async fn authenticate(request: &HttpRequest, api: &Api) -> Result<Opt
     } else {
         return Ok(None);
     };
-    let address = request.peer_addr().map(|peer| peer.ip());
-    match api.standing.examine(&ticket, address, Timestamp::now()).await {
+    match api.standing.examine(&ticket, request.address(), Timestamp::now()).await {
         Ok(stand) => Ok(Some(with_stand(ticket, stand))),
         Err(Withdrawn::Revoked) => Err(unauthenticated(Some(Rejected("it was revoked")))),
         Err(Withdrawn::Address) => Err(Problem::new(FORBIDDEN, "this caller is not let in from there")),
@@ -177,7 +176,7 @@ pub(super) fn forged() -> Problem {
     Problem::new(FORBIDDEN, "a request with a cookie needs the header X-CSRF-Token")
 }
 
-fn bearer(request: &HttpRequest, keys: &SigningKeys) -> Result<Arc<Ticket>, Problem> {
+fn bearer(request: &Incoming<'_>, keys: &SigningKeys) -> Result<Arc<Ticket>, Problem> {
     let rejected = |why| unauthenticated(Some(Rejected(why)));
     let header = single(request.headers(), "authorization").map_err(|_| rejected("it is not one header"))?;
     let (scheme, token) = header.and_then(|header| header.split_once(' ')).unwrap_or_default();

@@ -3,7 +3,6 @@
 use actix_web::{
     HttpResponse,
     http::header::{ETAG, HeaderMap, LOCATION},
-    web,
 };
 use commands::{Accepted, CommandEntry, Request};
 use domain::{annals_namespace, derived_id};
@@ -13,8 +12,9 @@ use uuid::{Builder, Uuid};
 
 use super::{
     Api, Call,
-    body::{canonical, fields, single, with_given},
+    body::{Body, canonical, single, with_given},
     identity,
+    overload::Kind,
     route::{CommandRoute, IdFrom},
     shape::list_for_object,
     uuid,
@@ -39,7 +39,7 @@ pub async fn handle(
     api: &Api,
     call: &Call<'_>,
     command: &CommandRoute,
-    payload: web::Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
     let headers = call.request.headers();
     if !call.request.query_string().is_empty() {
@@ -53,7 +53,7 @@ pub async fn handle(
     if entry.elevated {
         call.elevated()?;
     }
-    let body = fields(call.request, payload, api.body_limit).await?;
+    let body = body.fields(call.request, api.body_limit().await).await?;
 
     let mut request = Request::by(ticket.actor.clone());
     request.expected_version = expected_version;
@@ -70,9 +70,13 @@ pub async fn handle(
     let body = with_given(body, &given.collect::<Result<Vec<_>, Problem>>()?);
 
     refuse_lists_for_objects(api, entry, &body)?;
+    let under_way = api.overload.enter(Kind::Command)?;
     let timer = api.metrics.command(aggregate.aggregate_type, entry.name);
     let outcome = aggregate.execute(&api.commands, id, entry, &body, &request).await.map_err(Problem::from);
     timer.done(outcome.as_ref().map_or_else(Problem::code, |_| "accepted"));
+    if outcome.is_ok() {
+        under_way.done();
+    }
     if aggregate.context == "identity" {
         api.standing.forget(id);
     }

@@ -10,16 +10,22 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         Method,
-        header::{ALLOW, HeaderName, HeaderValue},
+        header::{ALLOW, HeaderValue},
     },
     web,
 };
+use domain::Actor;
 use futures_util::FutureExt;
 
 use super::{
-    Api, Call, Missed, Operation, Route, Trace, access,
+    Api, Call, Found, Incoming, Missed, Operation, Route, Trace, access,
+    body::Body,
     call::{authenticate, forbidden, unauthenticated},
-    command, documents, governance, identity, log, query,
+    command, documents, governance, headers, identity,
+    limits::{self, Exceeded, Quota},
+    log,
+    overload::Kind,
+    query,
 };
 use crate::problem::{INTERNAL, METHOD_NOT_ALLOWED, NO_SUCH_ROUTE, Problem, TIMED_OUT};
 
@@ -30,29 +36,80 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub async fn dispatch(request: HttpRequest, payload: web::Payload, api: web::Data<Api>) -> HttpResponse {
     let begun = Instant::now();
     let trace = Trace::of(request.headers());
-    let _counted = InFlight::count(&api);
-    let path = request.match_info().unprocessed();
-    let found = api.router.find(request.method(), path);
-    let template = found.as_ref().map_or("(none)", |found| &found.route.template).to_owned();
+    let incoming = Incoming::of(&request, &api.limits.proxies);
+    let _answering = api.overload.answering();
+    let found = api.router.find(request.method(), request.match_info().unprocessed());
+    let template = found.as_ref().map_or("(none)", |found| &*found.route.template);
+    let mut quota = None;
     let answer = async {
-        let found = found.map_err(missed)?;
-        let answer = match call(&api, &request, found.route, found.values, &trace).await {
-            Ok(call) => operate(&api, call, payload).await,
-            Err(problem) => Err(problem),
+        headers::check(incoming.headers())?;
+        let found = match found {
+            Ok(found) => found,
+            Err(Missed::Method(allowed)) => match headers::preflight(&api, &incoming, &allowed).await {
+                Some(response) => return Ok(response),
+                None => return Err(missed(Missed::Method(allowed))),
+            },
+            Err(Missed::Path) => return Err(missed(Missed::Path)),
         };
-        if let Err(problem) = &answer {
-            let caller = authenticate(&request, &api).await.ok().flatten();
-            let actor = caller.as_ref().map(|ticket| &ticket.actor);
-            access::log_denial(&api, &request, found.route, actor, problem, &trace).await;
+        if !found.route.is_health() {
+            api.overload.admits()?;
         }
-        answer
+        answer(&api, &incoming, found, Body::Sent(payload), &trace, &mut quota).await
     };
     let mut response = guarded(answer).await.unwrap_or_else(|problem| problem.respond(&trace));
     let status = response.status().as_u16();
-    api.metrics.request(method_name(request.method()), &template, status, begun);
-    note(&request, &template, status, begun, &trace);
-    mark(&mut response, &trace);
+    api.metrics.request(method_name(request.method()), template, status, begun);
+    note(&incoming, template, status, begun, &trace);
+    if let Some(quota) = quota {
+        quota.tell(response.headers_mut());
+    }
+    headers::share(&api, &incoming, &mut response).await;
+    headers::mark(&mut response, &incoming, &trace, api.overload.is_stopping());
     response
+}
+
+/// The way of a request whose route is found: who calls, whether they may, whether not too often, and the operation.
+async fn answer(
+    api: &web::Data<Api>,
+    request: &Incoming<'_>,
+    Found { route, values }: Found<'_, '_, Route>,
+    body: Body,
+    trace: &Trace,
+    quota: &mut Option<Quota>,
+) -> Result<HttpResponse, Problem> {
+    let known = if route.access.needs_token() { authenticate(request, api).await } else { Ok(None) };
+    let (ticket, failed) = known.map_or_else(|problem| (None, Some(problem)), |ticket| (ticket, None));
+    let actor = ticket.as_ref().map(|ticket| &ticket.actor);
+    let answer = match failed.map_or_else(|| permitted(route, actor), Err) {
+        Ok(()) => match api.admit(request, route, ticket.as_deref()).await {
+            Ok(left) => {
+                *quota = left;
+                operate(api, Call { request, route, values, ticket: ticket.clone(), trace }, body).await
+            }
+            Err(Exceeded { problem, first, quota: left }) => {
+                *quota = left;
+                if let Some(left) = left.filter(|_| first) {
+                    let refusal = (&problem, left);
+                    limits::look_into(api, request, route, ticket.as_deref(), refusal, trace).await;
+                }
+                return Err(problem);
+            }
+        },
+        Err(problem) => Err(problem),
+    };
+    if let Err(problem) = &answer {
+        access::log_denial(api, request, route, actor, problem, trace).await;
+    }
+    answer
+}
+
+/// Whether a caller may call a route at all.
+fn permitted(route: &Route, actor: Option<&Actor>) -> Result<(), Problem> {
+    match (route.access.admits(actor), actor) {
+        (true, _) => Ok(()),
+        (false, None) => Err(unauthenticated(None)),
+        (false, Some(_)) => Err(forbidden()),
+    }
 }
 
 /// Gives up on what takes too long, and turns a panic into a problem that tells nothing of it: the logs do.
@@ -64,56 +121,29 @@ async fn guarded<T>(answer: impl Future<Output = Result<T, Problem>>) -> Result<
     }
 }
 
-/// Counts a request for as long as it is being answered, also when its client goes away.
-struct InFlight<'a>(&'a Api);
-
-impl<'a> InFlight<'a> {
-    fn count(api: &'a Api) -> Self {
-        api.metrics.in_flight.inc();
-        InFlight(api)
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.metrics.in_flight.dec();
-    }
-}
-
-/// Who calls, and whether they may call this route at all.
-async fn call<'a>(
-    api: &Api,
-    request: &'a HttpRequest,
-    route: &'a Route,
-    values: Vec<&'a str>,
-    trace: &'a Trace,
-) -> Result<Call<'a>, Problem> {
-    let ticket = if route.access.needs_token() { authenticate(request, api).await? } else { None };
-    let actor = ticket.as_ref().map(|ticket| &ticket.actor);
-    match (route.access.admits(actor), actor) {
-        (true, _) => Ok(Call { request, route, values, ticket, trace }),
-        (false, None) => Err(unauthenticated(None)),
-        (false, Some(_)) => Err(forbidden()),
-    }
-}
-
-async fn operate(
-    api: &web::Data<Api>,
-    call: Call<'_>,
-    payload: web::Payload,
-) -> Result<HttpResponse, Problem> {
+async fn operate(api: &web::Data<Api>, call: Call<'_>, body: Body) -> Result<HttpResponse, Problem> {
     if *call.request.method() != Method::POST {
         // A purpose that cannot be one is refused before anything is looked up.
         access::purpose(call.request)?;
     }
-    match &call.route.operation {
-        Operation::Command(route) => command::handle(api, &call, route, payload).await,
+    // Commands are counted when their bodies are here.
+    let reads =
+        matches!(call.route.operation, Operation::Query(_) | Operation::Governance(_) | Operation::Log(_));
+    let under_way = if reads { Some(api.overload.enter(Kind::Query)?) } else { None };
+    let answer = match &call.route.operation {
+        Operation::Command(route) => command::handle(api, &call, route, body).await,
         Operation::Query(route) => query::handle(api, &call, route).await,
         Operation::Governance(route) => governance::handle(api, &call, *route).await,
-        Operation::Identity(route) => identity::handle(api, &call, *route, payload).await,
+        Operation::Identity(route) => identity::handle(api, &call, *route, body).await,
         Operation::Log(route) => log::handle(api, &call, *route).await,
         Operation::Page(page) => documents::handle(api, &call, *page).await,
+    };
+    // What was refused, or was not there yet, need not have waited where others wait.
+    if let Some(under_way) = under_way.filter(|_| answer.as_ref().is_ok_and(|answer| answer.status() == 200))
+    {
+        under_way.done();
     }
+    answer
 }
 
 fn missed(missed: Missed) -> Problem {
@@ -139,36 +169,15 @@ fn method_name(method: &Method) -> &'static str {
 }
 
 /// One line for each request. Successes are told to those who ask (`ANNALS_LOG=info,annals::access=debug`).
-fn note(request: &HttpRequest, route: &str, status: u16, begun: Instant, trace: &Trace) {
+fn note(request: &Incoming<'_>, route: &str, status: u16, begun: Instant, trace: &Trace) {
     let method = method_name(request.method());
     let ms = begun.elapsed().as_secs_f64() * 1000.0;
+    let request_id = headers::request_id(request.headers()).and_then(|id| id.to_str().ok());
+    let trace_id = trace.id();
     if status >= 500 {
-        tracing::error!(target: "annals::access", method, route, status, ms, trace_id = %trace.id(), "request");
+        tracing::error!(target: "annals::access", method, route, status, ms, trace_id, request_id, "request");
     } else {
-        tracing::debug!(target: "annals::access", method, route, status, ms, trace_id = %trace.id(), "request");
-    }
-}
-
-/// The headers of every answer: the trace, and what keeps browsers from doing more with it than they should.
-fn mark(response: &mut HttpResponse, trace: &Trace) {
-    const FIXED: &[(&str, &str)] = &[
-        ("x-content-type-options", "nosniff"),
-        ("x-frame-options", "DENY"),
-        ("referrer-policy", "no-referrer"),
-        ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
-        ("strict-transport-security", "max-age=31536000; includeSubDomains"),
-    ];
-    let headers = response.headers_mut();
-    for (name, value) in FIXED {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
-    let hexadecimal = "a trace is hexadecimal";
-    let id = HeaderValue::from_str(&trace.id()).expect(hexadecimal);
-    let parent = HeaderValue::from_str(&trace.parent()).expect(hexadecimal);
-    headers.insert(HeaderName::from_static("x-trace-id"), id);
-    headers.insert(HeaderName::from_static("traceparent"), parent);
-    if !headers.contains_key("cache-control") {
-        headers.insert(HeaderName::from_static("cache-control"), HeaderValue::from_static("no-store"));
+        tracing::debug!(target: "annals::access", method, route, status, ms, trace_id, request_id, "request");
     }
 }
 

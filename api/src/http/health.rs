@@ -11,8 +11,11 @@ pub(super) fn live() -> HttpResponse {
     HttpResponse::Ok().json(json!({ "status": Status::Up }))
 }
 
-/// Whether it can serve: 503 when a part is down.
+/// Whether it can serve: 503 when a part is down, and when it is about to stop.
 pub(super) async fn ready(api: &Api) -> HttpResponse {
+    if api.overload.is_stopping() {
+        return respond(Status::Down, None);
+    }
     respond(worst(&api.vitals.parts().await), None)
 }
 

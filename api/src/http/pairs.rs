@@ -1,11 +1,11 @@
 //! The query string of a route with parameters of its own: each is taken by name, and what nobody took is refused.
 
-use actix_web::{HttpRequest, web};
+use actix_web::web;
 use event_store::AsOf;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::uuid;
+use super::{Incoming, uuid};
 use crate::problem::Problem;
 
 /// The parameters of a query string that were not taken yet.
@@ -13,7 +13,7 @@ pub(super) struct Pairs(Vec<(String, String)>);
 
 impl Pairs {
     /// All parameters of a request.
-    pub(super) fn of(request: &HttpRequest) -> Result<Self, Problem> {
+    pub(super) fn of(request: &Incoming<'_>) -> Result<Self, Problem> {
         let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string());
         let pairs = pairs.map_err(|_| Problem::parameter("query", "the query string is malformed"))?;
         Ok(Pairs(pairs.into_inner()))
@@ -117,7 +117,8 @@ mod tests {
     use super::*;
 
     fn pairs(query: &str) -> Pairs {
-        Pairs::of(&TestRequest::with_uri(&format!("/?{query}")).to_http_request()).unwrap()
+        let request = TestRequest::with_uri(&format!("/?{query}")).to_http_request();
+        Pairs::of(&Incoming::of(&request, &[])).unwrap()
     }
 
     #[test]

@@ -242,7 +242,7 @@ pub(super) fn link_next(call: &Call<'_>, cursor: &str, response: &mut HttpRespon
     let others: Vec<&str> = others.filter(|pair| !pair.starts_with("after=")).collect();
     let after = format!("after={cursor}");
     let query: Vec<&str> = others.into_iter().chain([&*after]).collect();
-    let link = format!("<{}?{}>; rel=\"next\"", call.request.uri().path(), query.join("&"));
+    let link = format!("<{}?{}>; rel=\"next\"", call.request.path(), query.join("&"));
     if let Ok(link) = HeaderValue::from_str(&link) {
         response.headers_mut().insert(LINK, link);
     }

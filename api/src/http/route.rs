@@ -19,6 +19,12 @@ pub struct Route {
 }
 
 impl Route {
+    /// Whether it tells how this node is: that is answered whatever else is asked of it.
+    pub fn is_health(&self) -> bool {
+        use Page::{Health, Live, Ready, Started};
+        matches!(self.operation, Operation::Page(Live | Ready | Started | Health))
+    }
+
     /// The names of the path's parameters, in order.
     pub fn parameters(&self) -> impl Iterator<Item = &str> {
         self.template.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))

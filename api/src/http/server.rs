@@ -7,8 +7,8 @@ use actix_web::{App, HttpResponse, HttpServer, dev::Server, http::header::CONTEN
 use super::{Api, dispatch};
 use crate::metrics;
 
-/// How long requests under way may take to end when the server stops.
-const GRACE_S: u64 = 10;
+/// How long the last answers may take to be sent when the server stops; all requests are answered by then.
+const GRACE_S: u64 = 2;
 
 /// Puts the routes into an actix application: all of them behind one door.
 pub fn configure(config: &mut web::ServiceConfig) {
@@ -36,7 +36,7 @@ pub fn server(api: web::Data<Api>, listener: TcpListener) -> std::io::Result<Ser
 /// The listener cannot be used.
 pub fn metrics_server(api: web::Data<Api>, listener: TcpListener) -> std::io::Result<Server> {
     async fn scrape(api: web::Data<Api>) -> HttpResponse {
-        api.vitals.measure(&api.metrics);
+        api.measure();
         HttpResponse::Ok().insert_header((CONTENT_TYPE, metrics::MEDIA_TYPE)).body(api.metrics.render())
     }
     let app = move || App::new().app_data(api.clone()).route("/metrics", web::get().to(scrape));

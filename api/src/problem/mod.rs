@@ -71,6 +71,8 @@ codes! {
         "`Allow` lists the methods that it takes.";
     NOT_ACCEPTABLE NotAcceptable 406 "No representation that the client accepts"
         "Answers are JSON; `Accept` rules that out.";
+    REQUEST_TIMEOUT RequestTimeout 408 "The body took too long to come"
+        "A request must be here wholly within ten seconds. Send it again, over a connection that is quick enough.";
     INVALID_STATE InvalidState 409 "Not possible in this state"
         "The life cycle of the thing does not allow this now; `details` has the state and the command.";
     VERSION_CONFLICT VersionConflict 409 "Others wrote at the same time"
@@ -93,10 +95,18 @@ codes! {
         "The shape is right and a value is not. `field` names it and `detail` has the rule.";
     WEAK_PASSWORD WeakPassword 422 "The password is too weak"
         "`detail` says why: it is too short or too long, it is the e-mail address, or it is one of those that are tried first.";
+    HEADERS_TOO_LARGE HeadersTooLarge 431 "The headers are too large"
+        "The headers of the request exceed the limit in `details.limit_bytes`.";
     RATE_LIMITED RateLimited 429 "Too many requests"
         "There were more requests, or are more open streams, than are allowed. Wait as long as `Retry-After` says.";
     INTERNAL Internal 500 "A defect on our side"
         "Something is wrong with the server. Report the `trace_id`; the logs have the rest.";
+    OVERLOADED Overloaded 503 "Too much is asked at once"
+        "So many requests are under way that one more would only make all of them slower. Nothing was done. Repeat it after \
+         `Retry-After` seconds.";
+    STOPPING Stopping 503 "The node is about to stop"
+        "It finishes what it has begun and takes no more. Nothing was done. Repeat it: another node answers, or this one when \
+         it is back.";
     UNAVAILABLE Unavailable 503 "Something that is needed cannot be reached"
         "Repeat the request after `Retry-After` seconds, a command under the same `Idempotency-Key`: whether it was \
          recorded may not be known.";

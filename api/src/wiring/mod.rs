@@ -13,6 +13,7 @@ use commands::{
     policies::{self, World},
     ports::{Mailer, Ports},
 };
+use domain::identity::Cidr;
 use event_store::{
     EventStore, KeyringConfig, MasterKey, StoreConfig, StoreError,
     integrity::{Notary, NotaryConfig, NotaryError},
@@ -67,13 +68,31 @@ pub enum StartError {
     Listen(#[from] std::io::Error),
 }
 
-/// How much of what a node takes.
-#[derive(Debug, Clone, Copy)]
+/// How much of what a node takes, and from whom.
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// How many aggregates are kept in memory.
     pub states: usize,
-    /// The most bytes that a body may have.
+    /// The most bytes that a body may have, where the security policy does not say.
     pub body: usize,
+    /// The proxies whose word counts for the address of a client.
+    pub proxies: Vec<Cidr>,
+    /// How many commands, and how many queries, are under way at once at most.
+    pub requests: u32,
+    /// How long they may take before fewer are let through.
+    pub aim: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            states: 10_000,
+            body: 1 << 20,
+            proxies: Vec::new(),
+            requests: 4096,
+            aim: Duration::from_secs(1),
+        }
+    }
 }
 
 /// A running node, without its listeners.
@@ -117,6 +136,9 @@ impl Node {
         let limits = Limits {
             states: (config.cache_memory_mb * 1024 * 1024 / STATE_SIZE).max(1),
             body: config.request_body_kb * 1024,
+            proxies: config.trusted_proxies.clone().unwrap_or_default().0,
+            requests: config.requests_under_way,
+            aim: Duration::from_millis(config.overload_latency_ms),
         };
         let mailer = mail::mailer(config, servers.embedded)?;
         Self::assemble(store, reading, notary, signing, mailer, limits).await
@@ -167,7 +189,7 @@ impl Node {
         let log = notary.directory().clone();
         let nearest = Nearest::new(embedding);
         let read = projections.clone();
-        let api = Api::new(commands, read, nearest, log, gate, vitals, limits.body);
+        let api = Api::new(commands, read, nearest, log, gate, vitals, limits);
         Ok(Node { api: web::Data::from(api), store, projections, notary, stop, policies, alarm })
     }
 

@@ -50,7 +50,7 @@ pub(crate) async fn node() -> TestNode {
 async fn beside(database: Arc<TestDatabase>) -> TestNode {
     let keys = SigningKeys::single(&[7; 32]).unwrap();
     let reading = projections::Config::new(&database.url);
-    let limits = Limits { states: 1000, body: BODY_LIMIT };
+    let limits = Limits { states: 1000, body: BODY_LIMIT, ..Limits::default() };
     let notary = std::env::temp_dir().join(format!("annals-http-{}", Uuid::new_v4().simple()));
     let every = Duration::from_millis(5);
     let signing = NotaryConfig { every, ..NotaryConfig::new(&notary, [7; 32]) };

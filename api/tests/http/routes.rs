@@ -79,7 +79,7 @@ async fn what_was_done_can_be_measured() {
     node.org("PSU").await;
     node.send_as(ADMIN, &["admin"], TestRequest::get().uri("/v1/nothing")).await;
     let api = &node.node.api;
-    api.vitals.measure(&api.metrics);
+    api.measure();
     let text = api.metrics.render();
     for line in [
         r#"annals_http_requests_total{method="POST",route="/v1/orgs",status="2xx"} 1"#,

@@ -2,14 +2,17 @@
 //! header that only this site's own script can set.
 
 use actix_web::{
-    HttpRequest, HttpResponse,
+    HttpResponse,
     http::{
         Method,
         header::{COOKIE, HeaderValue, SET_COOKIE},
     },
 };
 
-use crate::{auth::Credentials, http::body::single};
+use crate::{
+    auth::Credentials,
+    http::{Incoming, body::single},
+};
 
 const ACCESS: &str = "__Host-annals_access";
 const REFRESH: &str = "__Secure-annals_refresh";
@@ -19,16 +22,16 @@ const REFRESH_PATH: &str = "/v1/auth";
 const CSRF: &str = "X-CSRF-Token";
 
 /// The access token in a browser's cookie.
-pub(in crate::http) fn access_cookie(request: &HttpRequest) -> Option<String> {
+pub(in crate::http) fn access_cookie(request: &Incoming<'_>) -> Option<String> {
     cookie(request, ACCESS)
 }
 
 /// The refresh token in a browser's cookie.
-pub(super) fn refresh_cookie(request: &HttpRequest) -> Option<String> {
+pub(super) fn refresh_cookie(request: &Incoming<'_>) -> Option<String> {
     cookie(request, REFRESH)
 }
 
-fn cookie(request: &HttpRequest, name: &str) -> Option<String> {
+fn cookie(request: &Incoming<'_>, name: &str) -> Option<String> {
     let headers = request.headers().get_all(COOKIE).filter_map(|header| header.to_str().ok());
     let mut pairs =
         headers.flat_map(|header| header.split(';')).filter_map(|pair| pair.trim().split_once('='));
@@ -37,7 +40,7 @@ fn cookie(request: &HttpRequest, name: &str) -> Option<String> {
 
 /// Whether a request that a cookie authenticates may come from another site: it changes something, and does not say what
 /// only this site's own script knows.
-pub(in crate::http) fn is_forged(request: &HttpRequest, session: &str, credentials: &Credentials) -> bool {
+pub(in crate::http) fn is_forged(request: &Incoming<'_>, session: &str, credentials: &Credentials) -> bool {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let said = single(request.headers(), CSRF).ok().flatten();
     !reads && !said.is_some_and(|said| credentials.is_csrf(session, said))

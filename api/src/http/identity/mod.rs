@@ -8,7 +8,6 @@ mod clients;
 mod cookies;
 mod credential;
 mod factors;
-mod limit;
 mod login;
 mod tokens;
 
@@ -27,9 +26,8 @@ use uuid::Uuid;
 
 pub(super) use clients::{caller, key_of};
 pub(super) use cookies::{access_cookie, is_forged};
-pub(super) use limit::Limiter;
 
-use super::{Api, Call, body};
+use super::{Api, Call, body::Body, overload::Kind};
 use crate::problem::{FORBIDDEN, INVALID_VALUE, LOGIN_REFUSED, MALFORMED, Problem};
 
 /// What a route of identity does.
@@ -83,15 +81,16 @@ pub(super) async fn handle(
     api: &web::Data<Api>,
     call: &Call<'_>,
     route: Identity,
-    payload: web::Payload,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
     if route == Identity::Keys {
         let keys = bodies::JsonWebKeys { keys: api.keys.public() };
         return Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(keys));
     }
-    limited(api, call).await?;
-    let text = body::fields(call.request, payload, api.body_limit).await?;
+    let text = body.fields(call.request, api.body_limit().await).await?;
     let text = text.get();
+    // Hashing passwords takes long on purpose: how long says nothing of a queue.
+    let _under_way = api.overload.enter(Kind::Command)?;
     match route {
         Identity::Register => credential::register(api, call, read(text)?).await,
         Identity::VerifyEmail => credential::verify_email(api, call, read(text)?).await,
@@ -112,16 +111,6 @@ pub(super) async fn handle(
         Identity::DisableTotp => factors::disable(api, call, read(text)?).await,
         Identity::RecoveryCodes => factors::recovery_codes(api, call, read(text)?).await,
         Identity::Keys => Err(Problem::new(MALFORMED, "this takes no body")),
-    }
-}
-
-/// IDN-P1: so many requests for each address. Who comes from nowhere is a test.
-async fn limited(api: &Api, call: &Call<'_>) -> Result<(), Problem> {
-    let Some(peer) = call.request.peer_addr() else { return Ok(()) };
-    let policy = api.standing.policy().await?;
-    match policy.limit("auth") {
-        Some(limit) => api.limiter.admit(&format!("auth|{}", peer.ip()), limit),
-        None => Ok(()),
     }
 }
 

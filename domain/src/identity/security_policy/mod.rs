@@ -5,7 +5,8 @@
 //! - The built-in roles (catalogue 1.3) cannot be changed; a role that somebody holds cannot be retired.
 //! - **IDN-A2** the password policy never asks less than 12 characters and the last five.
 //! - **IDN-A9** `admin`, `compliance` and `operator` need a second factor, and so does every role that says so.
-//! - **IDN-P1** the default limits of classes of routes ([`SecurityPolicy::limit`]).
+//! - **IDN-P1** the default limits of classes of routes ([`SecurityPolicy::limit`]); documents that everybody reads and tokens
+//!   of the operator's command line have limits of our own choice.
 
 mod messages;
 
@@ -152,6 +153,9 @@ impl SecurityPolicy {
             "flags" => of(RateKey::Account, 20, 3600),
             "writes" => of(RateKey::Account, 120, 60),
             "reads" => of(RateKey::Account, 600, 60),
+            "public" => of(RateKey::Ip, 3000, 60),
+            // Tokens of the operator's command line: loaders and measurements, which nobody should notice.
+            "operator" => of(RateKey::Account, 100_000, 1),
             _ => None,
         })
     }

@@ -1,0 +1,181 @@
+//! How often callers may call.
+
+use actix_web::test::TestRequest;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::node::{ADMIN, Answer, TestNode, node};
+
+const ANNA: Uuid = Uuid::from_u128(5);
+const DAY: u32 = 86_400;
+
+/// Limits a class of routes, as an administrator may at run time.
+async fn limit(node: &TestNode, class: &str, per: &str, limit: u32, window_s: u32) {
+    let path = format!("/v1/security-policy/rate-limits/{class}");
+    let put =
+        TestRequest::put().uri(&path).set_json(json!({ "per": per, "limit": limit, "window_s": window_s }));
+    let set = node.send_elevated(ADMIN, &["admin"], put).await;
+    assert!(set.status.is_success(), "{}", set.text);
+}
+
+/// Sends a request as a person who has logged in somewhere, and not with a token of the operator's.
+async fn as_person(node: &TestNode, person: Uuid, request: TestRequest) -> Answer {
+    let claims = api::auth::Claims {
+        client_id: Some("web".into()),
+        ..api::auth::Claims::new(
+            person,
+            vec!["student".into()],
+            SignedDuration::from_mins(5),
+            Timestamp::now(),
+        )
+    };
+    let token = node.node.api.keys.sign(&claims).unwrap();
+    node.send(request.insert_header(("Authorization", format!("Bearer {token}")))).await
+}
+
+async fn read(node: &TestNode, person: Uuid) -> Answer {
+    as_person(node, person, TestRequest::get().uri("/v1/orgs")).await
+}
+
+/// How many calls are left, as an answer tells.
+fn left(answer: &Answer) -> u32 {
+    let told = answer.header("ratelimit").split(';').find_map(|part| part.strip_prefix("r="));
+    told.unwrap().parse().unwrap()
+}
+
+#[actix_web::test]
+async fn idn_p1_an_account_is_told_what_is_left_to_it_and_when_to_come_back() {
+    let node = node().await;
+    limit(&node, "reads", "account", 3, DAY).await;
+    for remaining in [2, 1, 0] {
+        let answer = read(&node, ANNA).await;
+        assert_eq!((answer.status.as_u16(), left(&answer)), (200, remaining));
+        assert_eq!(answer.header("ratelimit-policy"), "\"reads\";q=3;w=86400");
+    }
+    let refused = read(&node, ANNA).await;
+    let problem = refused.problem(429, "RateLimited");
+    assert_eq!((&problem["details"]["class"], &problem["details"]["limit"]), (&json!("reads"), &json!(3)));
+    assert_eq!(left(&refused), 0);
+    assert!(refused.header("retry-after").parse::<u32>().unwrap() > 0);
+    assert_eq!(read(&node, Uuid::from_u128(6)).await.status, 200, "others are counted for themselves");
+    let put = TestRequest::put().uri("/v1/users/me/profile").set_json(json!({ "headline": "Hello" }));
+    let write = as_person(&node, ANNA, put).await;
+    assert_eq!((write.status.as_u16(), write.header("ratelimit-policy")), (201, "\"writes\";q=120;w=60"));
+    let text = node.node.api.metrics.render();
+    assert!(text.contains(r#"annals_http_requests_limited_total{class="reads"} 1"#), "{text}");
+}
+
+#[actix_web::test]
+async fn tokens_of_the_command_line_have_a_limit_of_their_own_and_health_has_none() {
+    let node = node().await;
+    limit(&node, "reads", "account", 1, DAY).await;
+    for _ in 0..3 {
+        let answer = node.get("/v1/orgs").await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.header("ratelimit-policy"), "\"operator\";q=100000;w=1");
+        let health = node.send(TestRequest::get().uri("/health/live")).await;
+        assert!(!health.headers.contains_key("ratelimit"));
+    }
+    limit(&node, "operator", "account", 1, DAY).await;
+    assert_eq!(node.get("/v1/orgs").await.status, 200);
+    node.get("/v1/orgs").await.problem(429, "RateLimited");
+}
+
+#[actix_web::test]
+async fn idn_p1_two_nodes_keep_one_limit_together() {
+    let one = node().await;
+    let two = one.beside().await;
+    limit(&one, "reads", "account", 40, DAY).await;
+    while left(&read(&two, Uuid::from_u128(6)).await) > 39 {
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..30 {
+        assert_eq!(read(&one, ANNA).await.status, 200);
+    }
+    // Node one tells in the background; node two learns of it when it tells in its turn.
+    let mut admitted = 30;
+    loop {
+        let answer = read(&two, ANNA).await;
+        if answer.status != 200 {
+            answer.problem(429, "RateLimited");
+            break;
+        }
+        admitted += 1;
+        assert!(admitted <= 80, "the limit once more at the very most");
+        if left(&answer) > 10 {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+    assert!((40..60).contains(&admitted), "{admitted}");
+    let kept: Vec<Vec<u8>> = sqlx::query_scalar("SELECT who FROM annals.calls")
+        .fetch_all(one.node.api.commands.store().pool())
+        .await
+        .unwrap();
+    assert!(!kept.is_empty() && kept.iter().all(|who| who.len() == 16 && !who.ends_with(&[5])), "hashes");
+}
+
+#[actix_web::test]
+async fn idn_p1_the_ways_in_are_counted_exactly_on_all_nodes() {
+    let one = node().await;
+    let two = one.beside().await;
+    let attempt = async |node: &TestNode| {
+        let request =
+            TestRequest::post().uri("/v1/auth/verify-email").peer_addr("203.0.113.1:4711".parse().unwrap());
+        node.send(request.set_json(json!({ "token": "x" }))).await.status.as_u16()
+    };
+    let mut tried = 0;
+    for _ in 0..8 {
+        let both = futures_util::future::join(attempt(&one), attempt(&two)).await;
+        tried += usize::from(both.0 == 422) + usize::from(both.1 == 422);
+    }
+    assert_eq!(tried, 10);
+}
+
+async fn incidents(node: &TestNode) -> Vec<Value> {
+    let events = node.node.api.commands.store().read_all(0, 1000).await.unwrap();
+    let opened = events.iter().filter(|event| event.event_type == "SecurityIncidentOpened");
+    opened
+        .map(|event| serde_json::from_str::<Value>(&event.payload).unwrap()["SecurityIncidentOpened"].take())
+        .collect()
+}
+
+#[actix_web::test]
+async fn idn_p3_three_windows_over_the_limit_one_after_the_other_are_a_suspicion() {
+    let first = node().await;
+    limit(&first, "reads", "account", 1, DAY).await;
+    let pool = first.node.api.commands.store().pool();
+    // Each node has forgotten what the others counted, as if a day had gone by.
+    let (second, third, fourth) = (first.beside().await, first.beside().await, first.beside().await);
+    let mut seen = Vec::new();
+    for node in [&first, &second, &third, &fourth] {
+        let mut over = read(node, ANNA).await;
+        while over.status == 200 {
+            over = read(node, ANNA).await;
+        }
+        over.problem(429, "RateLimited");
+        read(node, ANNA).await.problem(429, "RateLimited");
+        seen.push(incidents(node).await.len());
+        sqlx::query("DELETE FROM annals.calls WHERE NOT refused").execute(pool).await.unwrap();
+        for table in [-4_i64, -3, -2, -1, 0] {
+            // One after the other: a window moves to where its predecessor was.
+            let moved = "UPDATE annals.calls SET win = win - 1, calls = 0 WHERE win = \
+                         (extract(epoch FROM now())::bigint / 86400) + $1";
+            sqlx::query(moved).bind(table).execute(pool).await.unwrap();
+        }
+    }
+    assert_eq!(seen, [0, 0, 1, 1], "once for a row of windows");
+    let incident = incidents(&first).await.remove(0);
+    assert_eq!((&incident["kind"], &incident["severity"]), (&json!("abuse"), &json!("medium")), "{incident}");
+    let store = first.node.api.commands.store();
+    let evidence: Uuid = incident["evidence"][0].as_str().unwrap().parse().unwrap();
+    let events = store.read_all(0, 1000).await.unwrap();
+    let denied = events.iter().find(|event| event.event_id == evidence).unwrap();
+    assert!(
+        denied.event_type == "AccessDenied" && denied.payload.contains("RateLimited"),
+        "{}",
+        denied.payload
+    );
+    // Of each window but one refusal is on record.
+    assert_eq!(events.iter().filter(|event| event.event_type == "AccessDenied").count(), 4);
+}
