@@ -191,7 +191,8 @@ fn parameters() -> Value {
         "IdempotencyKey": {
             "name": "Idempotency-Key",
             "in": "header",
-            "description": "Makes the command repeatable: the same key, path and body by the same caller are one command.",
+            "description": "Makes the command repeatable: the same key, path and body by the same caller are one command. \
+                            A version 7 UUID keeps what is recorded together together in the log.",
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
         },
     })
