@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     BasisPoints,
+    identity::Profile,
     intelligence::{Decision, DecisionCommand, Factor},
     opportunities::{
         ApplicantSnapshot, CloseReason, MATCH_ENGINE, MatchFacts, Scholarship, ScholarshipApplication,
@@ -19,6 +20,9 @@ use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, reference, t
 /// From which score on the decision counts as favourable to the applicant, for explanation and for bias monitoring. It
 /// rejects nobody (OPP-A8). A default (D-19).
 const FAVOURABLE: BasisPoints = BasisPoints(5000);
+
+/// The type of documents in lineage (catalogue 2.8). They are named, and have no version that anybody knows here.
+const DOCUMENT: &str = "documents.document";
 
 /// P-10: a submitted application is scored. The score is a decision of its own, which can be explained and contested.
 pub(super) struct ScoreApplication;
@@ -41,6 +45,7 @@ impl Policy for ScoreApplication {
                 major,
                 grad_year,
                 interests,
+                profile_version,
                 ..
             }) = &fact.event
             else {
@@ -56,10 +61,12 @@ impl Policy for ScoreApplication {
             };
             let score = match_score(terms, &MatchFacts::from(&snapshot));
             let (total, components) = (score.total(), score.components());
-            let sources = vec![
+            let profile = profile_version.map(|version| reference::<Profile>(*applicant, version));
+            let mut sources = vec![
                 reference::<ScholarshipApplication>(fact.id, fact.sequence),
                 reference::<Scholarship>(scholarship.0, scholarship.1.version),
             ];
+            sources.extend(profile);
             let decision = Uuid::new_v5(&fact.event_id, b"scholarship_match");
             let record = DecisionCommand::RecordDecision {
                 model: None,
@@ -81,12 +88,18 @@ impl Policy for ScoreApplication {
                 engine: MATCH_ENGINE.into(),
                 model: None,
             };
+            // What the reviewers have before them with the score, though these rules do not read it.
+            let documents = world.state::<ScholarshipApplication>(fact.id).await?.state.documents_there();
+            let documents = documents.into_iter().map(|id| format!("{DOCUMENT}:{id}")).collect();
             Ok(vec![
                 Issue::new(decision, AnyCommand::Decision(record), "decision")
                     .derived(sources.clone(), MATCH_ENGINE)
                     .into(),
                 Issue::new(fact.id, AnyCommand::ScholarshipApplication(result), "score")
-                    .derived([sources, vec![reference::<Decision>(decision, 1)]].concat(), MATCH_ENGINE)
+                    .derived(
+                        [sources, documents, vec![reference::<Decision>(decision, 1)]].concat(),
+                        MATCH_ENGINE,
+                    )
                     .into(),
             ])
         })

@@ -50,7 +50,7 @@ pub struct ApplicationReviews;
 
 impl Table for ApplicationReviews {
     const NAME: &'static str = "application_reviews";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = &["opportunities.scholarship_application"];
     const OPTIONS: Options = Options {
         time_travel: true,
@@ -61,7 +61,10 @@ impl Table for ApplicationReviews {
     type Row = ApplicationReviewRow;
 
     fn keys(fact: &Fact, out: &mut Vec<(Uuid, Uuid)>) {
-        if let AnyEvent::ScholarshipApplication(E::ApplicationReviewed { reviewer, .. }) = &fact.event {
+        if let AnyEvent::ScholarshipApplication(
+            E::ApplicationReviewed { reviewer, .. } | E::ReviewerWithdrawn { reviewer },
+        ) = &fact.event
+        {
             out.push((fact.id, *reviewer));
         }
     }
@@ -71,6 +74,10 @@ impl Table for ApplicationReviews {
         row: Option<ApplicationReviewRow>,
         fact: &Fact,
     ) -> Option<ApplicationReviewRow> {
+        // What somebody said who turned out to be too close counts no more (OPP-A7).
+        if let AnyEvent::ScholarshipApplication(E::ReviewerWithdrawn { .. }) = &fact.event {
+            return None;
+        }
         let AnyEvent::ScholarshipApplication(E::ApplicationReviewed {
             reviewer: _,
             scores,
@@ -136,6 +143,13 @@ mod tests {
             reviewed_at: "2026-01-01T12:00:03Z".parse().unwrap(),
             comment: Some(Personal::about(ADA, "Clear".into())),
         }]);
+    }
+
+    #[test]
+    fn opp_a7_what_somebody_said_who_is_too_close_counts_no_more() {
+        let said = reviewed(9000, ReviewRecommendation::Award);
+        let events = [started(), submitted(), said, E::ReviewerWithdrawn { reviewer: REVIEWER }];
+        given::<ApplicationReviews>(events.map(of_application)).then([]);
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub struct Applications;
 
 impl Table for Applications {
     const NAME: &'static str = "applications";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = &["opportunities.scholarship_application"];
     const OPTIONS: Options = Options {
         time_travel: true,
@@ -204,6 +204,7 @@ fn changed(mut row: ApplicationRow, event: &E) -> ApplicationRow {
             interests,
             relatives: _,
             submitted_at,
+            profile_version: _,
         } => {
             row.status = ApplicationStatus::Submitted;
             row.submitted_at = Some(*submitted_at);
@@ -228,6 +229,11 @@ fn changed(mut row: ApplicationRow, event: &E) -> ApplicationRow {
             if row.status == ApplicationStatus::Submitted {
                 row.status = ApplicationStatus::UnderReview;
             }
+        }
+        E::ConflictDeclared { person: _, relation: _ } => {}
+        E::ReviewerWithdrawn { reviewer } => {
+            row.reviewers.retain(|one| one != reviewer);
+            row.reviewed_by.retain(|one| one != reviewer);
         }
         E::ApplicationReviewed { reviewer, scores: _, comment: _, recommendation: _ } => {
             add(&mut row.reviewed_by, *reviewer);
@@ -315,6 +321,13 @@ mod tests {
         let assigned = E::ReviewerAssigned { reviewer: REVIEWER };
         let row = folded([started(), submitted(), assigned, reviewed(), reviewed()]);
         assert_eq!((row.status, row.reviewed_by), (ApplicationStatus::UnderReview, vec![REVIEWER]));
+    }
+
+    #[test]
+    fn opp_a7_who_turned_out_to_be_too_close_is_no_reviewer() {
+        let assigned = E::ReviewerAssigned { reviewer: REVIEWER };
+        let row = folded([started(), submitted(), assigned, E::ReviewerWithdrawn { reviewer: REVIEWER }]);
+        assert_eq!((row.status, row.reviewers), (ApplicationStatus::UnderReview, Vec::new()));
     }
 
     #[test]

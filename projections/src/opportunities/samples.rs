@@ -56,6 +56,7 @@ pub(super) fn submitted() -> ScholarshipApplicationEvent {
         interests: Some(Personal::about(ADA, vec!["robotics".into()])),
         relatives: None,
         submitted_at: "2026-01-02T00:00:00Z".parse().unwrap(),
+        profile_version: Some(1),
     }
 }
 

@@ -141,6 +141,8 @@ fn further(mut row: FunnelRow, event: &E) -> FunnelRow {
         | E::ApplicationMatchScored { .. }
         | E::ApplicationWithdrawn { .. }
         | E::ReviewerAssigned { .. }
+        | E::ConflictDeclared { .. }
+        | E::ReviewerWithdrawn { .. }
         | E::ApplicationReviewed { .. }
         | E::ApplicationDeclined { .. }
         | E::AwardRefused { .. } => {}

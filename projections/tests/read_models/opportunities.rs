@@ -69,6 +69,7 @@ fn submitted(number: u128, major: &str) -> [NewEvent; 2] {
         interests: None,
         relatives: None,
         submitted_at: "2026-01-02T00:00:00Z".parse().unwrap(),
+        profile_version: None,
     };
     let started = A::ApplicationStarted { scholarship, applicant };
     [of_application(100 + number, started), of_application(100 + number, submitted)]

@@ -126,6 +126,7 @@ pub const TABLE: &[Resource] = &[
     post("/v1/applications/{id}/accept", APPLICATION, "AcceptAward"),
     post("/v1/applications/{id}/refuse", APPLICATION, "RefuseAward"),
     post("/v1/applications/{id}/reviewers", APPLICATION, "AssignReviewer"),
+    post("/v1/applications/{id}/conflicts", APPLICATION, "DeclareConflict"),
     post("/v1/applications/{id}/reviews", APPLICATION, "RecordReview").giving(&[("reviewer", Caller)]),
     post("/v1/applications/{id}/shortlist", APPLICATION, "ShortlistApplication"),
     post("/v1/applications/{id}/decline", APPLICATION, "DeclineApplication"),

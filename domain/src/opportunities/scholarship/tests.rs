@@ -368,7 +368,8 @@ proptest! {
                         grad_year: None,
                         interests: None,
                         relatives: None,
-submitted_at: terms().opens_at,
+                        submitted_at: terms().opens_at,
+                        profile_version: None,
                     };
                     let claims = ScholarshipApplication::claims(application, &submitted);
                     prop_assert!(append(&mut seats, application, claims));

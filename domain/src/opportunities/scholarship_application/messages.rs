@@ -24,6 +24,17 @@ pub enum ReviewRecommendation {
     Decline,
 }
 
+/// Why somebody should not review an application (OPP-A7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum ConflictRelation {
+    Relative,
+    Mentor,
+    Recommender,
+    Other,
+}
+
 /// What can be asked of an application.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[serde(deny_unknown_fields)]
@@ -107,6 +118,15 @@ pub enum ScholarshipApplicationCommand {
         /// The reviewer.
         reviewer: Uuid,
     },
+    /// Declares that somebody is too close to the applicant to review the application (OPP-A7): the applicant and those
+    /// who manage scholarships of anybody, a reviewer of themselves. Whoever was assigned is no reviewer any more, and
+    /// what they said no longer counts. Declaring it again changes nothing.
+    DeclareConflict {
+        /// Who should not review it; not the applicant, who never does.
+        person: Uuid,
+        /// How the two are related.
+        relation: Stated<ConflictRelation>,
+    },
     /// Records a review; a later one of the same reviewer replaces it.
     RecordReview {
         /// The reviewer, who must be the one that acts.
@@ -179,6 +199,8 @@ pub enum ScholarshipApplicationEvent {
         interests: Option<Personal<Vec<String>, Education>>,
         relatives: Option<Personal<Vec<Uuid>, Education>>,
         submitted_at: Timestamp,
+        /// The version of the profile that the facts are of; not known of what was submitted before this was kept.
+        profile_version: Option<u64>,
     },
     /// The match score was recorded.
     ApplicationMatchScored {
@@ -192,6 +214,10 @@ pub enum ScholarshipApplicationEvent {
     ApplicationWithdrawn { reason: Option<String>, scholarship: Uuid, applicant: Uuid },
     /// A reviewer was assigned.
     ReviewerAssigned { reviewer: Uuid },
+    /// Somebody was declared to be too close to the applicant.
+    ConflictDeclared { person: Personal<Uuid, Education>, relation: Personal<ConflictRelation, Education> },
+    /// A reviewer is none any more, because of such a declaration; what they said of it no longer counts.
+    ReviewerWithdrawn { reviewer: Uuid },
     /// A review was recorded.
     ApplicationReviewed {
         reviewer: Uuid,

@@ -13,15 +13,15 @@
 //! - **OPP-A4** the match score: see [`super::match_score()`].
 //! - **OPP-A5** the link to attach a recommendation lives until the deadline, also when that moves.
 //! - **OPP-A6** the offer of an award lapses after 14 days.
-//! - **OPP-A7** a reviewer is neither the applicant, nor a relative whom the applicant declared at the submission, nor a
-//!   recommender. `under_review` begins with the first reviewer. (Mentors are not known here: that takes the mentorships of
-//!   catalogue 2.2.)
+//! - **OPP-A7** a reviewer is neither the applicant, nor a recommender, nor a relative, a mentor or anybody else who was
+//!   declared to be too close ([`conflicts`]). `under_review` begins with the first reviewer.
 //! - **OPP-A8** the score is a decision and may be contested; it never rejects by itself.
 //!
 //! The token of a recommendation's link must be unknown to the applicant, so it is no field of a command and does not
 //! follow from anything that a client sends: its hash is a fact, [`Question::TokenHash`], and only the hash is stored,
 //! under a one-off key. The one who mails the link computes the token again from [`recommendation_token_label`].
 
+mod conflicts;
 mod messages;
 mod submission;
 
@@ -42,11 +42,11 @@ use super::{
     scholarship::{MANAGE, submission_key},
 };
 use crate::{
-    identity::{Profile, lineage_for},
+    identity::{Account, Profile, lineage_for, normalised_email},
     kernel::{
         Actor, Answer, BasisPoints, Claim, Context, Decided, Decider, Known, Money, NotYet, Personal,
         Question, RecordClass, Refused, RefusedBy, Stated, bounds,
-        class::{Education, SecurityLog},
+        class::{Education, Identity, SecurityLog},
         ratio_bp, sha256_hex,
     },
 };
@@ -57,10 +57,14 @@ pub const OFFER_LASTS: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// A recommendation that was asked for.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RecommendationRequest {
+    /// Whom it was asked of.
+    pub email: Personal<String, Identity>,
     /// The hash of the token, until it was used.
     pub token_hash: Option<Personal<String, SecurityLog>>,
     /// Who attached it, where that is known.
     pub recommender: Option<Uuid>,
+    /// What was attached.
+    pub document: Option<Uuid>,
 }
 
 /// A score that was recorded.
@@ -92,15 +96,18 @@ pub struct ScholarshipApplication {
     pub applicant: Uuid,
     /// The essays, by prompt.
     pub essays: Personal<BTreeMap<String, String>, Education>,
+    /// The documents of the last draft.
+    pub documents: Vec<Uuid>,
     /// The recommendations asked for.
     pub recommendations: BTreeMap<Uuid, RecommendationRequest>,
     /// The facts of the profile, once submitted.
     pub snapshot: ApplicantSnapshot,
     /// The match score.
     pub score: Option<RecordedScore>,
-    /// The relatives declared, none of whom reviews (OPP-A7).
-    #[serde(default)]
+    /// The relatives declared at the submission, none of whom reviews (OPP-A7).
     pub relatives: Option<Personal<Vec<Uuid>, Education>>,
+    /// Those who were declared to be too close, none of whom reviews either (OPP-A7).
+    pub conflicts: Vec<Personal<Uuid, Education>>,
     /// The reviewers assigned.
     pub reviewers: BTreeSet<Uuid>,
     /// The award.
@@ -114,6 +121,11 @@ pub struct ScholarshipApplicationFacts {
     pub scholarship: Option<Arc<Scholarship>>,
     /// The applicant's profile, where it exists.
     pub profile: Option<Arc<Profile>>,
+    /// The version of that profile.
+    pub profile_version: u64,
+    /// The e-mail addresses of those who review, or are to, as far as they have accounts; of nobody where nobody is to
+    /// be compared with a recommender.
+    pub emails: BTreeMap<Uuid, String>,
     /// The hash of a new token.
     pub token_hash: Option<String>,
     /// The scholarship's sponsor and all that it is below, where the actor's scope is held against it.
@@ -151,10 +163,16 @@ impl Decider for ScholarshipApplication {
             C::SubmitApplication { .. } | C::RecordAward { .. } | C::AcceptAward {} => {
                 known.pinned::<Scholarship>(self.scholarship)?
             }
-            C::AssignReviewer { .. } | C::ShortlistApplication {} | C::DeclineApplication { .. } => {
+            C::AssignReviewer { .. }
+            | C::DeclareConflict { .. }
+            | C::ShortlistApplication {}
+            | C::DeclineApplication { .. } => {
                 let scholarship = known.stream::<Scholarship>(self.scholarship)?;
                 if let Some(terms) = &scholarship.state.terms {
                     facts.lineage = lineage_for(&context.actor, MANAGE, terms.sponsor, known)?;
+                }
+                if let C::AssignReviewer { reviewer } = command {
+                    facts.emails = self.emails_of([*reviewer], known)?;
                 }
                 return Ok(facts);
             }
@@ -166,7 +184,11 @@ impl Decider for ScholarshipApplication {
         facts.scholarship = scholarship.exists().then_some(scholarship.state);
         if let C::SubmitApplication { .. } = command {
             let profile = known.stream::<Profile>(self.applicant)?;
+            facts.profile_version = profile.version;
             facts.profile = profile.exists().then_some(profile.state);
+        }
+        if let C::AttachRecommendation { .. } = command {
+            facts.emails = self.emails_of(self.reviewers.iter().copied(), known)?;
         }
         if let C::RequestRecommendation { request, .. } = command {
             let label = recommendation_token_label(context.id, *request);
@@ -201,6 +223,9 @@ impl Decider for ScholarshipApplication {
             C::RecordReview { reviewer, .. } => {
                 actor.is(*reviewer) && (staff || actor.has("review:applications"))
             }
+            C::DeclareConflict { person, .. } => {
+                own(self.applicant) || staff || actor.is(*person) && actor.has("review:applications")
+            }
             C::ShortlistApplication {} | C::DeclineApplication { .. } => staff,
         }
     }
@@ -214,11 +239,12 @@ impl Decider for ScholarshipApplication {
         use ScholarshipApplicationCommand as C;
         use ScholarshipApplicationEvent as E;
         use ScholarshipApplicationRefusal as R;
-        let by_staff = matches!(
-            command,
-            C::AssignReviewer { .. } | C::ShortlistApplication {} | C::DeclineApplication { .. }
-        );
         let actor = &context.actor;
+        let by_staff = match &command {
+            C::AssignReviewer { .. } | C::ShortlistApplication {} | C::DeclineApplication { .. } => true,
+            C::DeclareConflict { person, .. } => !actor.is(self.applicant) && !actor.is(*person),
+            _ => false,
+        };
         if by_staff && !actor.is_system() && !actor.has_within(MANAGE, &facts.lineage) {
             return Err(Refused::Forbidden);
         }
@@ -260,7 +286,7 @@ impl Decider for ScholarshipApplication {
                     return Err(R::DeadlinePassed { deadline }.into());
                 }
                 let recommender = context.actor.account();
-                if recommender.is_some_and(|account| self.reviewers.contains(&account)) {
+                if self.is_recommended_by_a_reviewer(request, recommender, facts) {
                     return Err(R::ConflictOfInterest {}.into());
                 }
                 E::RecommendationAttached { request, document, recommender }
@@ -281,15 +307,13 @@ impl Decider for ScholarshipApplication {
                 E::ApplicationWithdrawn { reason, scholarship, applicant }
             }
             C::AssignReviewer { reviewer } => {
-                let recommends = |asked: &RecommendationRequest| asked.recommender == Some(reviewer);
-                let relatives = self.relatives.as_ref().and_then(Personal::get);
-                let related = relatives.is_some_and(|relatives| relatives.contains(&reviewer));
-                if reviewer == applicant || related || self.recommendations.values().any(recommends) {
+                if self.is_too_close(reviewer, facts) {
                     return Err(R::ConflictOfInterest {}.into());
                 }
                 bounds::count("reviewer", self.reviewers.len() + 1, 100)?;
                 E::ReviewerAssigned { reviewer }
             }
+            C::DeclareConflict { person, relation } => return self.declare(person, relation),
             C::RecordReview { reviewer, scores, comment, recommendation } => {
                 if !self.reviewers.contains(&reviewer) {
                     return Err(R::NotAssigned {}.into());
@@ -348,14 +372,19 @@ impl Decider for ScholarshipApplication {
                 self.scholarship = *scholarship;
                 self.applicant = *applicant;
             }
-            E::ApplicationDraftSaved { essays, .. } => self.essays = essays.clone(),
-            E::RecommendationRequested { request, token_hash, .. } => {
-                let asked = RecommendationRequest { token_hash: Some(token_hash.clone()), recommender: None };
+            E::ApplicationDraftSaved { essays, documents, .. } => {
+                self.essays = essays.clone();
+                self.documents.clone_from(documents);
+            }
+            E::RecommendationRequested { request, recommender_email, token_hash, .. } => {
+                let (email, token_hash) = (recommender_email.clone(), Some(token_hash.clone()));
+                let asked = RecommendationRequest { email, token_hash, ..RecommendationRequest::default() };
                 self.recommendations.insert(*request, asked);
             }
-            E::RecommendationAttached { request, recommender, .. } => {
-                let asked = RecommendationRequest { token_hash: None, recommender: *recommender };
-                self.recommendations.insert(*request, asked);
+            E::RecommendationAttached { request, document, recommender } => {
+                let asked = self.recommendations.entry(*request).or_default();
+                (asked.token_hash, asked.recommender) = (None, *recommender);
+                asked.document = Some(*document);
             }
             E::ScholarshipApplicationSubmitted { gpa, major, grad_year, interests, relatives, .. } => {
                 self.status = S::Submitted;
@@ -376,6 +405,10 @@ impl Decider for ScholarshipApplication {
                 if self.status == S::Submitted {
                     self.status = S::UnderReview;
                 }
+            }
+            E::ConflictDeclared { person, relation: _ } => self.conflicts.push(person.clone()),
+            E::ReviewerWithdrawn { reviewer } => {
+                self.reviewers.remove(reviewer);
             }
             E::ApplicationReviewed { .. } => {}
             E::ApplicationShortlisted {} => self.status = S::Shortlisted,
@@ -407,6 +440,8 @@ impl Decider for ScholarshipApplication {
             | E::RecommendationAttached { .. }
             | E::ApplicationMatchScored { .. }
             | E::ReviewerAssigned { .. }
+            | E::ConflictDeclared { .. }
+            | E::ReviewerWithdrawn { .. }
             | E::ApplicationReviewed { .. }
             | E::ApplicationShortlisted {}
             | E::ScholarshipAwarded { .. }
@@ -464,7 +499,7 @@ impl ScholarshipApplication {
             C::RequestRecommendation { .. } => {
                 matches!(self.status, S::Draft | S::Submitted | S::UnderReview)
             }
-            C::AttachRecommendation { .. } | C::WithdrawApplication { .. } => {
+            C::AttachRecommendation { .. } | C::WithdrawApplication { .. } | C::DeclareConflict { .. } => {
                 self.status == S::Draft || self.status.is_under_consideration()
             }
             C::RecordMatchScore { .. }

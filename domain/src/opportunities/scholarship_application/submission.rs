@@ -41,6 +41,12 @@ pub(super) fn terms(facts: &ScholarshipApplicationFacts) -> Outcome<&Scholarship
 }
 
 impl ScholarshipApplication {
+    /// The documents of the draft and the recommendations that were attached.
+    pub fn documents_there(&self) -> Vec<Uuid> {
+        let attached = self.recommendations.values().filter_map(|asked| asked.document);
+        self.documents.iter().copied().chain(attached).collect()
+    }
+
     fn unanswered(terms: &ScholarshipTerms, essays: &BTreeMap<String, String>) -> Vec<String> {
         let answered = |prompt: &String| essays.get(prompt).is_some_and(|essay| !essay.trim().is_empty());
         terms.essay_prompts.iter().filter(|prompt| !answered(prompt)).cloned().collect()
@@ -145,6 +151,7 @@ impl ScholarshipApplication {
             interests: snapshot.interests,
             relatives: relatives.map(|relatives| relatives.about(self.applicant)),
             submitted_at: context.now,
+            profile_version: Some(facts.profile_version),
         })
     }
 }
