@@ -129,6 +129,43 @@ mod tests {
     }
 
     #[test]
+    fn bud_p2_the_default_categories_are_those_of_the_catalogue_in_its_order() {
+        use CategoryClass::{Needs, Savings, Wants};
+        let found: Vec<_> = default_categories()
+            .into_iter()
+            .map(|c| (c.key, c.class, c.level, c.weight, c.pacing, c.fixed_day))
+            .collect();
+        let fixed = |key: &str, weight, day| (key.to_owned(), Needs, 0, weight, Pacing::FixedDay, Some(day));
+        let even =
+            |key: &str, class, level, weight| (key.to_owned(), class, level, weight, Pacing::Even, None);
+        assert_eq!(
+            found,
+            [
+                fixed("rent", 40, 1),
+                fixed("utilities", 10, 15),
+                fixed("insurance", 5, 10),
+                fixed("debt", 5, 20),
+                even("groceries", Needs, 1, 20),
+                even("transport", Needs, 1, 12),
+                even("health", Needs, 1, 8),
+                even("clothing", Wants, 2, 12),
+                even("personal_care", Wants, 2, 8),
+                even("home_goods", Wants, 2, 8),
+                even("dining", Wants, 3, 12),
+                even("restaurants", Wants, 3, 12),
+                even("entertainment", Wants, 3, 12),
+                even("hobbies", Wants, 3, 8),
+                even("shopping", Wants, 3, 12),
+                even("subscriptions", Wants, 3, 6),
+                even("travel", Wants, 3, 10),
+                even("emergency_savings", Savings, 0, 40),
+                even("goal_savings", Savings, 0, 40),
+                even("investments", Savings, 0, 20),
+            ]
+        );
+    }
+
+    #[test]
     fn bud_p2_needs_and_savings_are_essential_and_wants_may_give() {
         for category in default_categories() {
             assert_eq!(category.essential, category.class != CategoryClass::Wants, "{}", category.key);

@@ -26,7 +26,20 @@ fn created() -> E {
 fn idn_o1_a_code_is_claimed_and_a_code_of_other_letters_is_invalid() {
     let claims = nothing::<OrgUnit>().when(create(OrgKind::Institution, "PSU", None)).claims();
     assert_eq!(claims, [Claim::Take("orgcode:PSU".into())]);
-    nothing::<OrgUnit>().when(create(OrgKind::Institution, "psu", None)).invalid("code");
+    assert_eq!(OrgUnit::taken("orgcode:PSU"), Some(OrgUnitRefusal::CodeTaken {}));
+    for code in ["AB", "PSU-2", &"A".repeat(32)] {
+        nothing::<OrgUnit>().when(create(OrgKind::Institution, code, None)).then_names(["OrgUnitCreated"]);
+    }
+    for code in ["psu", "A", &"A".repeat(33), "PSU 2", "PSÜ", ""] {
+        nothing::<OrgUnit>().when(create(OrgKind::Institution, code, None)).invalid("code");
+    }
+}
+
+#[test]
+fn idn_o1_a_code_never_changes() {
+    let revision = r#"{"ReviseOrgUnit":{"code":"KU"}}"#;
+    let refused = serde_json::from_str::<C>(revision).unwrap_err();
+    assert!(refused.to_string().contains("unknown field `code`"), "{refused}");
 }
 
 #[test]
@@ -40,6 +53,20 @@ fn idn_o2_an_institution_has_no_parent_and_a_program_has_one() {
         .when(create(OrgKind::Institution, "PSU", parent))
         .refused(refusal.clone());
     nothing::<OrgUnit>().when(create(OrgKind::Program, "CS", None)).refused(refusal);
+}
+
+#[test]
+fn idn_o2_a_program_belongs_to_a_department_or_an_institution() {
+    let program_below = |kind| {
+        let facts = OrgUnitFacts { parent: Some(kind), parent_active: true, ..OrgUnitFacts::default() };
+        nothing::<OrgUnit>().knowing(facts).when(create(OrgKind::Program, "CS", Some(Uuid::from_u128(2))))
+    };
+    for kind in [OrgKind::Department, OrgKind::Institution] {
+        program_below(kind).then_names(["OrgUnitCreated"]);
+    }
+    for kind in [OrgKind::Faculty, OrgKind::Program, OrgKind::Employer, OrgKind::Sponsor] {
+        program_below(kind).refused(OrgUnitRefusal::CycleInHierarchy {});
+    }
 }
 
 #[test]

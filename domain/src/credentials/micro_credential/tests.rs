@@ -237,6 +237,9 @@ fn crd_m4_what_was_published_is_frozen_and_the_rest_is_not() {
     given::<MicroCredential>(published())
         .when(revise(serde_json::json!({ "delivery": "online", "language": "de-AT" })))
         .then_names(["CredentialRevised"]);
+    let one_more = C::AddLearningOutcome { outcome: id(2), text: "draw".into(), core: false, order: 2 };
+    given::<MicroCredential>(published()).when(one_more).invalid_state("published");
+    given::<MicroCredential>(published()).when(require(None)).then_names(["PrerequisiteAdded"]);
 }
 
 #[test]

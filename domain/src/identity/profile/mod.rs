@@ -345,7 +345,11 @@ impl Profile {
                 bounds::text("title", &title.0, 1..=200)?;
                 bounds::texts("specialisations", &specialisations, 50, 100)?;
                 short("research", &research, 4000)?;
-                facts.org.ok_or(R::UnknownOrg {})?;
+                let (_, active) = facts.org.ok_or(R::UnknownOrg {})?;
+                // IDN-O3.
+                if !active {
+                    return Err(R::OrgInactive {}.into());
+                }
                 let (title, research) = (title.about(me), about(research, me));
                 E::AdvisorFacetSet { title, department, specialisations, research }
             }

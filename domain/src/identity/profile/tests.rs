@@ -151,6 +151,9 @@ fn idn_r1_a_grade_is_between_0_and_4000() {
     for wrong in [-1, 4001, i32::MIN, i32::MAX] {
         after([]).when(student(Some(wrong), FacetSource::Own)).invalid("gpa");
     }
+    for right in [0, 4000] {
+        after([]).when(student(Some(right), FacetSource::Own)).then_names(["StudentFacetSet"]);
+    }
 }
 
 #[test]
@@ -218,6 +221,41 @@ fn idn_r6_texts_and_lists_have_their_lengths() {
     long(161, 0, 0).refused(R::TooLong { field: "headline", most: 160 });
     long(0, 4001, 0).refused(R::TooLong { field: "bio", most: 4000 });
     long(0, 0, 51).refused(R::TooLong { field: "skills", most: 50 });
+    let interested = |interests: usize| {
+        let words = Some(Stated(vec!["i".to_owned(); interests]));
+        match revision() {
+            C::ReviseProfile { given_name, family_name, headline, bio, phone, photo, skills, .. } => {
+                let interests = words;
+                let command = C::ReviseProfile {
+                    given_name,
+                    family_name,
+                    headline,
+                    bio,
+                    phone,
+                    photo,
+                    skills,
+                    interests,
+                };
+                after([]).when(command)
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    interested(50).then_names(["ProfileRevised"]);
+    interested(51).refused(R::TooLong { field: "interests", most: 50 });
+}
+
+#[test]
+fn idn_o3_a_department_that_is_inactive_takes_no_new_advisors() {
+    let advise = || C::SetAdvisorFacet {
+        title: Stated("Dr".into()),
+        department: ORG,
+        specialisations: Vec::new(),
+        research: None,
+    };
+    after([]).when(advise()).refused(R::UnknownOrg {});
+    after([]).knowing(org(OrgKind::Department, false)).when(advise()).refused(R::OrgInactive {});
+    after([]).knowing(org(OrgKind::Department, true)).when(advise()).then_names(["AdvisorFacetSet"]);
 }
 
 #[test]
@@ -230,7 +268,7 @@ fn one_recruits_for_an_active_employer() {
 }
 
 #[test]
-fn one_joins_an_active_unit_once_and_leaves_what_one_joined() {
+fn idn_o3_one_joins_an_active_unit_once_and_leaves_what_one_joined() {
     let facts = || org(OrgKind::Department, true);
     after([]).when(join(Relation::Staff)).refused(R::UnknownOrg {});
     after([]).knowing(org(OrgKind::Department, false)).when(join(Relation::Staff)).refused(R::OrgInactive {});
