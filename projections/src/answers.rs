@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     ProjectionError, Projections, Table,
-    budgeting::{MerchantRules, Transactions},
+    budgeting::{ClosedMonths, MerchantRules, Transactions},
     credentials::{Credentials, Recognitions},
     governance::{LogIndex, PrivacyRequests},
     identity::{OrgDirectory, Sessions},
@@ -24,7 +24,8 @@ pub fn asked(question: &Question) -> &'static [&'static str] {
     match question {
         Question::Package { .. } => &[crate::governance::LogIndex::NAME],
         Question::LearnedCategory { .. } => &[MerchantRules::NAME],
-        Question::PossibleDuplicate { .. } => &[Transactions::NAME],
+        Question::PossibleDuplicate { .. } | Question::Spending { .. } => &[Transactions::NAME],
+        Question::ClosedMonths { .. } => &[ClosedMonths::NAME],
         Question::RecognitionHistory { .. } => &[Recognitions::NAME, Credentials::NAME],
         Question::PublishedCredentials { .. } => &[Credentials::NAME],
         Question::HasActiveChildren { .. } => &[OrgDirectory::NAME],
@@ -51,6 +52,12 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
         Question::PossibleDuplicate { account, merchant, amount, date } => {
             let found = read.possible_duplicate(*account, merchant, *amount, *date).await;
             found.map(Answer::Reference).map_err(failed)
+        }
+        Question::Spending { account, from, until } => {
+            read.spending(*account, *from, *until).await.map(Answer::Spending).map_err(failed)
+        }
+        Question::ClosedMonths { months } => {
+            read.closed_months(months).await.map(Answer::ClosedMonths).map_err(failed)
         }
         Question::RecognitionHistory { institution, issuer } => history(read, *institution, *issuer).await,
         Question::PublishedCredentials { institution } => {

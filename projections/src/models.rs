@@ -33,6 +33,7 @@ read_models! {
     table crate::budgeting::Envelopes;
     table crate::budgeting::Transactions;
     table crate::budgeting::Redistributions;
+    table crate::budgeting::ClosedMonths;
     table crate::budgeting::MerchantRules;
     table crate::intelligence::Decisions;
     table crate::governance::RetentionBoard;

@@ -5,6 +5,7 @@
 mod access;
 mod auth;
 mod budgets;
+mod cohorts;
 mod commands;
 mod edge;
 mod ferpa;

@@ -3,11 +3,12 @@
 use domain::{
     Money, Personal,
     budgeting::{
-        BudgetMonth, BudgetMonthCommand, BudgetMonthEvent, BudgetProfileEvent, DismissalCause,
-        RedistributionMode, TransactionEvent, TransactionKind, YearMonth, zone,
+        BudgetMonth, BudgetMonthCommand, BudgetMonthEvent, BudgetProfileCommand, BudgetProfileEvent,
+        DismissalCause, RedistributionMode, TransactionEvent, TransactionKind, YearMonth, zone,
     },
     class::Financial,
     derived_id,
+    identity::ProfileEvent,
     registry::{AnyCommand, AnyEvent},
 };
 use jiff::{civil::Date, tz::TimeZone};
@@ -17,7 +18,8 @@ use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, timer_id};
 use crate::CommandError;
 
 /// P-23: the current month is opened when a budget is set up, each next one as it begins; a month is closed three days
-/// after its end (BUD-M12). A month that is opened after its end is history: it closes by command only.
+/// after its end (BUD-M12). A month that is opened after its end is history: it closes by command only. All of that is by
+/// the owner's clock: when their preferences name another time zone, the budget follows, and the timers with it.
 pub(super) struct KeepMonths;
 
 impl Policy for KeepMonths {
@@ -26,10 +28,24 @@ impl Policy for KeepMonths {
     }
 
     fn interests(&self) -> &'static [&'static str] {
-        &["BudgetSetUp", "BudgetMonthOpened", "BudgetMonthClosed"]
+        &[
+            "BudgetSetUp",
+            "BudgetMonthOpened",
+            "BudgetMonthClosed",
+            "PreferencesChanged",
+            "BudgetTimeZoneChanged",
+        ]
     }
 
-    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
+    /// What arms a month's timers and what moves them must not overtake each other.
+    fn lane(&self, fact: &Fact) -> Uuid {
+        match &fact.event {
+            AnyEvent::BudgetMonth(BudgetMonthEvent::BudgetMonthOpened { account, .. }) => *account,
+            _ => fact.id,
+        }
+    }
+
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             Ok(match &fact.event {
                 AnyEvent::BudgetProfile(BudgetProfileEvent::BudgetSetUp { account, tz, .. }) => {
@@ -42,14 +58,35 @@ impl Policy for KeepMonths {
                     tz,
                     after_end: false,
                     ..
-                }) => timers(fact.id, *account, *month, &zone(tz)),
+                }) => timers(*account, *month, &zone(tz)),
                 AnyEvent::BudgetMonth(BudgetMonthEvent::BudgetMonthClosed { .. }) => {
                     vec![Reaction::Disarm(closing(fact.id))]
+                }
+                AnyEvent::Profile(ProfileEvent::PreferencesChanged { tz, .. }) => {
+                    let follow = BudgetProfileCommand::ChangeTimeZone { tz: tz.clone() };
+                    vec![Issue::new(fact.id, AnyCommand::BudgetProfile(follow), "zone").into()]
+                }
+                AnyEvent::BudgetProfile(BudgetProfileEvent::BudgetTimeZoneChanged { tz }) => {
+                    moved(fact, &zone(tz), world).await?
                 }
                 _ => Vec::new(),
             })
         })
     }
+}
+
+/// The timers of the months that are not closed yet, by the clock of another time zone. They are those around the present
+/// one: which month it is may differ between two zones.
+async fn moved(fact: &Fact, tz: &TimeZone, world: &World) -> Result<Vec<Reaction>, CommandError> {
+    let Ok(present) = YearMonth::at(fact.envelope.occurred_at, tz) else { return Ok(Vec::new()) };
+    let mut reactions = Vec::new();
+    for month in [present.previous(), Some(present), present.next()].into_iter().flatten() {
+        let known = world.state::<BudgetMonth>(BudgetMonth::id(fact.id, month)).await?;
+        if known.exists() && !known.state.closed && !known.state.after_end {
+            reactions.extend(timers(fact.id, month, tz));
+        }
+    }
+    Ok(reactions)
 }
 
 fn open(account: Uuid, month: YearMonth) -> Issue {
@@ -61,7 +98,9 @@ fn closing(month: Uuid) -> Uuid {
     timer_id("keep_months", &["close", &month.to_string()])
 }
 
-fn timers(id: Uuid, account: Uuid, month: YearMonth, tz: &TimeZone) -> Vec<Reaction> {
+/// As the next month begins it is opened, where it is not open already; on its fourth day this one is closed.
+fn timers(account: Uuid, month: YearMonth, tz: &TimeZone) -> Vec<Reaction> {
+    let id = BudgetMonth::id(account, month);
     let midnight = |day: Option<Date>| Some(day?.to_zoned(tz.clone()).ok()?.timestamp());
     let Some(next) = month.next() else { return Vec::new() };
     let following = BudgetMonth::id(account, next);

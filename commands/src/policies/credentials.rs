@@ -91,7 +91,7 @@ impl Policy for AssessRecognition {
     }
 }
 
-fn unexpected(answer: &Answer) -> CommandError {
+pub(super) fn unexpected(answer: &Answer) -> CommandError {
     CommandError::Internal(format!("a read model gave an answer of another kind: {answer:?}"))
 }
 

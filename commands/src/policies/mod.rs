@@ -9,6 +9,7 @@ mod budgeting;
 mod credentials;
 mod erasure;
 mod governance;
+mod habits;
 mod identity;
 mod lanes;
 mod mail;
@@ -192,6 +193,7 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(budgeting::KeepMonths),
         Box::new(budgeting::BookSpending),
         Box::new(budgeting::ProposeRedistributions),
+        Box::<habits::FindHabits>::default(),
         Box::new(opportunities::ScoreApplication),
         Box::new(opportunities::CarrySelection),
         Box::new(opportunities::CloseAtDeadline),

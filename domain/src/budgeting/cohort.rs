@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernel::{BasisPoints, Money};
 
-/// What describes a month of spending (BUD-P5), over the last three full months.
+/// What describes how somebody spends (BUD-P5), over the last three full months.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CohortFeatures {
     /// The average monthly spending, in minor units of the profile's currency.
@@ -22,6 +22,18 @@ pub struct CohortFeatures {
     pub transactions_per_30_days: i64,
     /// Wants transactions that made or found the day red, of all wants transactions.
     pub impulse_rate: Option<BasisPoints>,
+    /// The average monthly income, in minor units of the profile's currency.
+    #[serde(default)]
+    pub average_income: Option<i64>,
+    /// What was spent of the income.
+    #[serde(default)]
+    pub spending_rate: Option<BasisPoints>,
+    /// The share of wants of the spending.
+    #[serde(default)]
+    pub wants_share: Option<BasisPoints>,
+    /// How widely the spending is spread over categories: the whole less the sum of the squares of their shares.
+    #[serde(default)]
+    pub diversity: Option<BasisPoints>,
 }
 
 /// What kind of habit a pattern is.

@@ -17,10 +17,13 @@ mod budget_month;
 mod budget_profile;
 mod categorise;
 mod category;
+mod clusters;
 mod cohort;
+mod figures;
 #[cfg(test)]
 mod fixtures;
 mod keywords;
+mod patterns;
 mod transaction;
 mod values;
 
@@ -28,7 +31,10 @@ pub use budget_month::*;
 pub use budget_profile::*;
 pub use categorise::*;
 pub use category::*;
+pub use clusters::*;
 pub use cohort::*;
+pub use figures::*;
+pub use patterns::*;
 pub use transaction::*;
 pub use values::*;
 

@@ -9,6 +9,7 @@ use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::{Decider, Money, RecordClass};
+use crate::budgeting::{MonthFigures, SeenSpend, YearMonth};
 
 /// The look-up is under way: give the answer up with `?` and be asked again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,20 @@ pub enum Question {
         amount: Money,
         /// The local date.
         date: Date,
+    },
+    /// What an owner spent over some days, in every category but savings (P-32).
+    Spending {
+        /// The budget owner.
+        account: Uuid,
+        /// The first day, in the owner's time zone.
+        from: Date,
+        /// The last one.
+        until: Date,
+    },
+    /// What the closed months of all owners came to (BUD-P5). Who of them consents to be looked into, it does not say.
+    ClosedMonths {
+        /// Of which months.
+        months: Vec<YearMonth>,
     },
     /// How the recognising institution decided on credentials of the issuing one (CRD-R3 `history`).
     RecognitionHistory {
@@ -138,6 +153,10 @@ pub enum Question {
 pub enum Answer {
     /// Some category key, or none.
     Category(Option<String>),
+    /// What was spent.
+    Spending(Vec<SeenSpend>),
+    /// What months came to, each with its owner.
+    ClosedMonths(Vec<(Uuid, YearMonth, MonthFigures)>),
     /// Some aggregate, or none.
     Reference(Option<Uuid>),
     /// Aggregates.

@@ -1,5 +1,5 @@
-//! Read models of Personal Budgeting: plans and spending by day, envelopes, transactions, why money moved, and what
-//! owners taught. For the owner alone; compliance may also see why money moved.
+//! Read models of Personal Budgeting: plans and spending by day, envelopes, transactions, why money moved, what months
+//! came to, and what owners taught. For the owner alone; compliance may also see why money moved.
 //!
 //! Amounts and texts are personal and stay sealed. What a spend touches is one short row in each model, whatever the
 //! month holds: the days of a category and month are one row, and its envelope is another.
@@ -8,6 +8,7 @@
 //! events say what came of it; only what a day looks like (BUD-M2) is said here.
 
 mod budget_calendar;
+mod closed_months;
 mod days;
 mod envelopes;
 #[cfg(test)]
@@ -20,6 +21,7 @@ mod samples;
 mod transactions;
 
 pub use budget_calendar::{BudgetCalendar, BudgetCalendarRow};
+pub use closed_months::{ClosedMonthRow, ClosedMonths};
 pub use days::{CalendarDay, CategoryDay, Day, DayStatus, Erased, Seen, shown_days};
 pub use envelopes::{EnvelopeRow, Envelopes};
 pub use merchant_rules::{MerchantRules, MerchantRulesRow};

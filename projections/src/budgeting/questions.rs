@@ -1,12 +1,17 @@
-//! What the domain asks of these read models before it records a transaction.
+//! What is asked of these read models: by the domain before it records a transaction, and by the policy that looks into
+//! how owners spend (P-32).
 
 use std::collections::BTreeSet;
 
-use domain::{Actor, Money};
+use domain::{
+    Actor, Money,
+    budgeting::{MonthFigures, SeenSpend, YearMonth},
+};
 use jiff::civil::Date;
+use serde_json::Value;
 use uuid::Uuid;
 
-use super::{MerchantRules, Transactions};
+use super::{ClosedMonths, MerchantRules, Transactions, closed_months::COMPARE};
 use crate::{
     Projections, Table,
     query::{Condition, LIMIT_MAX, Op, Query, QueryError},
@@ -67,6 +72,89 @@ impl Projections {
             }
         }
     }
+}
+
+impl Projections {
+    /// `Spending`: what an owner spent over some days, savings not counted, as far as `transactions` has come. What is
+    /// erased is not told.
+    ///
+    /// # Errors
+    /// When the read model is being built, or the database fails.
+    pub async fn spending(
+        &self,
+        account: Uuid,
+        from: Date,
+        until: Date,
+    ) -> Result<Vec<SeenSpend>, QueryError> {
+        let on = |op, values: Vec<String>, column: &str| Condition { column: column.to_owned(), op, values };
+        let query = Query {
+            filters: vec![
+                on(Op::AtLeast, vec![from.to_string()], "local_date"),
+                on(Op::AtMost, vec![until.to_string()], "local_date"),
+                on(Op::In, vec![false.to_string()], "voided"),
+                on(Op::In, ["expense", "installment_payment"].map(str::to_owned).to_vec(), "kind"),
+            ],
+            fields: ["local_date", "category", "merchant_normalized", "booked"].map(str::to_owned).to_vec(),
+            ..Query::default()
+        };
+        let rows = self.every_row(Transactions::NAME, &on_behalf_of(account), query).await?;
+        let seen = |row: &Value| {
+            Some(SeenSpend {
+                date: row["local_date"].as_str()?.parse().ok()?,
+                category: row["category"].as_str()?.to_owned(),
+                merchant: row["merchant_normalized"].as_str().map(str::to_owned),
+                minor: row["booked"]["minor"].as_i64()?,
+            })
+        };
+        Ok(rows.iter().filter_map(seen).collect())
+    }
+
+    /// `ClosedMonths`: what these months of all owners came to, as far as `closed_months` has come. What is erased, or
+    /// was closed before it was kept, is not told.
+    ///
+    /// # Errors
+    /// When the read model is being built, or the database fails.
+    pub async fn closed_months(
+        &self,
+        months: &[YearMonth],
+    ) -> Result<Vec<(Uuid, YearMonth, MonthFigures)>, QueryError> {
+        let values = months.iter().map(YearMonth::to_string).collect();
+        let query = Query {
+            filters: vec![Condition { column: "month".to_owned(), op: Op::In, values }],
+            fields: ["account", "month", "figures"].map(str::to_owned).to_vec(),
+            ..Query::default()
+        };
+        let rows = self.every_row(ClosedMonths::NAME, &comparing(), query).await?;
+        let known = |mut row: Value| {
+            let month = row["month"].as_str()?.parse().ok()?;
+            let figures = serde_json::from_value(row["figures"].take()).ok()?;
+            Some((row["account"].as_str()?.parse().ok()?, month, figures))
+        };
+        Ok(rows.into_iter().filter_map(known).collect())
+    }
+
+    async fn every_row(
+        &self,
+        model: &str,
+        actor: &Actor,
+        mut query: Query,
+    ) -> Result<Vec<Value>, QueryError> {
+        query.limit = Some(LIMIT_MAX);
+        let mut rows = Vec::new();
+        loop {
+            let page = self.list(model, actor, &query).await?;
+            rows.extend(page.rows);
+            match page.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(rows),
+            }
+        }
+    }
+}
+
+/// Our own policy that compares owners (P-32).
+fn comparing() -> Actor {
+    Actor { scopes: BTreeSet::from([COMPARE.to_owned()]), ..Actor::policy("find_habits") }
 }
 
 /// Whoever records a transaction looks at what its owner may see.

@@ -74,7 +74,7 @@ pub(super) fn profile(
     };
     let mut profile = BudgetProfile::default();
     for command in [set_up].into_iter().chain(commands) {
-        let events = profile.decide(command, &BudgetProfileFacts {}, &context(OWNER, 0, at(1)));
+        let events = profile.decide(command, &BudgetProfileFacts::default(), &context(OWNER, 0, at(1)));
         events.unwrap().iter().for_each(|event| profile.evolve(event));
     }
     profile

@@ -188,6 +188,7 @@ pub const TABLE: &[Resource] = &[
         .to(MONTH_ID)
         .giving(&[("account", Caller), ("month", Path("month"))]),
     post("/v1/budget/months/{month}/reallocate", MONTH, "ReallocateMonth").to(MONTH_ID),
+    post("/v1/budget/months/{month}/close", MONTH, "CloseBudgetMonth").to(MONTH_ID),
     post("/v1/budget/months/{month}/redistribute", MONTH, "RedistributeBudget").to(MONTH_ID),
     post("/v1/budget/months/{month}/redistributions/{id}/accept", MONTH, "AcceptRedistribution")
         .to(MONTH_ID)

@@ -61,6 +61,8 @@ pub struct Spend {
     pub redistribution: Option<Uuid>,
     /// Whether it came after the month was closed, and changed nothing.
     pub after_close: bool,
+    /// Whether it made or found the day red (BUD-P5).
+    pub red: bool,
 }
 
 /// A redistribution, from its proposal or application on.

@@ -4,7 +4,7 @@ use super::{
     opening::{allocation, day_weights, plans_of_reallocation},
     *,
 };
-use crate::kernel::allocate;
+use crate::{budgeting::MonthFigures, kernel::allocate};
 use BudgetMonthEvent as E;
 use BudgetMonthRefusal as R;
 
@@ -383,8 +383,9 @@ impl BudgetMonth {
         Ok(E::DailyPlanAdjusted { category, date, amounts: self.own(AdjustedAmounts { planned, plans }) })
     }
 
-    pub(super) fn close(&self, context: &Context) -> Decided<Self> {
-        let today = self.today(context);
+    pub(super) fn close(&self, facts: &BudgetMonthFacts, context: &Context) -> Decided<Self> {
+        let tz = facts.profile.as_ref().map_or(&self.tz, |profile| &profile.tz);
+        let today = local_date(context.occurred_at, &zone(tz));
         // The fourth day of the next month; the last month that can be written closes after its end.
         let after_three_days = self.month.next().and_then(|next| next.day(4));
         let closes_on = after_three_days.filter(|_| !self.after_end).unwrap_or(self.month.last_day());
@@ -392,8 +393,8 @@ impl BudgetMonth {
             return Err(R::NotOver { closes_on }.into());
         }
         let Some(books) = self.books.get() else {
-            let amounts = Personal::Erased;
-            return Ok(vec![E::BudgetMonthClosed { amounts, adherence: None, savings_rate: None }]);
+            let (amounts, figures) = (Personal::Erased, None);
+            return Ok(vec![E::BudgetMonthClosed { amounts, adherence: None, savings_rate: None, figures }]);
         };
         let sum = |of: &dyn Fn(&Envelope) -> i64| books.envelopes.iter().map(of).fold(0, i64::saturating_add);
         let saves = |envelope: &Envelope| envelope.category.class == CategoryClass::Savings;
@@ -404,10 +405,12 @@ impl BudgetMonth {
             saved: self.money(saved),
         };
         let (green, planned) = books.adherence(self.month.days());
+        let figures = self.currency.map(|ccy| MonthFigures::of(books, ccy, self.month.days()));
         Ok(vec![E::BudgetMonthClosed {
             amounts: self.own(amounts),
             adherence: ratio_bp(green, planned),
             savings_rate: ratio_bp(saved, books.income),
+            figures: figures.map(|figures| self.own(figures)),
         }])
     }
 

@@ -58,7 +58,9 @@ impl Books {
         if let Some(amount) = amount.filter(|_| !after_close) {
             self.envelopes[envelope].spend(day, amount);
         }
-        self.spends.insert(transaction, Spend { envelope, day, amount, redistribution: None, after_close });
+        let red = self.envelopes[envelope].overspend(day) > 0;
+        let spend = Spend { envelope, day, amount, redistribution: None, after_close, red };
+        self.spends.insert(transaction, spend);
     }
 
     /// What was applied goes, unless the month was closed by then or is closed now.

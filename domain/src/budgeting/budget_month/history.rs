@@ -105,6 +105,7 @@ fn every_event_reads_as_it_was_stored() {
             amounts: own(ClosingAmounts { planned: usd(300_000), spent: usd(200_000), saved: usd(60_000) }),
             adherence: Some(BasisPoints(9312)),
             savings_rate: Some(BasisPoints(2000)),
+            figures: None,
         },
     ]);
 }

@@ -12,7 +12,7 @@ use strum::{IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
 use crate::{
-    budgeting::{CategoryClass, Pacing, RedistributionMode, Split, YearMonth},
+    budgeting::{CategoryClass, MonthFigures, Pacing, RedistributionMode, Split, YearMonth},
     kernel::{
         BasisPoints, Currency, Event, Money, Personal, Refusal, RefusalKind, Stated, class::Financial,
         schemas,
@@ -290,9 +290,8 @@ pub enum BudgetMonthCommand {
         #[schemars(transform = schemas::money_from::<0>)]
         planned: Stated<Money>,
     },
-    /// Closes the month, from the fourth day of the next one on; one that was opened after its end, at any time
-    /// (BUD-M12).
-    #[schemars(extend("x-system" = true))]
+    /// Closes the month. The clock does so from the fourth day of the next one on; one that was opened after its end is
+    /// history that is brought in, and its owner closes it once it is complete (BUD-M12).
     CloseBudgetMonth {},
 }
 
@@ -379,11 +378,13 @@ pub enum BudgetMonthEvent {
     /// The plan of a day was set.
     DailyPlanAdjusted { category: String, date: Date, amounts: Personal<AdjustedAmounts, Financial> },
     /// The month was closed. `adherence`: green category-days of those with a plan; `savings_rate`: saved of the income;
-    /// both unknown where there is nothing to divide by.
+    /// both unknown where there is nothing to divide by. `figures`: what cohorts are found from (BUD-P5); not there where
+    /// the month was closed before they were kept.
     BudgetMonthClosed {
         amounts: Personal<ClosingAmounts, Financial>,
         adherence: Option<BasisPoints>,
         savings_rate: Option<BasisPoints>,
+        figures: Option<Personal<MonthFigures, Financial>>,
     },
 }
 

@@ -15,7 +15,9 @@
 //! - **BUD-M10** a month keeps the mode of its opening. `auto` redistributes in the decision that applies the spend, at
 //!   most once for a transaction, and reverts in the decision that takes it back.
 //! - **BUD-M11** a revert gives back what is still there, by what each gave.
-//! - **BUD-M12** a month closes three days after its end; later spending is on record and changes nothing.
+//! - **BUD-M12** a month closes three days after its end, where the owner lives by then, and one that was opened after its
+//!   end when its owner says so; later spending is on record and changes nothing. Until then a month's days are those of
+//!   the time zone that it was opened in.
 //!
 //! Spending of a category that the month has no envelope for waits, as `uncategorised` does. A move by hand spares what is
 //! sacred (level 0) and savings; automatic donors are never essential.
@@ -130,7 +132,9 @@ impl Decider for BudgetMonth {
     ) -> Result<BudgetMonthFacts, NotYet> {
         let account = match command {
             BudgetMonthCommand::OpenBudgetMonth { account, .. } => Some(*account),
-            BudgetMonthCommand::ReallocateMonth { .. } => self.account,
+            BudgetMonthCommand::ReallocateMonth { .. } | BudgetMonthCommand::CloseBudgetMonth {} => {
+                self.account
+            }
             _ => None,
         };
         let Some(account) = account else { return Ok(BudgetMonthFacts::default()) };
@@ -147,8 +151,9 @@ impl Decider for BudgetMonth {
             C::ApplySpend { .. }
             | C::ReverseSpend { .. }
             | C::ProposeRedistribution { .. }
-            | C::CloseBudgetMonth {}
             | C::DismissRedistribution { cause: DismissalCause::Expired, .. } => actor.is_system(),
+            // History has no timer: whoever brought it in says when it is complete.
+            C::CloseBudgetMonth {} => actor.is_system() || self.after_end && own(self.account),
             C::ReallocateMonth { .. }
             | C::RedistributeBudget { .. }
             | C::AcceptRedistribution { .. }
@@ -176,7 +181,7 @@ impl Decider for BudgetMonth {
                 return self.reverse_spend(transaction, category, date, amount.0, context);
             }
             _ if self.closed => return Err(BudgetMonthRefusal::Closed {}.into()),
-            C::CloseBudgetMonth {} => return self.close(context),
+            C::CloseBudgetMonth {} => return self.close(facts, context),
             _ => {}
         }
         let Some(books) = self.books.get() else {

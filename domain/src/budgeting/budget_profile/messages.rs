@@ -45,6 +45,14 @@ pub enum BudgetProfileCommand {
         /// What to do about an overspend.
         mode: RedistributionMode,
     },
+    /// Follows the owner into another time zone, as their preferences say (P-23). Days and months that are counted from
+    /// now on are counted in it. Into the zone where the budget is already nothing follows.
+    #[schemars(extend("x-system" = true))]
+    ChangeTimeZone {
+        /// The IANA time zone.
+        #[schemars(transform = schemas::time_zone)]
+        tz: String,
+    },
     /// Changes the income from a month on (BUD-P4).
     ChangeIncome {
         /// The monthly income, above zero.
@@ -124,7 +132,7 @@ pub enum BudgetProfileCommand {
         #[schemars(transform = schemas::alert)]
         at: BasisPoints,
     },
-    /// Assigns the behaviour cluster that a model found (BUD-P6).
+    /// Assigns the behaviour cluster that a model found (BUD-P6), while the owner's consent to analytics stands.
     #[schemars(extend("x-system" = true))]
     AssignCohort {
         /// The month that it was found for.
@@ -136,7 +144,7 @@ pub enum BudgetProfileCommand {
         /// The model's id.
         model: Uuid,
     },
-    /// Records the habits found in a month.
+    /// Records the habits found in a month, while the owner's consent to analytics stands.
     #[schemars(extend("x-system" = true))]
     RecordSpendingPatterns {
         /// The month.
@@ -165,6 +173,8 @@ pub enum BudgetProfileEvent {
         mode: RedistributionMode,
         categories: Vec<Category>,
     },
+    /// The owner lives in another time zone.
+    BudgetTimeZoneChanged { tz: String },
     /// The income changed.
     IncomeChanged { income: Personal<Money, Financial>, from: YearMonth },
     /// The split changed.
@@ -238,6 +248,9 @@ pub enum BudgetProfileRefusal {
     /// It is the only category of its class, whose money would have no place.
     #[error("it is the last category of its class")]
     LastInClass {},
+    /// The owner does not consent to analytics (P-32).
+    #[error("the owner does not consent to analytics")]
+    ConsentMissing {},
     /// The profile has no live category of this key.
     #[error("no live category `{key}`")]
     UnknownCategory {
@@ -256,7 +269,9 @@ impl Refusal for BudgetProfileRefusal {
             | Self::NonPositiveIncome {}
             | Self::CurrencyMismatch { .. }
             | Self::LevelRange {} => RefusalKind::Invalid,
-            Self::AlreadySetUp {} | Self::Duplicate {} | Self::LastInClass {} => RefusalKind::Conflict,
+            Self::AlreadySetUp {} | Self::Duplicate {} | Self::LastInClass {} | Self::ConsentMissing {} => {
+                RefusalKind::Conflict
+            }
             Self::UnknownCategory { .. } => RefusalKind::NotFound,
         }
     }
@@ -266,7 +281,7 @@ impl Refusal for BudgetProfileRefusal {
             Self::NonPositiveIncome {} | Self::CurrencyMismatch { .. } => Some("income"),
             Self::LevelRange {} => Some("level"),
             Self::Duplicate {} | Self::UnknownCategory { .. } => Some("key"),
-            Self::AlreadySetUp {} | Self::LastInClass {} => None,
+            Self::AlreadySetUp {} | Self::LastInClass {} | Self::ConsentMissing {} => None,
         }
     }
 }

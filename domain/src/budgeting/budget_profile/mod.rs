@@ -6,6 +6,7 @@
 //! - **BUD-P1** the default split is 50/30/20; a split is a partition of the whole (ARI-6).
 //! - **BUD-P2** everybody starts with the [default categories](default_categories).
 //! - **BUD-P3** savings categories are essential and never donors.
+//! - **P-32** how somebody spends is looked into only while their consent to analytics stands.
 //! - **BUD-P4** changes take effect from the next opened month, unless the person has the current one reallocated: a
 //!   month keeps what it was opened with.
 
@@ -19,9 +20,12 @@ use super::{
     Category, CategoryChanges, CategoryClass, CategoryRevision, Cohort, Pacing, RedistributionMode, Split,
     UNCATEGORISED, YearMonth, default_categories, owns,
 };
-use crate::kernel::{
-    Actor, BasisPoints, Context, Currency, Decided, Decider, Known, Money, NotYet, Personal, RecordClass,
-    Refused, RefusedBy, Stated, bounds, class::Financial,
+use crate::{
+    governance::{ConsentLedger, ConsentPurpose},
+    kernel::{
+        Actor, BasisPoints, Context, Currency, Decided, Decider, Known, Money, NotYet, Personal, RecordClass,
+        Refused, RefusedBy, Stated, bounds, class::Financial,
+    },
 };
 
 mod messages;
@@ -103,9 +107,12 @@ impl BudgetProfile {
     }
 }
 
-/// Nothing: a profile needs no other stream.
+/// What a profile must know of others.
 #[derive(Clone, Debug, Default)]
-pub struct BudgetProfileFacts {}
+pub struct BudgetProfileFacts {
+    /// Whether the owner's consent to analytics stands.
+    pub consents: bool,
+}
 
 impl Decider for BudgetProfile {
     const TYPE: &'static str = "budgeting.budget_profile";
@@ -121,17 +128,35 @@ impl Decider for BudgetProfile {
 
     fn facts(
         &self,
-        _command: &BudgetProfileCommand,
-        _context: &Context,
-        _known: &mut impl Known,
+        command: &BudgetProfileCommand,
+        context: &Context,
+        known: &mut impl Known,
     ) -> Result<BudgetProfileFacts, NotYet> {
-        Ok(BudgetProfileFacts {})
+        use BudgetProfileCommand as C;
+        match command {
+            C::AssignCohort { .. } | C::RecordSpendingPatterns { .. } => {
+                // A consent that is withdrawn meanwhile must not be missed (GOV-C1).
+                let ledger = known.pinned::<ConsentLedger>(context.id)?.state;
+                Ok(BudgetProfileFacts { consents: ledger.stands(ConsentPurpose::Analytics, context.now) })
+            }
+            C::SetUpBudget { .. }
+            | C::ChangeTimeZone { .. }
+            | C::ChangeIncome { .. }
+            | C::ChangeSplit { .. }
+            | C::DefineCategory { .. }
+            | C::ReviseCategory { .. }
+            | C::RetireCategory { .. }
+            | C::SetRedistributionMode { .. }
+            | C::SetCategoryAlert { .. } => Ok(BudgetProfileFacts::default()),
+        }
     }
 
     fn may(&self, actor: &Actor, command: &BudgetProfileCommand) -> bool {
         use BudgetProfileCommand as C;
         match (command, self.account) {
-            (C::AssignCohort { .. } | C::RecordSpendingPatterns { .. }, _) => actor.is_system(),
+            (C::AssignCohort { .. } | C::RecordSpendingPatterns { .. } | C::ChangeTimeZone { .. }, _) => {
+                actor.is_system()
+            }
             // Whose it will be is the stream's id, which only the decision knows.
             (C::SetUpBudget { .. }, None) => actor.has("manage:budget"),
             (_, Some(account)) => owns(actor, account, "manage:budget"),
@@ -142,7 +167,7 @@ impl Decider for BudgetProfile {
     fn decide(
         &self,
         command: BudgetProfileCommand,
-        _facts: &BudgetProfileFacts,
+        facts: &BudgetProfileFacts,
         context: &Context,
     ) -> Decided<Self> {
         use BudgetProfileCommand as C;
@@ -156,9 +181,7 @@ impl Decider for BudgetProfile {
                 return Err(BudgetProfileRefusal::AlreadySetUp {}.into());
             }
             C::SetUpBudget { currency, tz, country, income, needs, wants, savings, mode } => {
-                if TimeZone::get(&tz).is_err() {
-                    return Err(Refused::invalid("tz", "an IANA time zone"));
-                }
+                check_zone(&tz)?;
                 if country.len() != 2 || !country.bytes().all(|letter| letter.is_ascii_uppercase()) {
                     return Err(Refused::invalid("country", "two upper-case letters of ISO 3166-1"));
                 }
@@ -176,6 +199,11 @@ impl Decider for BudgetProfile {
                     mode,
                     categories: default_categories(),
                 }
+            }
+            C::ChangeTimeZone { tz } if tz == self.tz => return Ok(Vec::new()),
+            C::ChangeTimeZone { tz } => {
+                check_zone(&tz)?;
+                E::BudgetTimeZoneChanged { tz }
             }
             C::ChangeIncome { income, from } => {
                 check_income(income.0, self.currency)?;
@@ -244,6 +272,9 @@ impl Decider for BudgetProfile {
                 }
                 E::CategoryAlertSet { key, at }
             }
+            C::AssignCohort { .. } | C::RecordSpendingPatterns { .. } if !facts.consents => {
+                return Err(BudgetProfileRefusal::ConsentMissing {}.into());
+            }
             C::AssignCohort { month, cohort, features, model } => {
                 if features.0.shares.len() > 200 {
                     return Err(Refused::invalid("features", "at most 200 shares"));
@@ -291,6 +322,7 @@ impl Decider for BudgetProfile {
                     ..BudgetProfile::default()
                 }
             }
+            E::BudgetTimeZoneChanged { tz } => self.tz.clone_from(tz),
             E::IncomeChanged { income, from } => {
                 self.incomes.insert(*from, income.clone());
             }
@@ -381,6 +413,10 @@ fn level_of(level: i32) -> Result<u8, BudgetProfileRefusal> {
         Ok(level @ 0..=3) => Ok(level),
         Ok(_) | Err(_) => Err(BudgetProfileRefusal::LevelRange {}),
     }
+}
+
+fn check_zone(tz: &str) -> Check {
+    if TimeZone::get(tz).is_ok() { Ok(()) } else { Err(Refused::invalid("tz", "an IANA time zone")) }
 }
 
 fn check_income(income: Money, currency: Option<Currency>) -> Check {

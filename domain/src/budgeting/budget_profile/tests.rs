@@ -1,7 +1,8 @@
 use super::{BudgetProfileCommand as C, BudgetProfileEvent as E, BudgetProfileRefusal as R, *};
 use crate::{
     budgeting::{CohortFeatures, PatternKind, SpendingPattern, fixtures::*},
-    kernel::testing::{Scenario, given, keeps_history, nothing},
+    governance::ConsentLedgerEvent,
+    kernel::testing::{Scenario, World, given, keeps_history, nothing},
 };
 
 fn set_up_profile() -> E {
@@ -22,6 +23,7 @@ fn every_event_reads_as_it_was_stored() {
         savings_rate: Some(BasisPoints(2000)),
         transactions_per_30_days: 4250,
         impulse_rate: None,
+        ..CohortFeatures::default()
     };
     let pattern = SpendingPattern {
         kind: PatternKind::Recurring,
@@ -34,6 +36,7 @@ fn every_event_reads_as_it_was_stored() {
     let month: YearMonth = "2026-05".parse().unwrap();
     keeps_history::<BudgetProfile>([
         set_up_profile(),
+        E::BudgetTimeZoneChanged { tz: "Asia/Tokyo".into() },
         E::IncomeChanged { income: own(usd(320_000)), from: month },
         E::SplitChanged {
             needs: BasisPoints(6000),
@@ -152,6 +155,18 @@ fn a_zone_and_a_country_must_exist() {
     with("Mars/Olympus", "US").invalid("tz");
     with("Europe/Sofia", "bg").invalid("country");
     with("Europe/Sofia", "BG").then_names(["BudgetSetUp"]);
+}
+
+#[test]
+fn p_23_the_budget_follows_its_owner_into_another_time_zone_once() {
+    let follow = |tz: &str| C::ChangeTimeZone { tz: tz.into() };
+    let changed = E::BudgetTimeZoneChanged { tz: "Asia/Tokyo".into() };
+    let state = past([]).when(follow("Asia/Tokyo")).then([changed.clone()]);
+    assert_eq!(state.tz, "Asia/Tokyo");
+    past([changed]).when(follow("Asia/Tokyo")).then([]);
+    past([]).when(follow("Mars/Olympus")).invalid("tz");
+    let policy = Actor::policy("keep_months");
+    assert!(past([]).permits(&policy, &follow("UTC")) && !past([]).permits(&owner(), &follow("UTC")));
 }
 
 #[test]
@@ -286,7 +301,8 @@ fn a_cohort_that_differs_from_the_last_one_is_a_drift() {
         features: Stated(CohortFeatures::default()),
         model: Uuid::from_u128(1),
     };
-    let first = past([]).when(assign(Cohort::Spenders)).events();
+    let past = |events: Vec<E>| past(events).knowing(BudgetProfileFacts { consents: true });
+    let first = past(vec![]).when(assign(Cohort::Spenders)).events();
     assert_eq!(first.len(), 1);
     past(first.clone()).when(assign(Cohort::Spenders)).then_names(["CohortAssigned"]);
     let events = past(first).when(assign(Cohort::Savers)).events();
@@ -294,6 +310,42 @@ fn a_cohort_that_differs_from_the_last_one_is_a_drift() {
         events[1..],
         [E::CohortDriftDetected { from: Cohort::Spenders, to: Cohort::Savers, month: month() }]
     );
+}
+
+#[test]
+fn p_32_how_somebody_spends_is_looked_into_only_while_they_consent_to_analytics() {
+    let commands = [
+        C::AssignCohort {
+            month: month(),
+            cohort: Cohort::Balanced,
+            features: Stated(CohortFeatures::default()),
+            model: Uuid::from_u128(1),
+        },
+        C::RecordSpendingPatterns {
+            month: month(),
+            patterns: Stated(Vec::new()),
+            engine: "rules/habits@1".into(),
+        },
+    ];
+    let granted = ConsentLedgerEvent::ConsentGranted {
+        subject: OWNER,
+        purpose: ConsentPurpose::Analytics,
+        text_version: "1".into(),
+        text_hash: String::new(),
+        until: None,
+    };
+    let withdrawn = ConsentLedgerEvent::ConsentWithdrawn { purpose: ConsentPurpose::Analytics };
+    let ledger = |events: &[ConsentLedgerEvent]| given::<ConsentLedger>(events.to_vec()).state().clone();
+    for command in commands {
+        let mut granting = World::default().with(OWNER, ledger(std::slice::from_ref(&granted)));
+        let mut gone = World::default().with(OWNER, ledger(&[granted.clone(), withdrawn.clone()]));
+        let mut never = World::default();
+        let look = |world: &mut World| past([]).looking_up(&command, world).when(command.clone());
+        assert_eq!(look(&mut granting).events().len(), 1);
+        assert_eq!(granting.pinned, [OWNER], "a withdrawal meanwhile is not missed (GOV-C1)");
+        look(&mut gone).refused(R::ConsentMissing {});
+        look(&mut never).refused(R::ConsentMissing {});
+    }
 }
 
 #[test]

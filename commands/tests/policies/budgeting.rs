@@ -1,0 +1,164 @@
+//! What follows from budgets (catalogue 3.4).
+
+use commands::{CommandError, Request};
+use domain::{
+    Actor, BasisPoints, Money,
+    budgeting::{
+        BudgetMonth, BudgetProfile, BudgetProfileCommand, RedistributionMode, Transaction,
+        TransactionCommand, TransactionKind, TransactionSource, YearMonth,
+    },
+    derived_id,
+    identity::{Profile, ProfileCommand},
+};
+use event_store::testing;
+use jiff::{Timestamp, tz::TimeZone};
+use uuid::Uuid;
+
+use crate::Node;
+
+pub(crate) fn owner() -> (Uuid, Request) {
+    let account = Uuid::from_u128(0xACC);
+    (account, Request::by(Actor::user(account, &["budget_user"])))
+}
+
+fn usd(minor: i64) -> Money {
+    Money::new(minor, "USD".parse().unwrap())
+}
+
+pub(crate) async fn set_up(node: &Node, mode: RedistributionMode) {
+    let (account, request) = owner();
+    let command = BudgetProfileCommand::SetUpBudget {
+        currency: "USD".parse().unwrap(),
+        tz: "Europe/Prague".into(),
+        country: "CZ".into(),
+        income: usd(300_000).into(),
+        needs: BasisPoints(5000),
+        wants: BasisPoints(3000),
+        savings: BasisPoints(2000),
+        mode,
+    };
+    node.commands.execute::<BudgetProfile>(account, command, &request).await.unwrap();
+}
+
+pub(crate) async fn spend(
+    node: &Node,
+    id: Uuid,
+    category: &str,
+    minor: i64,
+    on: &str,
+) -> Result<(), CommandError> {
+    let (account, request) = owner();
+    let command = TransactionCommand::RecordTransaction {
+        account,
+        kind: TransactionKind::Expense,
+        amount: usd(minor).into(),
+        spent_at: on.parse().unwrap(),
+        merchant: None,
+        note: None,
+        category: Some(category.into()),
+        source: TransactionSource::Import,
+        external_ref: Some(id.to_string()),
+        receipt: None,
+        goal: None,
+        installment: None,
+        rate_e9: None,
+        rate_date: None,
+        rate_source: None,
+    };
+    node.commands.execute::<Transaction>(id, command, &request).await.map(drop)
+}
+
+#[tokio::test]
+async fn p_24_an_overspend_of_a_past_month_opens_the_month_and_moves_money_in_one_decision() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    set_up(&node, RedistributionMode::Auto).await;
+    spend(&node, Uuid::now_v7(), "dining", 5_000, "1993-05-03T12:00:00Z").await.unwrap();
+    node.settled().await;
+    let names = node.names().await;
+    let tail: Vec<&str> = names[names.len() - 4..].iter().map(String::as_str).collect();
+    assert_eq!(tail, ["BudgetMonthOpened", "SpendApplied", "OverspendDetected", "BudgetRedistributed"]);
+}
+
+#[tokio::test]
+async fn p_23_setting_a_budget_up_opens_the_current_month_and_arms_its_timers() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    set_up(&node, RedistributionMode::Off).await;
+    node.settled().await;
+    assert_eq!(node.names().await, ["BudgetSetUp", "BudgetMonthOpened"]);
+    let armed: i64 = sqlx::query_scalar("SELECT count(*) FROM annals.timers WHERE policy = 'keep_months'")
+        .fetch_one(node.commands.store().pool())
+        .await
+        .unwrap();
+    assert_eq!(armed, 2);
+}
+
+#[tokio::test]
+async fn p_25_in_mode_propose_an_overspend_is_answered_with_a_proposal() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    set_up(&node, RedistributionMode::Propose).await;
+    spend(&node, Uuid::now_v7(), "dining", 5_000, "1993-05-03T12:00:00Z").await.unwrap();
+    node.settled().await;
+    assert_eq!(node.names().await.last().unwrap(), "RedistributionProposed");
+}
+
+/// When the timers of the policy are due that are about one month.
+async fn due(node: &Node, what: &str, month: YearMonth) -> Timestamp {
+    let (account, _) = owner();
+    let month = BudgetMonth::id(account, month);
+    let id = derived_id(&["timer", "keep_months", what, &month.to_string()]);
+    let micros: i64 = sqlx::query_scalar(
+        "SELECT (extract(epoch FROM due_at) * 1000000)::bigint FROM annals.timers WHERE id = $1",
+    )
+    .bind(id)
+    .fetch_one(node.commands.store().pool())
+    .await
+    .unwrap();
+    Timestamp::from_microsecond(micros).unwrap()
+}
+
+#[tokio::test]
+async fn p_23_whoever_moves_to_another_time_zone_takes_the_timers_of_their_months_along() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    set_up(&node, RedistributionMode::Off).await;
+    node.settled().await;
+    let (account, request) = owner();
+    let zone = |name: &str| TimeZone::get(name).unwrap();
+    let present = YearMonth::at(Timestamp::now(), &zone("Europe/Prague")).unwrap();
+    let next = present.next().unwrap();
+    let midnight = |day: jiff::civil::Date, tz: &str| day.to_zoned(zone(tz)).unwrap().timestamp();
+    let (opens, closes) = (next.first_day(), next.day(4).unwrap());
+    assert_eq!(due(&node, "open", next).await, midnight(opens, "Europe/Prague"));
+    let prefer = ProfileCommand::SetPreferences {
+        locale: "en".into(),
+        currency: "USD".parse().unwrap(),
+        tz: "Pacific/Honolulu".into(),
+        theme: None,
+        accessibility: None,
+    };
+    node.commands.execute::<Profile>(account, prefer, &request).await.unwrap();
+    node.settled().await;
+    assert_eq!(node.names().await.last().unwrap(), "BudgetTimeZoneChanged");
+    assert_eq!(due(&node, "open", next).await, midnight(opens, "Pacific/Honolulu"));
+    assert_eq!(due(&node, "close", present).await, midnight(closes, "Pacific/Honolulu"));
+}
+
+#[tokio::test]
+async fn p_23_preferences_of_somebody_without_a_budget_move_nothing() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    let (account, request) = owner();
+    let prefer = ProfileCommand::SetPreferences {
+        locale: "en".into(),
+        currency: "USD".parse().unwrap(),
+        tz: "Pacific/Honolulu".into(),
+        theme: None,
+        accessibility: None,
+    };
+    node.commands.execute::<Profile>(account, prefer, &request).await.unwrap();
+    node.settled().await;
+    assert_eq!(node.names().await, ["ProfileCreated", "PreferencesChanged"]);
+}

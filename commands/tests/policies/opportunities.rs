@@ -1,0 +1,160 @@
+//! What follows from scholarships (catalogue 3.2).
+
+use std::collections::BTreeMap;
+
+use commands::Request;
+use domain::{
+    Actor, Money, Stated,
+    identity::{FacetSource, OrgKind, OrgType, OrgUnit, OrgUnitCommand, Profile, ProfileCommand},
+    opportunities::{
+        ApplicationStatus, Scholarship, ScholarshipApplication, ScholarshipApplicationCommand,
+        ScholarshipCommand, ScholarshipTerms,
+    },
+};
+use event_store::testing;
+use jiff::{Timestamp, ToSpan};
+use uuid::Uuid;
+
+use crate::Node;
+
+const STUDENT: Uuid = Uuid::from_u128(0xAA);
+const SPONSOR: Uuid = Uuid::from_u128(0x5);
+const SCHOLARSHIP: Uuid = Uuid::from_u128(0x5C);
+const APPLICATION: Uuid = Uuid::from_u128(0xA9);
+const DOCUMENT: Uuid = Uuid::from_u128(0xD0C);
+
+fn student() -> Request {
+    Request::by(Actor::user(STUDENT, &["student"]))
+}
+
+fn staff() -> Request {
+    Request::by(Actor::user(Uuid::from_u128(0x57), &["staff"]))
+}
+
+/// A scholarship that takes applications, and one of them, submitted.
+async fn submitted(node: &mut Node) {
+    let admin = Request::by(Actor::user(Uuid::from_u128(1), &["admin"]));
+    let sponsor = OrgUnitCommand::CreateOrgUnit {
+        kind: OrgKind::Sponsor,
+        code: "ROTARY".into(),
+        name: "Rotary".into(),
+        r#type: OrgType::Other,
+        parent: None,
+        country: "US".into(),
+        city: None,
+        website: None,
+        contact_email: None,
+    };
+    node.commands.execute::<OrgUnit>(SPONSOR, sponsor, &admin).await.unwrap();
+    let now = Timestamp::now();
+    let terms = ScholarshipTerms {
+        title: "Access".into(),
+        description: "By merit".into(),
+        sponsor: SPONSOR,
+        award: Money::new(100_000, "USD".parse().unwrap()),
+        max_awards: 1,
+        opens_at: now - 24.hours(),
+        deadline: now + 240.hours(),
+        min_gpa: None,
+        majors: vec!["Law".into()],
+        grad_years: Vec::new(),
+        tags: vec!["rolling".into()],
+        essay_prompts: Vec::new(),
+        recommendations_required: 0,
+        renewable: false,
+    };
+    for command in [ScholarshipCommand::DraftScholarship(terms), ScholarshipCommand::PublishScholarship {}] {
+        node.commands.execute::<Scholarship>(SCHOLARSHIP, command, &staff()).await.unwrap();
+    }
+    let facet = ProfileCommand::SetStudentFacet {
+        student_no: Stated("7".into()),
+        major: Stated("Law".into()),
+        grad_year: Stated(2027),
+        gpa: None,
+        classroom: None,
+        source: FacetSource::Own,
+    };
+    node.commands.execute::<Profile>(STUDENT, facet, &student()).await.unwrap();
+    let start =
+        ScholarshipApplicationCommand::StartApplication { scholarship: SCHOLARSHIP, applicant: STUDENT };
+    let draft = ScholarshipApplicationCommand::SaveApplicationDraft {
+        essays: Stated(BTreeMap::new()),
+        documents: vec![DOCUMENT],
+        answers: None,
+    };
+    let submit = ScholarshipApplicationCommand::SubmitApplication { declaration: true, relatives: None };
+    for command in [start, draft, submit] {
+        node.commands.execute::<ScholarshipApplication>(APPLICATION, command, &student()).await.unwrap();
+    }
+    node.settled().await;
+}
+
+async fn select(node: &mut Node) {
+    let amount = Money::new(100_000, "USD".parse().unwrap());
+    let select = ScholarshipCommand::SelectAwardee { application: APPLICATION, amount };
+    node.commands.execute::<Scholarship>(SCHOLARSHIP, select, &staff()).await.unwrap();
+    node.settled().await;
+}
+
+async fn application(node: &Node) -> ScholarshipApplication {
+    let found = node.commands.state::<ScholarshipApplication>(APPLICATION).await.unwrap();
+    (*found.state).clone()
+}
+
+#[tokio::test]
+async fn p_10_a_score_names_the_profile_the_scholarship_and_the_documents_that_it_comes_from() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    submitted(&mut node).await;
+    let decision = application(&node).await.score.unwrap().decision;
+    let scored = node.last("ApplicationMatchScored").await;
+    let metadata: serde_json::Value = serde_json::from_str(&scored.metadata).unwrap();
+    let sources: Vec<&str> = metadata["derived_from"].as_str().unwrap().split(' ').collect();
+    assert_eq!(
+        sources,
+        [
+            format!("opportunities.scholarship_application:{APPLICATION}@3"),
+            format!("opportunities.scholarship:{SCHOLARSHIP}@2"),
+            // Created and told of in one go.
+            format!("identity.profile:{STUDENT}@2"),
+            format!("documents.document:{DOCUMENT}"),
+            format!("intelligence.decision:{decision}@1"),
+        ]
+    );
+    assert_eq!(metadata["transformation"], "rules/match@1");
+}
+
+#[tokio::test]
+async fn p_13_a_selection_becomes_an_award_with_a_timer_of_fourteen_days_which_an_answer_takes_back() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    submitted(&mut node).await;
+    select(&mut node).await;
+    let case = application(&node).await;
+    assert_eq!(case.status, ApplicationStatus::Awarded);
+    let due = "SELECT (extract(epoch FROM due_at) * 1000000)::bigint FROM annals.timers WHERE policy = 'carry_selection'";
+    let armed: Option<i64> =
+        sqlx::query_scalar(due).fetch_optional(node.commands.store().pool()).await.unwrap();
+    let lapses = case.award.unwrap().awarded_at + (14 * 24).hours();
+    assert_eq!(armed.map(|micros| Timestamp::from_microsecond(micros).unwrap()), Some(lapses));
+    let accept = ScholarshipApplicationCommand::AcceptAward {};
+    node.commands.execute::<ScholarshipApplication>(APPLICATION, accept, &student()).await.unwrap();
+    node.settled().await;
+    let armed: Option<i64> =
+        sqlx::query_scalar(due).fetch_optional(node.commands.store().pool()).await.unwrap();
+    assert_eq!(armed, None);
+}
+
+#[tokio::test]
+async fn p_13_an_award_that_is_refused_frees_the_selection() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    submitted(&mut node).await;
+    select(&mut node).await;
+    let refuse = ScholarshipApplicationCommand::RefuseAward { reason: None };
+    node.commands.execute::<ScholarshipApplication>(APPLICATION, refuse, &student()).await.unwrap();
+    node.settled().await;
+    assert_eq!(node.names().await.last().unwrap(), "SelectionReversed");
+    let scholarship = node.commands.state::<Scholarship>(SCHOLARSHIP).await.unwrap();
+    assert!(scholarship.state.selections.is_empty());
+}
