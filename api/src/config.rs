@@ -110,6 +110,13 @@ settings! {
     smtp_url: Option<String> = "";
     /// In whose name mail is sent.
     mail_from: String = "Annals <annals@localhost>";
+    /// A TOML file of the identity providers at which people may log in, such as Google, Microsoft or the campus: for each a
+    /// table [[provider]] with name, kind (google, microsoft or oidc), issuer, client_id, client_secret and redirect_uri.
+    /// Unset, there are none.
+    sso_providers_file: Option<PathBuf> = "";
+    /// The origin of the web pages on which people use security keys and passkeys, as https://host[:port]. Keys are bound to
+    /// its host. Unset, there are none.
+    web_origin: Option<String> = "";
     /// What is logged: a level (error, warn, info, debug, trace) or a filter such as "info,api=debug".
     log: String = "info";
     /// How log lines look: "text" for people, "json" for machines.
@@ -322,6 +329,8 @@ fn illustration(name: &str) -> &'static str {
         "notary_key_file" => "/etc/annals/notary.key",
         "notary_origin" => "records.example.edu/annals",
         "smtp_url" => "smtps://annals:password@mail.example.edu",
+        "sso_providers_file" => "/etc/annals/sso.toml",
+        "web_origin" => "https://records.example.edu",
         "notary_dir" => "/var/lib/annals/notary",
         _ => "",
     }

@@ -4,6 +4,7 @@
 use std::{fmt, sync::Arc};
 
 use domain::BasisPoints;
+pub use domain::identity::SsoProvider;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -109,6 +110,109 @@ pub trait OneTimeCodes: Send + Sync + 'static {
 
     /// The address that an authenticator reads as a QR code.
     fn address(&self, secret: &str, issuer: &str, account: &str) -> Result<String, PortError>;
+}
+
+/// What a login at another provider carries along, and what comes back is held against (RFC 6749, RFC 7636).
+#[derive(Clone, PartialEq, Eq)]
+pub struct SsoFlow {
+    /// Comes back with the person: tells that it is the answer to this very request.
+    pub state: String,
+    /// Comes back in the provider's token.
+    pub nonce: String,
+    /// Proves that who redeems the code is who asked for it (PKCE).
+    pub verifier: String,
+}
+
+/// Whom another provider says somebody to be.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SsoIdentity {
+    /// Who says it.
+    pub issuer: String,
+    /// Who it is there.
+    pub subject: String,
+    /// The address that the provider knows; empty where it tells none.
+    pub email: String,
+}
+
+/// Why another provider's answer proves nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SsoError {
+    /// There is no such provider.
+    #[error("there is no such provider")]
+    Unknown,
+    /// What it says is not what it should be, without a word of what was said.
+    #[error("{0}")]
+    Rejected(&'static str),
+    /// It cannot be reached.
+    #[error(transparent)]
+    Unreachable(#[from] PortError),
+}
+
+/// Other providers that say who somebody is (OpenID Connect). Only those that are configured are ever asked.
+pub trait IdentityProviders: Send + Sync + 'static {
+    /// What kind of provider has this name, and who issues its tokens.
+    fn provider(&self, name: &str) -> Option<(SsoProvider, String)>;
+
+    /// The address at which the person logs in there.
+    fn begin<'a>(&'a self, name: &'a str, flow: &'a SsoFlow) -> BoxFuture<'a, Result<String, SsoError>>;
+
+    /// Redeems the code that came back and verifies the provider's token.
+    fn finish<'a>(
+        &'a self,
+        name: &'a str,
+        code: String,
+        flow: &'a SsoFlow,
+    ) -> BoxFuture<'a, Result<SsoIdentity, SsoError>>;
+}
+
+/// A security key or passkey that somebody has registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownKey {
+    /// The credential, in base64url.
+    pub credential_id: String,
+    /// What its assertions are verified with, in the adapter's own form.
+    pub public_key: String,
+    /// How often it has signed.
+    pub sign_count: u32,
+}
+
+/// A ceremony that was begun (Web Authentication): what the browser is given, and what is needed to finish it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ceremony {
+    /// What the browser is given, as WebAuthn Level 3 writes it in JSON.
+    pub options: serde_json::Value,
+    /// What is needed to finish it. Nobody else may make one.
+    pub state: Vec<u8>,
+}
+
+/// Why a security key's answer proves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the security key's answer does not verify")]
+pub struct NotVerified;
+
+/// Security keys and passkeys (Web Authentication).
+pub trait SecurityKeys: Send + Sync + 'static {
+    /// Begins to register a key of a person who has these already.
+    fn register(&self, account: Uuid, name: &str, known: &[KnownKey]) -> Result<Ceremony, PortError>;
+
+    /// The key that was registered.
+    fn registered(&self, state: &[u8], answer: &serde_json::Value) -> Result<KnownKey, NotVerified>;
+
+    /// Begins to ask for a signature of one of these keys; where there are none, of any key that knows whose it is.
+    fn ask(&self, known: &[KnownKey]) -> Result<Ceremony, PortError>;
+
+    /// Whose key it says to be, and which: of nothing that is verified yet.
+    fn claimed(&self, answer: &serde_json::Value) -> Option<(Option<Uuid>, String)>;
+
+    /// How often the key has signed, where the signature is that of this key of this person. Whether that is as often as
+    /// it should be, the account decides (IDN-A6).
+    fn asserted(
+        &self,
+        state: &[u8],
+        account: Uuid,
+        key: &KnownKey,
+        answer: &serde_json::Value,
+    ) -> Result<u32, NotVerified>;
 }
 
 /// The adapters that are plugged in.

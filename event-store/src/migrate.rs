@@ -22,6 +22,7 @@ pub const LOG: &[Step] = &[
     (60, "rollback", include_str!("../../migrations/0060_rollback.sql")),
     (70, "signs", include_str!("../../migrations/0070_signs.sql")),
     (110, "calls", include_str!("../../migrations/0110_calls.sql")),
+    (120, "api usage", include_str!("../../migrations/0120_api_usage.sql")),
 ];
 
 /// The keys: `annals_keys`.

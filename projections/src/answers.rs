@@ -31,7 +31,7 @@ pub fn asked(question: &Question) -> &'static [&'static str] {
         Question::HasActiveChildren { .. } => &[OrgDirectory::NAME],
         Question::Holdings { .. } => &[LogIndex::NAME],
         Question::OpenApplications { .. } => &[Applications::NAME],
-        Question::LiveSessions { .. } => &[Sessions::NAME],
+        Question::LiveSessions { .. } | Question::IsNewDevice { .. } => &[Sessions::NAME],
         Question::ApprovedRecognitions { .. } => &[Recognitions::NAME],
         Question::Statements { .. } => &[PrivacyRequests::NAME],
         // It looks into all of them, as far as each one is.
@@ -76,6 +76,7 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
             let rows = all(read, Sessions::NAME, &filters, "session").await?;
             Ok(Answer::References(rows.iter().filter_map(|row| id(row, "session")).collect()))
         }
+        Question::IsNewDevice { account, session } => new_device(read, *account, *session).await,
         Question::ApprovedRecognitions { credential } => {
             let filters = [is("credential", credential), is("state", "approved")];
             let rows = all(read, Recognitions::NAME, &filters, "id").await?;
@@ -135,6 +136,22 @@ async fn history(read: &Projections, institution: Uuid, issuer: Uuid) -> Result<
         decided += 1;
     }
     Ok(Answer::Approvals { approved, decided })
+}
+
+/// Of the latest sessions: what was used years ago is news again.
+async fn new_device(read: &Projections, account: Uuid, session: Uuid) -> Result<Answer, ProjectionError> {
+    let query = Query {
+        filters: vec![is("account", account)],
+        fields: ["session", "device", "started_at"].map(str::to_owned).to_vec(),
+        sort: vec!["-started_at".to_owned()],
+        limit: Some(LIMIT_MAX),
+        ..Query::default()
+    };
+    let rows = read.list(Sessions::NAME, &reader(), &query).await.map_err(failed)?.rows;
+    let mut before = rows.iter().skip_while(|row| id(row, "session") != Some(session));
+    let Some(this) = before.next() else { return Ok(Answer::Flag(false)) };
+    let before: Vec<&Value> = before.collect();
+    Ok(Answer::Flag(!before.is_empty() && before.iter().all(|row| row["device"] != this["device"])))
 }
 
 /// These columns of all rows that fit, as far as everybody may see them.

@@ -20,6 +20,7 @@ read_models! {
     table crate::identity::Accounts;
     table crate::identity::Sessions;
     table crate::identity::ApiClients;
+    table crate::identity::SecurityPolicies;
     table crate::identity::OrgDirectory;
     table crate::identity::People;
     table crate::identity::Profiles;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use commands::ports::{BreachedPasswords, OneTimeCodes, Passwords, Tokens};
+use commands::ports::{BreachedPasswords, IdentityProviders, OneTimeCodes, Passwords, SecurityKeys, Tokens};
 use hmac::Mac;
+use integrations::identity::OpenIdConnect;
 use uuid::Uuid;
 
 use super::{SigningKeys, keyed};
@@ -32,6 +33,36 @@ impl Tokens for OneTimeTokens {
     }
 }
 
+/// The ways in beside passwords.
+#[derive(Clone)]
+pub struct Entrances {
+    /// Other providers that say who somebody is.
+    pub providers: Arc<dyn IdentityProviders>,
+    /// Security keys, where a web site is configured on which they are used.
+    pub security_keys: Option<Arc<dyn SecurityKeys>>,
+}
+
+impl Default for Entrances {
+    /// None of them.
+    fn default() -> Self {
+        Entrances { providers: Arc::new(OpenIdConnect::default()), security_keys: None }
+    }
+}
+
+/// What tokens are signed with, and the ways in beside passwords.
+pub struct Door {
+    /// Signs and verifies tokens.
+    pub keys: SigningKeys,
+    /// The ways in beside passwords.
+    pub entrances: Entrances,
+}
+
+impl From<SigningKeys> for Door {
+    fn from(keys: SigningKeys) -> Self {
+        Door { keys, entrances: Entrances::default() }
+    }
+}
+
 /// What callers are known by: the keys of tokens, and what turns secrets into proofs.
 pub struct Gate {
     /// Signs and verifies tokens.
@@ -50,6 +81,12 @@ pub struct Credentials {
     pub codes: Arc<dyn OneTimeCodes>,
     /// One-time tokens.
     pub tokens: OneTimeTokens,
+    /// Other providers that say who somebody is.
+    pub providers: Arc<dyn IdentityProviders>,
+    /// Security keys, where there is a web site on which they are used.
+    pub security_keys: Option<Arc<dyn SecurityKeys>>,
+    subject_key: [u8; 32],
+    bound_key: [u8; 32],
     email_key: [u8; 32],
     recovery_key: [u8; 32],
     csrf_key: [u8; 32],
@@ -61,9 +98,13 @@ impl Credentials {
         passwords: Arc<dyn Passwords>,
         breached: Arc<dyn BreachedPasswords>,
         codes: Arc<dyn OneTimeCodes>,
-        keys: &SigningKeys,
+        Door { keys, entrances }: &Door,
     ) -> Self {
         Credentials {
+            providers: Arc::clone(&entrances.providers),
+            security_keys: entrances.security_keys.clone(),
+            subject_key: keys.derive_lasting("identities of other providers"),
+            bound_key: keys.derive_lasting("what was begun"),
             passwords,
             breached,
             codes,
@@ -85,6 +126,21 @@ impl Credentials {
         hex_mac(&self.recovery_key, &format!("{account}|{}", plain.to_ascii_lowercase()))
     }
 
+    /// The keyed hash by which an identity of another provider is found and claimed.
+    pub fn subject_hash(&self, issuer: &str, subject: &str) -> String {
+        hex_mac(&self.subject_key, &format!("{issuer}|{subject}"))
+    }
+
+    /// A MAC of something that was begun here, in lower-case hexadecimal.
+    pub fn bound(&self, what: &str) -> String {
+        hex_mac(&self.bound_key, what)
+    }
+
+    /// Whether it is the MAC of that.
+    pub fn is_bound(&self, what: &str, mac: &str) -> bool {
+        is_mac(&self.bound_key, what, mac)
+    }
+
     /// What a browser must say beside its cookie, so that no other site can speak for it.
     pub fn csrf(&self, session: &str) -> String {
         hex_mac(&self.csrf_key, session)
@@ -92,10 +148,7 @@ impl Credentials {
 
     /// Whether a browser said it.
     pub fn is_csrf(&self, session: &str, said: &str) -> bool {
-        let mut mac = keyed(&self.csrf_key);
-        mac.update(session.as_bytes());
-        let said = (said.len() == 64).then(|| unhex(said)).flatten();
-        said.is_some_and(|said| mac.verify_slice(&said).is_ok())
+        is_mac(&self.csrf_key, session, said)
     }
 }
 
@@ -103,6 +156,14 @@ fn hex_mac(key: &[u8; 32], text: &str) -> String {
     let mut mac = keyed(key);
     mac.update(text.as_bytes());
     format!("{:x}", mac.finalize().into_bytes())
+}
+
+/// Whether it is the MAC of a text. How long that takes tells nothing of it.
+fn is_mac(key: &[u8; 32], text: &str, said: &str) -> bool {
+    let mut mac = keyed(key);
+    mac.update(text.as_bytes());
+    let said = (said.len() == 64).then(|| unhex(said)).flatten();
+    said.is_some_and(|said| mac.verify_slice(&said).is_ok())
 }
 
 fn unhex(text: &str) -> Option<Vec<u8>> {

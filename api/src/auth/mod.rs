@@ -10,7 +10,7 @@ mod standing;
 mod token;
 
 pub use access::Access;
-pub use credentials::{Credentials, Gate, OneTimeTokens};
+pub use credentials::{Credentials, Door, Entrances, Gate, OneTimeTokens};
 pub(crate) use keys::keyed;
 pub use keys::{KeyError, SigningKeys};
 pub use standing::{Stand, Standing, Withdrawn};

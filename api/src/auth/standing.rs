@@ -39,6 +39,8 @@ pub enum Withdrawn {
     Revoked,
     /// It does not count where it comes from.
     Address,
+    /// The client's quota of this month is used up.
+    Exhausted,
     /// It could not be found out.
     Unknown(CommandError),
 }
@@ -191,6 +193,9 @@ impl Standing {
             }
             if !client.may_call_from(address) {
                 return Err(Withdrawn::Address);
+            }
+            if client.is_exhausted(now) {
+                return Err(Withdrawn::Exhausted);
             }
         }
         let policy = self.policy().await?;

@@ -69,7 +69,14 @@ pub(super) async fn log_denial(
         // The stream shows what happens to people.
         Operation::Page(page) => page == Page::Stream,
         // A login that names nobody is no event of any account (IDN-A11).
-        Operation::Identity(route) => route == Identity::Login,
+        Operation::Identity(route) => matches!(
+            route,
+            Identity::Login
+                | Identity::SsoGoogle
+                | Identity::SsoMicrosoft
+                | Identity::SsoCallback
+                | Identity::KeyLogin
+        ),
         Operation::Command(_) => false,
     };
     if !guards || !matches!(reason.status().as_u16(), 401 | 403 | 429) {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{
     Operation, Overload, Route, Router,
     filters::{self, Parameter},
+    identity::Usage,
     limits::Limiter,
     nearest::Nearest,
     routes,
@@ -46,6 +47,8 @@ pub struct Api {
     pub standing: Standing,
     /// How often callers call.
     pub(super) limiter: Limiter,
+    /// How much clients call.
+    pub(super) usage: Usage,
     /// Finds routes.
     pub router: Router<Route>,
     /// What Prometheus scrapes.
@@ -93,6 +96,7 @@ impl Api {
             fingerprint_key: keys.derive("idempotency fingerprints"),
             standing: Standing::start(commands.clone()),
             limiter: Limiter::start(commands.store().clone(), keys.derive("rate limits")),
+            usage: Usage::start(commands.clone()),
             credentials,
             metrics: Metrics::new(),
             catalog,

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use actix_web::http::header::AUTHORIZATION;
-use domain::Actor;
+use domain::{Actor, ActorKind};
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Api, Incoming, Route, Trace, body::single, identity, route::From};
 use crate::{
     auth::{ELEVATED_FOR, Rejected, SigningKeys, Stand, Ticket, Withdrawn},
-    problem::{ELEVATION_REQUIRED, FORBIDDEN, Problem, UNAUTHENTICATED},
+    problem::{ELEVATION_REQUIRED, FORBIDDEN, Problem, RATE_LIMITED, UNAUTHENTICATED},
 };
 
 /// The parameter of a path that is a month wherever it stands.
@@ -104,6 +104,10 @@ impl Call<'_> {
     pub fn known(&self, from: From) -> Result<String, Problem> {
         Ok(match from {
             From::Caller => self.account()?.to_string(),
+            From::Address => match self.request.address() {
+                Some(address) => address.to_canonical().to_string(),
+                None => std::net::Ipv4Addr::UNSPECIFIED.to_string(),
+            },
             From::Path(name) if name == MONTH => self.month()?,
             From::Path(name) => self.parameter(name).to_owned(),
             From::Piece(name, index) => self.piece(name, index).to_owned(),
@@ -151,10 +155,25 @@ pub(super) async fn authenticate(request: &Incoming<'_>, api: &Api) -> Result<Op
         return Ok(None);
     };
     match api.standing.examine(&ticket, request.address(), Timestamp::now()).await {
-        Ok(stand) => Ok(Some(with_stand(ticket, stand))),
+        Ok(stand) => {
+            count(&ticket, api);
+            Ok(Some(with_stand(ticket, stand)))
+        }
         Err(Withdrawn::Revoked) => Err(unauthenticated(Some(Rejected("it was revoked")))),
+        Err(Withdrawn::Exhausted) => {
+            Err(Problem::new(RATE_LIMITED, "the quota of this month is used up").retry_after(3600))
+        }
         Err(Withdrawn::Address) => Err(Problem::new(FORBIDDEN, "this caller is not let in from there")),
         Err(Withdrawn::Unknown(error)) => Err(error.into()),
+    }
+}
+
+/// Counts the call of a client.
+fn count(ticket: &Ticket, api: &Api) {
+    if ticket.actor.kind == ActorKind::ApiClient
+        && let Ok(client) = ticket.actor.id.parse()
+    {
+        api.usage.count(client);
     }
 }
 

@@ -56,11 +56,14 @@ async fn rows(api: &Api, call: &Call<'_>, route: &QueryRoute, one: bool) -> Resu
         true => ask(api, call, route, &query).await?,
         false => sieve.page(api, call, route, &query).await?,
     };
-    let page = match asked {
+    let mut page = match asked {
         Asked::Page(page) => page,
         Asked::NotYet(response) => return Ok(response),
     };
     access::log_read(api, call, page.subjects.iter().copied()).await?;
+    if route.model == "api_clients" && query.fields.is_empty() {
+        api.usage.tell(&api.commands, &mut page.rows).await?;
+    }
     let body = match (one, page.rows.first()) {
         (true, None) => {
             return Err(Problem::new(NOT_FOUND, "there is no such row, or it is not the caller's"));
@@ -90,7 +93,8 @@ pub(super) fn set_by_route(
             let name = from.parameter().unwrap_or(column);
             return Err(Problem::parameter(name, "the value is not one that it takes"));
         }
-        Ok(Condition { column: (*column).into(), op: Op::In, values: vec![value] })
+        let op = known.map_or(Op::In, |filter| filter.op);
+        Ok(Condition { column: (*column).into(), op, values: vec![value] })
     };
     route.only.iter().map(condition).collect()
 }

@@ -81,6 +81,8 @@ pub enum IdFrom {
 pub enum From {
     /// The caller's account.
     Caller,
+    /// The address that the caller calls from; an unspecified one where that is not known.
+    Address,
     /// A parameter of the path.
     Path(&'static str),
     /// A piece of a parameter of the path, whose pieces are separated by points.
@@ -99,7 +101,7 @@ impl From {
         match self {
             From::Path(name) | From::Piece(name, _) | From::MonthOf(name) => Some(name),
             From::Derived(parts) => parts.iter().find_map(|part| part.parameter()),
-            From::Caller | From::Text(_) => None,
+            From::Caller | From::Address | From::Text(_) => None,
         }
     }
 }

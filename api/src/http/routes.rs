@@ -4,8 +4,11 @@
 use actix_web::http::Method;
 use commands::Catalog;
 
-use super::{CommandRoute, Governance, IdFrom, Identity, Log, Operation, Page, Route, resources};
+use super::{CommandRoute, From, Governance, IdFrom, Identity, Log, Operation, Page, Route, resources};
 use crate::auth::Access;
+
+/// From where somebody calls, they do not say themselves.
+pub(super) const ADDRESS: (&str, From) = ("caller_ip", From::Address);
 
 /// All routes.
 pub fn routes(catalog: &Catalog) -> Vec<Route> {
@@ -101,6 +104,7 @@ fn identity() -> Vec<Route> {
     let routes = [
         (Method::GET, "/.well-known/jwks.json", I::Keys, Access::Public),
         (Method::POST, "/v1/auth/register", I::Register, Access::Public),
+        (Method::POST, "/v1/auth/invitations", I::Invite, Access::AnyScope(&["manage:users"])),
         (Method::POST, "/v1/auth/verify-email", I::VerifyEmail, Access::Public),
         (Method::POST, "/v1/auth/resend-verification", I::ResendVerification, Access::Public),
         (Method::POST, "/v1/auth/login", I::Login, Access::Public),
@@ -108,12 +112,25 @@ fn identity() -> Vec<Route> {
         (Method::POST, "/v1/auth/forgot-password", I::ForgotPassword, Access::Public),
         (Method::POST, "/v1/auth/reset-password", I::ResetPassword, Access::Public),
         (Method::POST, "/v1/auth/token", I::Token, Access::Public),
+        (Method::POST, "/v1/auth/sso/{provider}/start", I::SsoStart, Access::Public),
+        (Method::POST, "/v1/auth/google", I::SsoGoogle, Access::Public),
+        (Method::POST, "/v1/auth/microsoft", I::SsoMicrosoft, Access::Public),
+        (Method::POST, "/v1/auth/oidc/{provider}/callback", I::SsoCallback, Access::Public),
+        (Method::POST, "/v1/auth/webauthn/start", I::KeyStart, Access::Public),
+        (Method::POST, "/v1/auth/webauthn/login", I::KeyLogin, Access::Public),
         (Method::POST, "/v1/auth/logout", I::Logout, KNOWN),
         (Method::POST, "/v1/auth/logout-everywhere", I::LogoutEverywhere, KNOWN),
         (Method::POST, "/v1/auth/change-password", I::ChangePassword, KNOWN),
         (Method::POST, "/v1/auth/change-email", I::ChangeEmail, KNOWN),
         (Method::POST, "/v1/auth/confirm-email", I::ConfirmEmail, KNOWN),
         (Method::POST, "/v1/auth/elevate", I::Elevate, KNOWN),
+        (Method::POST, "/v1/auth/elevate/webauthn/start", I::KeyProofStart, KNOWN),
+        (Method::POST, "/v1/auth/mfa/webauthn/start", I::KeyRegisterStart, KNOWN),
+        (Method::POST, "/v1/auth/mfa/webauthn", I::KeyRegister, KNOWN),
+        (Method::DELETE, "/v1/auth/mfa/webauthn/{id}", I::KeyRemove, KNOWN),
+        (Method::POST, "/v1/auth/mfa/sso/{provider}/start", I::SsoLinkStart, KNOWN),
+        (Method::POST, "/v1/auth/mfa/sso/{provider}", I::SsoLink, KNOWN),
+        (Method::DELETE, "/v1/auth/mfa/sso/{provider}", I::SsoUnlink, KNOWN),
         (Method::POST, "/v1/auth/mfa/totp", I::EnrolTotp, KNOWN),
         (Method::POST, "/v1/auth/mfa/totp/confirm", I::ConfirmTotp, KNOWN),
         (Method::DELETE, "/v1/auth/mfa/totp", I::DisableTotp, KNOWN),
@@ -142,7 +159,7 @@ fn canonical(catalog: &Catalog) -> Vec<Route> {
                     aggregate,
                     command,
                     id: IdFrom::Path("id"),
-                    given: &[],
+                    given: if issued.name == "SetIpAllowlist" { &[ADDRESS] } else { &[] },
                 }),
             });
         }
@@ -190,6 +207,12 @@ mod tests {
             "forgot-password",
             "reset-password",
             "token",
+            "sso/{provider}/start",
+            "google",
+            "microsoft",
+            "oidc/{provider}/callback",
+            "webauthn/start",
+            "webauthn/login",
         ];
         let entrances = entrances.map(|name| format!("/v1/auth/{name}"));
         let entrances: Vec<&str> = entrances.iter().map(String::as_str).collect();

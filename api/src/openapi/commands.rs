@@ -92,9 +92,10 @@ fn part_schema(parts: &[From], name: &str) -> Value {
     match parts.iter().find(|part| part.parameter() == Some(name)) {
         Some(From::MonthOf(_)) => json!({ "type": "string", "format": "date" }),
         Some(From::Path("month")) => json!({ "$ref": "#/components/schemas/YearMonth" }),
-        Some(From::Path(_) | From::Piece(..) | From::Derived(_) | From::Caller | From::Text(_)) | None => {
-            uuid()
-        }
+        Some(
+            From::Path(_) | From::Piece(..) | From::Derived(_) | From::Caller | From::Address | From::Text(_),
+        )
+        | None => uuid(),
     }
 }
 

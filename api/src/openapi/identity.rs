@@ -15,6 +15,7 @@ pub(super) fn operation(route: Identity, schemas: &mut SchemaGenerator) -> Value
     let s = schemas;
     match route {
         I::Register => post::<b::Register, b::Pending>(s, "Register an account", "202"),
+        I::Invite => post::<b::Address, b::Invitation>(s, "Invite somebody to register", "200"),
         I::VerifyEmail => post::<b::Mailed, b::Done>(s, "Verify an e-mail address", "200"),
         I::ResendVerification => post::<b::Address, b::Pending>(s, "Mail the token for that again", "202"),
         I::Login => post::<b::Login, b::Tokens>(s, "Log in", "200"),
@@ -34,6 +35,29 @@ pub(super) fn operation(route: Identity, schemas: &mut SchemaGenerator) -> Value
         I::ConfirmTotp => post::<b::Code, b::RecoveryCodes>(s, "Confirm one-time codes", "200"),
         I::DisableTotp => post::<b::Again, b::Done>(s, "Switch one-time codes off", "200"),
         I::RecoveryCodes => post::<b::Code, b::RecoveryCodes>(s, "Replace the recovery codes", "200"),
+        I::SsoStart => {
+            provider(post::<b::Nothing, b::SsoBegun>(s, "Begin a login at another provider", "200"))
+        }
+        I::SsoGoogle => post::<b::SsoLogin, b::Tokens>(s, "Log in with what came back from Google", "200"),
+        I::SsoMicrosoft => {
+            post::<b::SsoLogin, b::Tokens>(s, "Log in with what came back from Microsoft", "200")
+        }
+        I::SsoCallback => {
+            provider(post::<b::SsoLogin, b::Tokens>(s, "Log in with what came back from a provider", "200"))
+        }
+        I::SsoLinkStart => {
+            provider(post::<b::Nothing, b::SsoBegun>(s, "Begin to link another provider's identity", "200"))
+        }
+        I::SsoLink => provider(post::<b::SsoReturn, b::Done>(s, "Link another provider's identity", "200")),
+        I::SsoUnlink => provider(post::<b::Nothing, b::Done>(s, "Unlink another provider's identity", "200")),
+        I::KeyStart => post::<b::Nothing, b::KeyBegun>(s, "Begin a login with a security key", "200"),
+        I::KeyLogin => post::<b::KeyLogin, b::Tokens>(s, "Log in with a security key", "200"),
+        I::KeyProofStart => {
+            post::<b::Nothing, b::KeyBegun>(s, "Begin to prove again who one is with a security key", "200")
+        }
+        I::KeyRegisterStart => post::<b::Nothing, b::KeyBegun>(s, "Begin to register a security key", "200"),
+        I::KeyRegister => post::<b::KeyRegistered, b::Registered>(s, "Register a security key", "200"),
+        I::KeyRemove => in_path(post::<b::Nothing, b::Done>(s, "Remove a security key", "200"), "id"),
         I::Keys => {
             let mut responses = problems(&[500, 503]);
             responses.insert("200".into(), answered::<b::JsonWebKeys>(s));
@@ -57,6 +81,20 @@ fn post<B: JsonSchema, A: JsonSchema>(schemas: &mut SchemaGenerator, summary: &s
         "requestBody": { "required": needed, "content": { "application/json": { "schema": body } } },
         "responses": responses,
     })
+}
+
+/// An operation that names a provider in its path.
+fn provider(operation: Value) -> Value {
+    in_path(operation, "provider")
+}
+
+fn in_path(mut operation: Value, name: &str) -> Value {
+    let schema = json!({ "type": "string", "minLength": 1 });
+    operation["parameters"] = json!([{ "name": name, "in": "path", "required": true, "schema": schema }]);
+    operation["responses"].as_object_mut().into_iter().for_each(|responses| {
+        responses.extend(problems(&[404]));
+    });
+    operation
 }
 
 fn answered<A: JsonSchema>(schemas: &mut SchemaGenerator) -> Value {

@@ -274,6 +274,14 @@ pub(super) fn row(shape: &Shape, schemas: &mut SchemaGenerator) -> (String, Valu
     }
     let as_of = json!({ "type": "integer", "minimum": 0, "description": "The position of the last event that changed the row." });
     properties.insert("as_of".into(), as_of);
+    if shape.name == "api_clients" {
+        // Told beside what the log says, where whole rows are asked for.
+        properties.insert(
+            "used_this_month".into(),
+            json!({ "type": "integer", "minimum": 0, "description": "How much it called this month." }),
+        );
+        properties.insert("last_used".into(), json!({ "type": ["string", "null"], "format": "date-time", "description": "When it called last." }));
+    }
     let mut schema = json!({
         "type": "object",
         "description": one_line(shape.doc),

@@ -60,9 +60,12 @@ codes! {
     LOGIN_REFUSED LoginRefused 401 "The login was refused"
         "What was sent does not prove who somebody is. Whether the account exists, or is locked, is not told.";
     SECOND_FACTOR_NEEDED SecondFactorNeeded 401 "A second factor is needed"
-        "The password is right and does not suffice: send `totp` or `recovery_code` beside it; `details.methods` says which.";
+        "The first proof is right and does not suffice: send `totp`, `recovery_code` or `webauthn` beside it; \
+         `details.methods` says which, `details.webauthn` what to ask a security key.";
     FORBIDDEN Forbidden 403 "Not allowed"
         "The caller is known and may not do this: a role, a scope or the ownership of the data is missing.";
+    REGISTRATION_CLOSED RegistrationClosed 403 "Nobody registers here without more ado"
+        "Accounts are for those who were invited, or for nobody. Ask whoever manages users.";
     NO_SUCH_ROUTE NoSuchRoute 404 "There is nothing at this path"
         "No route has this path. /v1/openapi.json lists all of them.";
     NOT_FOUND NotFound 404 "There is no such thing"
@@ -93,6 +96,11 @@ codes! {
         "Bodies are `application/json` in UTF-8, without a content encoding.";
     INVALID_VALUE InvalidValue 422 "A value breaks a rule of its field"
         "The shape is right and a value is not. `field` names it and `detail` has the rule.";
+    ATTESTATION_INVALID AttestationInvalid 422 "The security key's answer does not verify"
+        "The answer is not that of a key to this very ceremony, on this web site, within five minutes. Begin again.";
+    ID_TOKEN_INVALID IdTokenInvalid 422 "The provider's answer is not accepted"
+        "What came back from the identity provider is not the answer to what this person began here, or does not verify. \
+         Begin again.";
     WEAK_PASSWORD WeakPassword 422 "The password is too weak"
         "`detail` says why: it is too short or too long, it is the e-mail address, or it is one of those that are tried first.";
     HEADERS_TOO_LARGE HeadersTooLarge 431 "The headers are too large"

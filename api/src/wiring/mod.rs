@@ -3,6 +3,7 @@
 
 mod alarm;
 mod answers;
+mod entrances;
 mod mail;
 
 use std::{sync::Arc, time::Duration};
@@ -28,13 +29,14 @@ use projections::{FollowerState, NatsConfig, ProjectionError, Projections};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
-    auth::{Credentials, Gate, KeyError, OneTimeTokens, SigningKeys},
+    auth::{Credentials, Door, Gate, KeyError, OneTimeTokens, SigningKeys},
     config::Config,
     embedded::{EmbeddedError, Keys, Servers},
     http::{Api, nearest::Nearest},
     vitals::Vitals,
 };
 use answers::FromReadModels;
+pub use entrances::EntranceError;
 
 /// How long read models may take to be set up before the node serves all the same.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -60,6 +62,9 @@ pub enum StartError {
     /// The way to send mail.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// The ways in beside passwords.
+    #[error(transparent)]
+    Entrances(#[from] EntranceError),
     /// The notary.
     #[error("the notary cannot be started: {0}")]
     Notary(#[from] NotaryError),
@@ -141,7 +146,8 @@ impl Node {
             aim: Duration::from_millis(config.overload_latency_ms),
         };
         let mailer = mail::mailer(config, servers.embedded)?;
-        Self::assemble(store, reading, notary, signing, mailer, limits).await
+        let door = Door { keys: signing, entrances: entrances::entrances(config)? };
+        Self::assemble(store, reading, notary, door, mailer, limits).await
     }
 
     /// Starts everything on a database that is there.
@@ -152,10 +158,11 @@ impl Node {
         config: StoreConfig,
         reading: projections::Config,
         notary: NotaryConfig,
-        signing: SigningKeys,
+        door: impl Into<Door>,
         mailer: Arc<dyn Mailer>,
         limits: Limits,
     ) -> Result<Self, StartError> {
+        let door: Door = door.into();
         let store = EventStore::open(config).await?;
         let with_nats = reading.nats.is_some();
         let projections = Projections::new(store.clone(), reading)?;
@@ -164,7 +171,7 @@ impl Node {
         let secret = notary.secret;
         let notary = Notary::start(store.clone(), notary).await?;
 
-        let tokens = OneTimeTokens::new(&signing);
+        let tokens = OneTimeTokens::new(&door.keys);
         let answers = Arc::new(FromReadModels::new(projections.clone(), store.clone(), tokens.clone()));
         let commands = Commands::new(store.clone(), answers, limits.states);
 
@@ -177,13 +184,9 @@ impl Node {
         let world = World::new(commands.clone(), ports);
         let policies = tokio::spawn(policies::run(policies::every_policy(), world, told, stopped));
 
-        let credentials = Credentials::new(
-            Arc::new(Argon2id::new()),
-            Arc::new(CommonPasswords),
-            Arc::new(Rfc6238),
-            &signing,
-        );
-        let gate = Gate { keys: signing, credentials };
+        let credentials =
+            Credentials::new(Arc::new(Argon2id::new()), Arc::new(CommonPasswords), Arc::new(Rfc6238), &door);
+        let gate = Gate { keys: door.keys, credentials };
         let alarm = tokio::spawn(alarm::watch(notary.state(), commands.clone()));
         let vitals = Vitals::watch(store.clone(), projections.clone(), status, notary.state(), with_nats);
         let log = notary.directory().clone();

@@ -8,7 +8,7 @@ use event_store::StreamId;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::node::{ADMIN, Answer, TestNode, node};
+use crate::node::{Answer, TestNode, node};
 
 pub(crate) const PASSWORD: &str = "grüne Fahrräder im Regen";
 const OTHER: &str = "blaue Fahrräder im Schnee";
@@ -561,23 +561,6 @@ async fn idn_p1_strangers_try_ten_times_in_a_minute() {
     refused.problem(429, "RateLimited");
     assert!(refused.header("retry-after").parse::<u16>().unwrap() <= 61);
     from(2).await.problem(422, "InvalidValue");
-}
-
-#[actix_web::test]
-async fn an_allow_list_keeps_administrators_and_nobody_else_out() {
-    let node = node().await;
-    let policy = domain::identity::security_policy_id();
-    let path = format!("/v1/identity/security-policy/{policy}/set-ip-allowlist");
-    let from = async |address: [u8; 4], role: &'static str| {
-        let peer = std::net::SocketAddr::from((address, 4711));
-        node.send_as(ADMIN, &[role], TestRequest::get().uri("/v1/orgs").peer_addr(peer)).await
-    };
-    let list = json!({ "audience": "admin", "cidrs": ["10.0.0.0/8"], "caller_ip": "10.1.2.3" });
-    let post = TestRequest::post().uri(&path).set_json(list);
-    assert_eq!(node.send_elevated(ADMIN, &["admin"], post).await.status, 201);
-    assert_eq!(from([10, 9, 9, 9], "admin").await.status, 200);
-    from([192, 0, 2, 1], "admin").await.problem(403, "Forbidden");
-    assert_eq!(from([192, 0, 2, 1], "student").await.status, 200);
 }
 
 #[actix_web::test]

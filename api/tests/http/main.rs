@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod attacks;
 mod auth;
 mod budgets;
 mod cohorts;
@@ -17,10 +18,13 @@ mod log;
 mod nearest;
 mod node;
 mod packages;
+mod passkeys;
 mod permissions;
 mod privacy;
+mod provider;
 mod queries;
 mod replays;
 mod routes;
+mod sso;
 mod stream;
 mod transactions;

@@ -10,7 +10,7 @@ use actix_web::{
     test::TestRequest,
 };
 use api::{
-    auth::{Claims, SigningKeys},
+    auth::{Claims, Door, Entrances, SigningKeys},
     http::configure,
     wiring::{Limits, Node},
 };
@@ -28,6 +28,7 @@ pub(crate) struct TestNode {
     pub(crate) node: Node,
     pub(crate) notary: PathBuf,
     pub(crate) outbox: PathBuf,
+    entrances: Entrances,
     database: Arc<TestDatabase>,
 }
 
@@ -43,11 +44,16 @@ pub(crate) const BODY_LIMIT: usize = 64 * 1024;
 
 /// Starts a node.
 pub(crate) async fn node() -> TestNode {
-    beside(Arc::new(database().await)).await
+    node_with(Entrances::default()).await
+}
+
+/// Starts a node with these ways in beside passwords.
+pub(crate) async fn node_with(entrances: Entrances) -> TestNode {
+    beside(Arc::new(database().await), entrances).await
 }
 
 /// Starts a node on a database that others may use too.
-async fn beside(database: Arc<TestDatabase>) -> TestNode {
+async fn beside(database: Arc<TestDatabase>, entrances: Entrances) -> TestNode {
     let keys = SigningKeys::single(&[7; 32]).unwrap();
     let reading = projections::Config::new(&database.url);
     let limits = Limits { states: 1000, body: BODY_LIMIT, ..Limits::default() };
@@ -56,8 +62,9 @@ async fn beside(database: Arc<TestDatabase>) -> TestNode {
     let signing = NotaryConfig { every, ..NotaryConfig::new(&notary, [7; 32]) };
     let outbox = notary.with_extension("outbox");
     let mailer = Arc::new(Outbox::new(&outbox, "Registrar <registrar@example.edu>").unwrap());
-    let node = Node::assemble(database.config(), reading, signing, keys, mailer, limits).await.unwrap();
-    TestNode { node, notary, outbox, database }
+    let door = Door { keys, entrances: entrances.clone() };
+    let node = Node::assemble(database.config(), reading, signing, door, mailer, limits).await.unwrap();
+    TestNode { node, notary, outbox, entrances, database }
 }
 
 /// An answer.
@@ -98,7 +105,7 @@ impl Answer {
 impl TestNode {
     /// Another node on the same database.
     pub(crate) async fn beside(&self) -> TestNode {
-        beside(Arc::clone(&self.database)).await
+        beside(Arc::clone(&self.database), self.entrances.clone()).await
     }
 
     /// A bearer token of a person with these roles.

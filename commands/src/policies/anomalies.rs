@@ -7,6 +7,7 @@
 use domain::{
     derived_id,
     governance::{AccessLogEvent, AuditReplayEvent, IncidentKind, SecurityIncidentCommand, Severity},
+    identity::{AccountEvent, SessionEvent},
     registry::{AnyCommand, AnyEvent},
 };
 use jiff::SignedDuration;
@@ -129,6 +130,90 @@ impl Policy for WatchDenials {
             // A stranger without a token is nobody whose signs could gather.
             let Some(actor) = denied(fact) else { return Ok(Vec::new()) };
             let incident = DENIALS.sign(&actor.to_string(), fact, world).await?;
+            Ok(incident.map(Into::into).into_iter().collect())
+        })
+    }
+}
+
+/// GOV-I2: 50 failed logins from one address in 10 minutes.
+const FAILED_LOGINS: Anomaly = Anomaly {
+    name: "failed_logins",
+    threshold: 50,
+    within: SignedDuration::from_mins(10),
+    kind: IncidentKind::AuthAnomaly,
+    severity: Severity::High,
+    summary: "50 logins from one address failed within 10 minutes",
+};
+
+/// GOV-I2: 10 accounts locked in 10 minutes.
+const LOCKED_ACCOUNTS: Anomaly = Anomaly {
+    name: "locked_accounts",
+    threshold: 10,
+    within: SignedDuration::from_mins(10),
+    kind: IncidentKind::AuthAnomaly,
+    severity: Severity::High,
+    summary: "10 accounts were locked within 10 minutes",
+};
+
+/// GOV-I2: refresh tokens of five sessions used twice in an hour.
+const REUSED_TOKENS: Anomaly = Anomaly {
+    name: "reused_tokens",
+    threshold: 5,
+    within: SignedDuration::from_hours(1),
+    kind: IncidentKind::AuthAnomaly,
+    severity: Severity::Critical,
+    summary: "The tokens of five sessions were used twice within an hour",
+};
+
+/// GOV-I2: a security key that may have been copied.
+const COPIED_KEY: Anomaly = Anomaly {
+    name: "copied_key",
+    threshold: 1,
+    within: SignedDuration::from_mins(10),
+    kind: IncidentKind::AuthAnomaly,
+    severity: Severity::High,
+    summary: "A security key may have been copied",
+};
+
+/// P-02, GOV-I2: whoever tries logins, and whatever proves who somebody is and was copied, is looked into.
+pub(super) struct WatchLogins;
+
+impl Policy for WatchLogins {
+    fn name(&self) -> &'static str {
+        "watch_logins"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["AccessDenied", "AccountLocked", "RefreshTokenReuseDetected", "WebAuthnCloneSuspected"]
+    }
+
+    /// Signs of many people gather: all of them come one after the other.
+    fn lane(&self, _: &Fact) -> Uuid {
+        derived_id(&["watch_logins"])
+    }
+
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
+        Box::pin(async move {
+            let everybody = || "everybody".to_owned();
+            let (anomaly, who) = match &fact.event {
+                AnyEvent::AccessLog(AccessLogEvent::AccessDenied { reason, ip, .. })
+                    if reason == "LoginRefused" =>
+                {
+                    match ip.get().filter(|ip| !ip.is_empty()) {
+                        Some(ip) => (FAILED_LOGINS, ip.clone()),
+                        None => return Ok(Vec::new()),
+                    }
+                }
+                AnyEvent::Account(AccountEvent::AccountLocked { .. }) => (LOCKED_ACCOUNTS, everybody()),
+                AnyEvent::Account(AccountEvent::WebAuthnCloneSuspected { .. }) => {
+                    (COPIED_KEY, fact.id.to_string())
+                }
+                AnyEvent::Session(SessionEvent::RefreshTokenReuseDetected { .. }) => {
+                    (REUSED_TOKENS, everybody())
+                }
+                _ => return Ok(Vec::new()),
+            };
+            let incident = anomaly.sign(&who, fact, world).await?;
             Ok(incident.map(Into::into).into_iter().collect())
         })
     }

@@ -72,6 +72,7 @@ impl Policy for EndSessions {
             "AccountDeactivated",
             "TokensRevoked",
             "AccountErased",
+            "RoleRevoked",
         ]
     }
 
@@ -86,7 +87,11 @@ impl Policy for EndSessions {
                 // One that began since is not meant.
                 let state = world.state::<Session>(session).await?.state;
                 let account = world.state::<Account>(fact.id).await?.state;
-                if state.version < account.sessions_since {
+                let since = match &fact.event {
+                    AnyEvent::Account(AccountEvent::RoleRevoked { token_version, .. }) => *token_version,
+                    _ => account.sessions_since,
+                };
+                if state.version < since {
                     let end = SessionCommand::EndSession { reason: SessionEnd::Revoked };
                     reactions.push(Issue::new(session, AnyCommand::Session(end), session.to_string()).into());
                 }
@@ -165,6 +170,7 @@ impl Policy for WarnHolders {
             "PasswordChanged",
             "PasswordReset",
             "SsoIdentityLinked",
+            "SessionStarted",
         ]
     }
 
@@ -174,6 +180,13 @@ impl Policy for WarnHolders {
                 AnyEvent::Session(SessionEvent::RefreshTokenReuseDetected { .. }) => {
                     let session = world.state::<Session>(fact.id).await?.state;
                     (session.account, "A session was ended because its token was used twice.")
+                }
+                AnyEvent::Session(SessionEvent::SessionStarted { account, .. }) => {
+                    let question = Question::IsNewDevice { account: *account, session: fact.id };
+                    if world.ask(question, fact).await? != Answer::Flag(true) {
+                        return Ok(Vec::new());
+                    }
+                    (Some(*account), "Somebody logged in with a device that had not been used before.")
                 }
                 AnyEvent::Account(event) => {
                     let what = match event {

@@ -207,6 +207,7 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(privacy::WatchIncidents),
         Box::new(anomalies::OpenIncidents),
         Box::new(anomalies::WatchDenials),
+        Box::new(anomalies::WatchLogins),
         Box::new(mail::MailCodes),
         Box::new(erasure::EraseOnRequest),
         Box::new(package::HandOutPackages),

@@ -131,6 +131,14 @@ pub enum Question {
         /// The account.
         account: Uuid,
     },
+    /// Whether a session began with a device that none of the account's sessions before it had; the first one is no news
+    /// (P-02).
+    IsNewDevice {
+        /// The account.
+        account: Uuid,
+        /// The session.
+        session: Uuid,
+    },
     /// The streams that hold a claim (catalogue 0.6). The log itself answers this, as of now.
     Holders {
         /// The key of the claim.

@@ -3,7 +3,12 @@
 //!
 //! What never stands here: what proves who somebody is. Addresses and names stay sealed.
 
-use domain::{Actor, Personal, class::Identity, identity::AccountEvent as E, registry::AnyEvent};
+use domain::{
+    Actor, Personal,
+    class::Identity,
+    identity::{AccountEvent as E, ProfileEvent},
+    registry::AnyEvent,
+};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -28,6 +33,19 @@ pub struct RoleHeld {
     pub until: Option<Timestamp>,
 }
 
+/// An action on one resource that an account may take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PermissionHeld {
+    /// The type of the resource.
+    pub resource_type: String,
+    /// The resource.
+    pub resource_id: Uuid,
+    /// What may be done.
+    pub action: String,
+    /// Until when.
+    pub until: Option<Timestamp>,
+}
+
 row! {
     /// An account.
     pub struct AccountRow {
@@ -43,6 +61,10 @@ row! {
             roles: Vec<String> => filter index,
             /// The roles with the org unit within which each is held, and its end.
             grants: Json<Vec<RoleHeld>>,
+            /// What may be done with single resources beside what the roles bring.
+            permissions: Json<Vec<PermissionHeld>>,
+            /// The org units that the person belongs to.
+            orgs: Vec<Uuid> => filter,
             /// Whether one-time codes are on.
             totp: bool => filter,
             /// The security keys, by their ids.
@@ -88,8 +110,8 @@ pub struct Accounts;
 
 impl Table for Accounts {
     const NAME: &'static str = "accounts";
-    const VERSION: u32 = 1;
-    const FED_BY: &'static [&'static str] = &["identity.account"];
+    const VERSION: u32 = 2;
+    const FED_BY: &'static [&'static str] = &["identity.account", "identity.profile"];
     const OPTIONS: Options =
         Options { sort: &["created"], time_travel: true, stream_column: Some("account"), ..Options::DEFAULT };
     type Row = AccountRow;
@@ -99,6 +121,10 @@ impl Table for Accounts {
     }
 
     fn fold(key: &Uuid, row: Option<AccountRow>, fact: &Fact) -> Option<AccountRow> {
+        // A profile has the id of its account.
+        if let AnyEvent::Profile(event) = &fact.event {
+            return row.map(|row| affiliated(row, event));
+        }
         let AnyEvent::Account(event) = &fact.event else { return row };
         let E::AccountRegistered { email, display_name, country, locale, tz, .. } = event else {
             return row.map(|row| changed(row, event, fact.recorded_at));
@@ -108,6 +134,8 @@ impl Table for Accounts {
             status: "pending".to_owned(),
             roles: Vec::new(),
             grants: Json(Vec::new()),
+            permissions: Json(Vec::new()),
+            orgs: Vec::new(),
             totp: false,
             keys: Vec::new(),
             mfa: false,
@@ -135,12 +163,31 @@ impl Table for Accounts {
     }
 }
 
+/// One may belong to an org unit in several ways: it is listed for each of them.
+fn affiliated(mut row: AccountRow, event: &ProfileEvent) -> AccountRow {
+    if let ProfileEvent::OrgUnitJoined { org, .. } = event {
+        row.orgs.push(*org);
+    }
+    if let ProfileEvent::OrgUnitLeft { org, .. } = event
+        && let Some(place) = row.orgs.iter().position(|known| known == org)
+    {
+        row.orgs.remove(place);
+    }
+    row
+}
+
 impl AccountRow {
     fn regrant(&mut self, change: impl FnOnce(&mut Vec<RoleHeld>)) {
         change(&mut self.grants.0);
         self.roles = self.grants.0.iter().map(|held| held.role.clone()).collect();
         self.roles.sort_unstable();
         self.roles.dedup();
+    }
+
+    fn without(&mut self, resource_type: &str, resource_id: Uuid, action: &str) {
+        self.permissions.0.retain(|held| {
+            (&*held.resource_type, held.resource_id, &*held.action) != (resource_type, resource_id, action)
+        });
     }
 
     fn succeeded(&mut self) {
@@ -159,9 +206,19 @@ fn changed(mut row: AccountRow, event: &E, at: Timestamp) -> AccountRow {
         | E::PasswordRehashed { .. }
         | E::PasswordResetRequested { .. }
         | E::TotpEnrolmentStarted { .. }
-        | E::PermissionGranted { .. }
-        | E::PermissionRevoked { .. }
         | E::TokensRevoked { .. } => {}
+        E::PermissionGranted { resource_type, resource_id, action, until } => {
+            row.without(resource_type, *resource_id, action);
+            row.permissions.0.push(PermissionHeld {
+                resource_type: resource_type.clone(),
+                resource_id: *resource_id,
+                action: action.clone(),
+                until: *until,
+            });
+        }
+        E::PermissionRevoked { resource_type, resource_id, action } => {
+            row.without(resource_type, *resource_id, action);
+        }
         E::EmailVerified {} => {
             row.verified = true;
             if row.status == "pending" {
@@ -216,6 +273,7 @@ fn changed(mut row: AccountRow, event: &E, at: Timestamp) -> AccountRow {
             (row.email, row.display_name) = (Personal::Erased, Personal::Erased);
             (row.keys, row.linked, row.totp, row.recovery_codes) = (Vec::new(), Vec::new(), false, 0);
             row.regrant(Vec::clear);
+            row.permissions.0.clear();
         }
     }
     row.mfa = row.totp || !row.keys.is_empty();
@@ -298,6 +356,24 @@ mod tests {
         };
         assert!(after([enabled.clone()]).mfa && !after([enabled.clone(), disabled.clone()]).mfa);
         assert!(after([enabled, key, disabled]).mfa);
+    }
+
+    #[test]
+    fn a_permission_is_listed_until_it_is_revoked() {
+        let granted = |action: &str| E::PermissionGranted {
+            resource_type: "opportunities.scholarship".into(),
+            resource_id: Uuid::from_u128(7),
+            action: action.into(),
+            until: None,
+        };
+        let revoked = E::PermissionRevoked {
+            resource_type: "opportunities.scholarship".into(),
+            resource_id: Uuid::from_u128(7),
+            action: "read".into(),
+        };
+        let row = after([granted("read"), granted("read"), granted("PublishScholarship"), revoked]);
+        assert_eq!(row.permissions.0.len(), 1);
+        assert_eq!(row.permissions.0[0].action, "PublishScholarship");
     }
 
     #[test]

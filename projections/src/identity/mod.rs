@@ -8,11 +8,13 @@ mod api_clients;
 mod org_directory;
 mod people;
 mod profiles;
+mod security_policies;
 mod sessions;
 
-pub use accounts::{AccountRow, Accounts, RoleHeld};
+pub use accounts::{AccountRow, Accounts, PermissionHeld, RoleHeld};
 pub use api_clients::{ApiClientRow, ApiClients};
 pub use org_directory::{OrgDirectory, OrgUnitRow};
 pub use people::{Membership, People, PersonRow};
 pub use profiles::{MentorOffer, Preferences, ProfileRow, Profiles};
+pub use security_policies::{LimitSet, RoleSet, SecurityPolicies, SecurityPolicyRow};
 pub use sessions::{SessionRow, Sessions};

@@ -28,6 +28,19 @@ pub struct Register {
     /// An IANA time zone.
     #[schemars(transform = schemas::time_zone)]
     pub tz: String,
+    /// The invitation, where nobody registers without one.
+    #[serde(default)]
+    #[schemars(transform = schemas::token::<200>)]
+    pub invitation: Option<Stated<String>>,
+}
+
+/// An invitation, to be handed to whom it is for. It is shown once.
+#[derive(Serialize, JsonSchema)]
+pub struct Invitation {
+    /// What is sent along with the registration.
+    pub invitation: String,
+    /// Until when.
+    pub expires_at: Timestamp,
 }
 
 /// A token that was mailed.
@@ -66,9 +79,131 @@ pub struct Login {
     #[serde(default)]
     #[schemars(transform = schemas::token::<50>)]
     pub recovery_code: Option<Stated<String>>,
+    /// What a security key has signed.
+    #[serde(default)]
+    pub webauthn: Option<Signed>,
     /// With which kind of client: browsers are given cookies.
     #[serde(default)]
     pub client: ClientProfile,
+}
+
+/// What a security key has signed.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Signed {
+    /// The ceremony, as it was begun.
+    #[schemars(transform = schemas::token::<8000>)]
+    pub ceremony: String,
+    /// What the browser gave: `AuthenticationResponseJSON` of Web Authentication.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub assertion: serde_json::Value,
+}
+
+/// Logs in with a security key alone.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyLogin {
+    /// The ceremony, as it was begun.
+    #[schemars(transform = schemas::token::<8000>)]
+    pub ceremony: String,
+    /// What the browser gave: `AuthenticationResponseJSON` of Web Authentication.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub assertion: serde_json::Value,
+    /// With which kind of client: browsers are given cookies.
+    #[serde(default)]
+    pub client: ClientProfile,
+}
+
+/// Registers a security key.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRegistered {
+    /// The ceremony, as it was begun.
+    #[schemars(transform = schemas::token::<8000>)]
+    pub ceremony: String,
+    /// What the browser gave: `RegistrationResponseJSON` of Web Authentication.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub credential: serde_json::Value,
+    /// What the person calls the key.
+    #[schemars(transform = schemas::text::<1, 100>)]
+    pub device_name: Stated<String>,
+}
+
+/// A ceremony that was begun.
+#[derive(Serialize, JsonSchema)]
+pub struct KeyBegun {
+    /// The ceremony, to be sent back with what the key signed, within five minutes.
+    pub ceremony: String,
+    /// What the browser is given: `PublicKeyCredentialCreationOptionsJSON` or `PublicKeyCredentialRequestOptionsJSON`.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
+    pub options: serde_json::Value,
+}
+
+/// A security key was registered.
+#[derive(Serialize, JsonSchema)]
+pub struct Registered {
+    /// The credential, in base64url.
+    pub credential_id: String,
+}
+
+/// What came back from another provider.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SsoReturn {
+    /// The code.
+    #[schemars(transform = schemas::token::<4000>)]
+    pub code: Stated<String>,
+    /// The state, as it was begun with.
+    #[schemars(transform = schemas::token::<500>)]
+    pub state: Stated<String>,
+    /// The secret that was given to who began it.
+    #[schemars(transform = schemas::token::<200>)]
+    pub flow: Stated<String>,
+    /// The issuer, where it came back (RFC 9207).
+    #[serde(default)]
+    #[schemars(transform = schemas::token::<2048>)]
+    pub iss: Option<String>,
+}
+
+/// Logs in with what came back from another provider.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SsoLogin {
+    /// The code.
+    #[schemars(transform = schemas::token::<4000>)]
+    pub code: Stated<String>,
+    /// The state, as it was begun with.
+    #[schemars(transform = schemas::token::<500>)]
+    pub state: Stated<String>,
+    /// The secret that was given to who began it.
+    #[schemars(transform = schemas::token::<200>)]
+    pub flow: Stated<String>,
+    /// The issuer, where it came back (RFC 9207).
+    #[serde(default)]
+    #[schemars(transform = schemas::token::<2048>)]
+    pub iss: Option<String>,
+    /// The code that the authenticator shows.
+    #[serde(default)]
+    #[schemars(transform = schemas::token::<6>)]
+    pub totp: Option<Stated<String>>,
+    /// One of the recovery codes.
+    #[serde(default)]
+    #[schemars(transform = schemas::token::<50>)]
+    pub recovery_code: Option<Stated<String>>,
+    /// With which kind of client: browsers are given cookies.
+    #[serde(default)]
+    pub client: ClientProfile,
+}
+
+/// A login at another provider was begun.
+#[derive(Serialize, JsonSchema)]
+pub struct SsoBegun {
+    /// Where the person logs in.
+    pub authorization_url: String,
+    /// What comes back with them.
+    pub state: String,
+    /// A secret to be kept by who began it and sent back with what came back: without it, it is worth nothing.
+    pub flow: String,
 }
 
 /// Exchanges a refresh token.
@@ -121,6 +256,9 @@ pub struct Again {
     #[serde(default)]
     #[schemars(transform = schemas::token::<50>)]
     pub recovery_code: Option<Stated<String>>,
+    /// What a security key has signed.
+    #[serde(default)]
+    pub webauthn: Option<Signed>,
 }
 
 /// Nothing.

@@ -1,6 +1,10 @@
 //! The keys of API clients: shown once, and good for calls or for an access token (IDN-C1, IDN-C2).
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use actix_web::HttpResponse;
 use domain::{
@@ -18,7 +22,7 @@ use super::{
 use crate::{
     auth::{Claims, Ticket},
     http::{Api, Call},
-    problem::{INTERNAL, INVALID_VALUE, Problem, RATE_LIMITED},
+    problem::{FORBIDDEN, INTERNAL, INVALID_VALUE, Problem},
 };
 
 /// How long a client's access token lives, in seconds (IDN-C2).
@@ -46,9 +50,6 @@ pub(in crate::http) fn key_of(
 pub(in crate::http) async fn caller(api: &Api, key: &str) -> Result<Ticket, Problem> {
     let (id, client) = holder(api, key).await?;
     let now = Timestamp::now();
-    if client.is_exhausted(now) {
-        return Err(Problem::new(RATE_LIMITED, "the quota of this month is used up").retry_after(3600));
-    }
     Ok(Ticket {
         actor: actor(id, client.scopes.iter().cloned().collect()),
         session: None,
@@ -60,11 +61,15 @@ pub(in crate::http) async fn caller(api: &Api, key: &str) -> Result<Ticket, Prob
 }
 
 /// Exchanges a key for an access token.
-pub(super) async fn token(api: &Api, _: &Call<'_>, body: ClientGrant) -> Result<HttpResponse, Problem> {
+pub(super) async fn token(api: &Api, call: &Call<'_>, body: ClientGrant) -> Result<HttpResponse, Problem> {
     if body.grant_type != "client_credentials" {
         return Err(Problem::new(INVALID_VALUE, "expected `client_credentials`").at("grant_type"));
     }
     let (id, client) = holder(api, &body.client_secret.0).await?;
+    let address = call.request.address().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    if !client.may_call_from(address) {
+        return Err(Problem::new(FORBIDDEN, "this caller is not let in from there"));
+    }
     let scopes: Vec<String> = match &body.scope {
         None => client.scopes.clone(),
         Some(asked) => {

@@ -10,32 +10,44 @@ use domain::{
     },
     sha256_hex,
 };
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    account,
-    bodies::{Address, ChangePassword, Mailed, Register, ResetPassword},
+    account, answer,
+    bodies::{Address, ChangePassword, Invitation, Mailed, Register, ResetPassword},
     done, for_person, issue,
     login::{begin, find},
     pending, session_of, to_account, unproven,
 };
 use crate::{
     http::{Api, Call, call},
-    problem::{FORBIDDEN, INVALID_VALUE, Problem, RATE_LIMITED, WEAK_PASSWORD},
+    problem::{INVALID_VALUE, Problem, RATE_LIMITED, REGISTRATION_CLOSED, WEAK_PASSWORD},
 };
 
+/// For how long an invitation holds.
+const INVITED_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How many requests for mails are worked on at once.
 static MAILS: Semaphore = Semaphore::const_new(32);
 
 /// Registers an account. The answer is the same where the address is taken: who has it is told by mail.
 pub(super) async fn register(api: &Api, call: &Call<'_>, body: Register) -> Result<HttpResponse, Problem> {
     let policy = api.standing.policy().await?;
-    if policy.registration != Registration::Open {
-        return Err(Problem::new(FORBIDDEN, "nobody can register here by themselves"));
-    }
     let email = normalised_email(&body.email.0)
         .ok_or_else(|| Problem::new(INVALID_VALUE, "expected an e-mail address").at("email"))?;
+    let invited_by = match policy.registration {
+        Registration::Open => None,
+        Registration::Invite => {
+            let inviter = body.invitation.and_then(|invitation| inviter(api, &invitation.0, &email));
+            Some(inviter.ok_or_else(|| {
+                Problem::new(REGISTRATION_CLOSED, "an invitation to this address is needed")
+            })?)
+        }
+        Registration::Closed => {
+            return Err(Problem::new(REGISTRATION_CLOSED, "nobody can register here by themselves"));
+        }
+    };
     strong(api, &body.password.0, Some(&email), "password").await?;
     let password_hash = Stated(api.credentials.passwords.hash(body.password.0).await?);
     let email_hmac = Stated(api.credentials.email_hmac(&email));
@@ -49,11 +61,39 @@ pub(super) async fn register(api: &Api, call: &Call<'_>, body: Register) -> Resu
         tz: body.tz,
     };
     let id = Uuid::now_v7();
-    match issue::<Account>(api, id, command, &for_person(call, Some(id))).await {
+    let request = commands::Request {
+        purpose: invited_by.map(|inviter| format!("invited by user:{inviter}")),
+        ..for_person(call, Some(id))
+    };
+    match issue::<Account>(api, id, command, &request).await {
         Ok(_) => Ok(pending()),
         Err(CommandError::Refused { code: "EmailTaken", .. }) => Ok(pending()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Invites somebody to register. Nothing is kept of it: it is for this address alone, which registers once.
+pub(super) async fn invite(api: &Api, call: &Call<'_>, body: Address) -> Result<HttpResponse, Problem> {
+    let email = normalised_email(&body.email.0)
+        .ok_or_else(|| Problem::new(INVALID_VALUE, "expected an e-mail address").at("email"))?;
+    let (inviter, now) = (call.account()?, Timestamp::now());
+    let expires_at = now.saturating_add(INVITED_FOR).unwrap_or(now);
+    let begun = format!("{inviter}.{}", expires_at.as_second());
+    let mac = api.credentials.bound(&invitation(&begun, &email));
+    Ok(answer(&Invitation { invitation: format!("{begun}.{mac}"), expires_at }))
+}
+
+fn invitation(begun: &str, email: &str) -> String {
+    format!("invitation|{begun}|{email}")
+}
+
+/// Who invited this address, where the invitation is one and its time is not over.
+fn inviter(api: &Api, text: &str, email: &str) -> Option<Uuid> {
+    let (begun, mac) = text.rsplit_once('.')?;
+    let (inviter, expires) = begun.split_once('.')?;
+    let live = expires.parse::<i64>().ok()? > Timestamp::now().as_second();
+    let ours = api.credentials.is_bound(&invitation(begun, email), mac);
+    call::uuid(inviter).filter(|_| live && ours)
 }
 
 /// Verifies the address that an account was registered with.

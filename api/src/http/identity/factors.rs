@@ -13,11 +13,13 @@ use super::{
     bodies::{Again, Code, Elevated, Enrolment, Nothing, RecoveryCodes},
     done, for_person, issue,
     login::code_proof,
+    once,
+    passkeys::key_proof,
     session, session_of, to_account,
 };
 use crate::{
     http::{Api, Call},
-    problem::{INTERNAL, MALFORMED, Problem},
+    problem::{INTERNAL, INVALID_VALUE, MALFORMED, Problem},
 };
 
 /// Who issues the codes that an authenticator shows.
@@ -29,10 +31,18 @@ const LETTERS: &[u8; 32] = b"abcdefghjkmnpqrstuvwxyz023456789";
 pub(super) async fn elevate(api: &Api, call: &Call<'_>, body: Again) -> Result<HttpResponse, Problem> {
     let (id, own) = (session_of(call)?, call.account()?);
     let state = account(api, own).await?;
+    let mut used = None;
     let proof = match code_proof(api, own, &state, &body.totp, &body.recovery_code) {
         Some(proof) => proof,
-        None if state.has_totp() => {
-            return Err(Problem::new(MALFORMED, "a code is needed").at("totp"));
+        None if body.webauthn.is_some() => {
+            let signed = body.webauthn.as_ref().and_then(|signed| key_proof(api, own, &state, signed));
+            let (proof, once) =
+                signed.ok_or_else(|| Problem::new(INVALID_VALUE, "it proves nothing").at("webauthn"))?;
+            used = Some(once);
+            proof
+        }
+        None if state.has_mfa() => {
+            return Err(Problem::new(MALFORMED, "the second factor is needed").at("totp"));
         }
         None => {
             let password =
@@ -45,7 +55,11 @@ pub(super) async fn elevate(api: &Api, call: &Call<'_>, body: Again) -> Result<H
             Proof::Password { against, holds: verdict.holds }
         }
     };
-    to_account(api, call, own, AccountCommand::ProveIdentity { proof }).await?;
+    let command = AccountCommand::ProveIdentity { proof };
+    match used {
+        Some(used) => once(api, call, own, command, &used).await?,
+        None => to_account(api, call, own, command).await?,
+    };
     issue::<Session>(api, id, SessionCommand::ElevateSession {}, &for_person(call, Some(own))).await?;
     Ok(answer(&Elevated { until: session(api, id).await?.elevated_until }))
 }

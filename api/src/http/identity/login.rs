@@ -19,7 +19,9 @@ use uuid::Uuid;
 use super::{
     account, answer,
     bodies::{Done, Login, Nothing, Refresh},
-    cookies, for_person, is_forged, issue, session, session_of, to_account, tokens, unproven,
+    cookies, for_person, is_forged, issue, once,
+    passkeys::{asked, key_proof},
+    session, session_of, to_account, tokens, unproven,
 };
 use crate::{
     http::{Api, Call, call},
@@ -43,18 +45,38 @@ pub(super) async fn log_in(api: &Api, call: &Call<'_>, body: Login) -> Result<Ht
     let (Some((id, state)), Some(stored)) = (state, stored) else { return Err(refused()) };
     let mut proofs = vec![Proof::Password { against: sha256_hex(&stored), holds: verdict.holds }];
     proofs.extend(code_proof(api, id, &state, &body.totp, &body.recovery_code));
+    let signed = body.webauthn.as_ref().filter(|_| proofs.len() == 1);
+    let signed = signed.map(|signed| key_proof(api, id, &state, signed).ok_or_else(refused)).transpose()?;
+    let used = signed.map(|(proof, used)| {
+        proofs.push(proof);
+        used
+    });
     let rehash = match verdict.holds && verdict.outdated {
         true => Some(Stated(api.credentials.passwords.hash(body.password.0).await?)),
         false => None,
     };
-    let command = AccountCommand::Authenticate { proofs: proofs.clone(), client: body.client, rehash };
-    to_account(api, call, id, command).await.map_err(|error| told(error, &state))?;
-    let method = match proofs.get(1) {
-        Some(Proof::Totp { .. }) if state.has_mfa() => LoginMethod::PasswordAndTotp,
-        Some(Proof::RecoveryCode { .. }) if state.has_mfa() => LoginMethod::PasswordAndRecoveryCode,
-        _ => LoginMethod::Password,
+    let method = method(LoginMethod::Password, proofs.get(1).filter(|_| state.has_mfa()));
+    let command = AccountCommand::Authenticate { proofs, client: body.client, rehash };
+    let outcome = match used {
+        Some(used) => once(api, call, id, command, &used).await,
+        None => to_account(api, call, id, command).await,
     };
+    outcome.map_err(|error| told(api, id, error, &state))?;
     begin(api, call, id, body.client, method).await
+}
+
+/// How a first proof and a second one are called together.
+pub(super) fn method(first: LoginMethod, second: Option<&Proof>) -> LoginMethod {
+    use LoginMethod as M;
+    match (first, second) {
+        (M::Sso, Some(Proof::Totp { .. })) => M::SsoAndTotp,
+        (M::Sso, Some(Proof::RecoveryCode { .. })) => M::SsoAndRecoveryCode,
+        (M::Sso, Some(Proof::WebAuthn { .. })) => M::SsoAndWebauthn,
+        (_, Some(Proof::Totp { .. })) => M::PasswordAndTotp,
+        (_, Some(Proof::RecoveryCode { .. })) => M::PasswordAndRecoveryCode,
+        (_, Some(Proof::WebAuthn { .. })) => M::PasswordAndWebauthn,
+        (first, _) => first,
+    }
 }
 
 /// Begins a session and gives its tokens.
@@ -156,7 +178,7 @@ pub(super) fn code_proof(
 }
 
 /// What is told of a login that was not accepted: before the password was right, always the same.
-fn told(error: CommandError, state: &Account) -> Problem {
+pub(super) fn told(api: &Api, id: Uuid, error: CommandError, state: &Account) -> Problem {
     let code = if let CommandError::Refused { code, .. } = &error { Some(*code) } else { None };
     match (code, error) {
         (Some("MfaRequired"), _) => {
@@ -164,15 +186,18 @@ fn told(error: CommandError, state: &Account) -> Problem {
             methods.extend(state.has_totp().then_some("totp"));
             methods.extend((!state.recovery.is_empty()).then_some("recovery_code"));
             methods.extend((!state.keys.is_empty()).then_some("webauthn"));
-            Problem::new(SECOND_FACTOR_NEEDED, "a code is needed beside the password")
+            Problem::new(SECOND_FACTOR_NEEDED, "a second factor is needed beside it")
                 .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"annals\""))
-                .with(serde_json::json!({ "methods": methods }))
+                .with(serde_json::json!({ "methods": methods, "webauthn": asked(api, id, state).ok().flatten() }))
         }
         (Some("AccountNotActive"), error) => error.into(),
         (Some(_), _)
         | (
             None,
-            CommandError::InvalidState { .. } | CommandError::NotFound(_) | CommandError::SubjectErased,
+            CommandError::InvalidState { .. }
+            | CommandError::NotFound(_)
+            | CommandError::SubjectErased
+            | CommandError::IdempotencyConflict,
         ) => refused(),
         (None, error) => error.into(),
     }

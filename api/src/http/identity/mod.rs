@@ -9,7 +9,10 @@ mod cookies;
 mod credential;
 mod factors;
 mod login;
+mod passkeys;
+mod sso;
 mod tokens;
+mod usage;
 
 use actix_web::{
     HttpResponse,
@@ -18,7 +21,7 @@ use actix_web::{
 };
 use commands::{Accepted, CommandError, Request};
 use domain::{
-    Actor, ActorKind, Decider,
+    Actor, ActorKind, Decider, annals_namespace,
     identity::{Account, AccountCommand, Session},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -26,6 +29,7 @@ use uuid::Uuid;
 
 pub(super) use clients::{caller, key_of};
 pub(super) use cookies::{access_cookie, is_forged};
+pub(super) use usage::Usage;
 
 use super::{Api, Call, body::Body, overload::Kind};
 use crate::problem::{FORBIDDEN, INVALID_VALUE, LOGIN_REFUSED, MALFORMED, Problem};
@@ -35,6 +39,8 @@ use crate::problem::{FORBIDDEN, INVALID_VALUE, LOGIN_REFUSED, MALFORMED, Problem
 pub enum Identity {
     /// Registers an account.
     Register,
+    /// Invites somebody to register.
+    Invite,
     /// Verifies its e-mail address.
     VerifyEmail,
     /// Sends the token for that again.
@@ -69,6 +75,32 @@ pub enum Identity {
     DisableTotp,
     /// Replaces the recovery codes.
     RecoveryCodes,
+    /// Begins a login at another provider.
+    SsoStart,
+    /// Logs in with what came back from Google.
+    SsoGoogle,
+    /// Logs in with what came back from Microsoft.
+    SsoMicrosoft,
+    /// Logs in with what came back from a provider.
+    SsoCallback,
+    /// Begins to link an identity of another provider.
+    SsoLinkStart,
+    /// Links it.
+    SsoLink,
+    /// Unlinks it.
+    SsoUnlink,
+    /// Begins a login with a security key.
+    KeyStart,
+    /// Logs in with it.
+    KeyLogin,
+    /// Begins to prove again who somebody is with a security key.
+    KeyProofStart,
+    /// Begins to register a security key.
+    KeyRegisterStart,
+    /// Registers it.
+    KeyRegister,
+    /// Removes it.
+    KeyRemove,
     /// The keys that access tokens are verified with.
     Keys,
 }
@@ -93,6 +125,7 @@ pub(super) async fn handle(
     let _under_way = api.overload.enter(Kind::Command)?;
     match route {
         Identity::Register => credential::register(api, call, read(text)?).await,
+        Identity::Invite => credential::invite(api, call, read(text)?).await,
         Identity::VerifyEmail => credential::verify_email(api, call, read(text)?).await,
         Identity::ResendVerification => credential::resend_verification(api, call, read(text)?).await,
         Identity::Login => login::log_in(api, call, read(text)?).await,
@@ -110,8 +143,30 @@ pub(super) async fn handle(
         Identity::ConfirmTotp => factors::confirm(api, call, read(text)?).await,
         Identity::DisableTotp => factors::disable(api, call, read(text)?).await,
         Identity::RecoveryCodes => factors::recovery_codes(api, call, read(text)?).await,
+        Identity::SsoStart => nothing(text, sso::start(api, call)).await,
+        Identity::SsoGoogle => sso::log_in(api, call, "google", read(text)?).await,
+        Identity::SsoMicrosoft => sso::log_in(api, call, "microsoft", read(text)?).await,
+        Identity::SsoCallback => sso::log_in(api, call, call.parameter("provider"), read(text)?).await,
+        Identity::SsoLinkStart => nothing(text, sso::start_link(api, call)).await,
+        Identity::SsoLink => sso::link(api, call, read(text)?).await,
+        Identity::SsoUnlink => nothing(text, sso::unlink(api, call)).await,
+        Identity::KeyStart => nothing(text, async { passkeys::start(api) }).await,
+        Identity::KeyLogin => passkeys::log_in(api, call, read(text)?).await,
+        Identity::KeyProofStart => nothing(text, passkeys::start_proof(api, call)).await,
+        Identity::KeyRegisterStart => nothing(text, passkeys::start_registration(api, call)).await,
+        Identity::KeyRegister => passkeys::register(api, call, read(text)?).await,
+        Identity::KeyRemove => nothing(text, passkeys::remove(api, call)).await,
         Identity::Keys => Err(Problem::new(MALFORMED, "this takes no body")),
     }
+}
+
+/// Answers what takes no fields.
+async fn nothing(
+    text: &str,
+    answer: impl Future<Output = Result<HttpResponse, Problem>>,
+) -> Result<HttpResponse, Problem> {
+    read::<bodies::Nothing>(text)?;
+    answer.await
 }
 
 /// A body, without a word of what was sent in what is wrong with it.
@@ -163,6 +218,22 @@ async fn to_account(
     command: AccountCommand,
 ) -> Result<Accepted, CommandError> {
     issue::<Account>(api, account, command, &for_person(call, Some(account))).await
+}
+
+/// A command to an account that a proof is good for once: whoever proves the same again, on whichever node, is refused.
+async fn once(
+    api: &Api,
+    call: &Call<'_>,
+    account: Uuid,
+    command: AccountCommand,
+    proof: &str,
+) -> Result<Accepted, CommandError> {
+    let command_id = Uuid::new_v5(&annals_namespace(), format!("proof|{proof}").as_bytes());
+    let request = for_person(call, Some(account)).under(command_id, None);
+    match issue::<Account>(api, account, command, &request).await? {
+        accepted if accepted.repeated => Err(CommandError::IdempotencyConflict),
+        accepted => Ok(accepted),
+    }
 }
 
 /// The session that the caller's token belongs to.

@@ -1,7 +1,7 @@
 //! The table of resource paths: catalogue 5 for what exists, context by context.
 
 use super::{
-    super::{From, IdFrom, Shows},
+    super::{From, IdFrom, Shows, routes::ADDRESS},
     Resource, delete, list, one, post, put, shown,
 };
 
@@ -63,6 +63,9 @@ pub const TABLE: &[Resource] = &[
     post("/v1/api-clients/{id}/rotate", CLIENT, "RotateApiKey"),
     put("/v1/api-clients/{id}/limits", CLIENT, "ChangeApiKeyLimits"),
     delete("/v1/api-clients/{id}", CLIENT, "RevokeApiKey"),
+    one("/v1/security-policy", "security_policies", &[("policy", Derived(&[Text("security-policy")]))])
+        .for_scopes(&["manage:ops", "read:audit"]),
+    list("/v1/orgs/{id}/members", "people").only(&[("orgs", Path("id"))]),
     post("/v1/security-policy/roles", SECURITY, "DefineRole").to(POLICY),
     put("/v1/security-policy/roles/{role}", SECURITY, "ChangeRoleScopes")
         .to(POLICY)
@@ -70,7 +73,7 @@ pub const TABLE: &[Resource] = &[
     delete("/v1/security-policy/roles/{role}", SECURITY, "RetireRole")
         .to(POLICY)
         .giving(&[("role", Path("role"))]),
-    put("/v1/security-policy/ip-allowlist", SECURITY, "SetIpAllowlist").to(POLICY),
+    put("/v1/security-policy/ip-allowlist", SECURITY, "SetIpAllowlist").to(POLICY).giving(&[ADDRESS]),
     put("/v1/security-policy/rate-limits/{class}", SECURITY, "SetRateLimit")
         .to(POLICY)
         .giving(&[("route_class", Path("class"))]),

@@ -1,0 +1,398 @@
+//! Attacks on tokens (RFC 8725, RFC 9068), on bodies, and on what time tells.
+
+use std::time::{Duration, Instant};
+
+use actix_web::test::TestRequest;
+use api::auth::{Claims, SigningKeys};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use jiff::{SignedDuration, Timestamp};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    identity::{call, call_with, history, holder, log_in, member, read_with, registration, tokens},
+    node::{ADMIN, node},
+};
+
+/// The parts of a token as JSON: header and claims.
+fn parts(token: &str) -> (Value, Value) {
+    let mut parts = token.split('.').map(|part| BASE64.decode(part).unwrap());
+    let mut next = || serde_json::from_slice(&parts.next().unwrap()).unwrap();
+    (next(), next())
+}
+
+#[actix_web::test]
+async fn no_token_but_our_own_of_today_opens_anything() {
+    let node = node().await;
+    member(&node, "ada@example.edu").await;
+    let (access, _) = tokens(&node, "ada@example.edu").await;
+    assert_eq!(read_with(&node, &access).await.status, 200);
+    let (header, claims) = parts(&access);
+    assert_eq!((&header["typ"], &header["alg"]), (&json!("at+jwt"), &json!("HS256")));
+    for claim in ["iss", "aud", "sub", "client_id", "exp", "iat", "jti", "version", "token_type"] {
+        assert!(!claims[claim].is_null(), "RFC 9068 and IDN-S2 want {claim}: {claims}");
+    }
+    assert_eq!(claims.get("email"), None, "D-10");
+    let secret = [7; 32];
+    let typed = |typ: Option<&str>, algorithm, kid: Option<&str>| Header {
+        typ: typ.map(str::to_owned),
+        kid: kid.map(str::to_owned),
+        ..Header::new(algorithm)
+    };
+    let kid = header["kid"].as_str().unwrap();
+    let signed = |header: &Header, claims: &Value, secret: &[u8]| {
+        encode(header, claims, &EncodingKey::from_secret(secret)).unwrap()
+    };
+    let ours = typed(Some("at+jwt"), Algorithm::HS256, Some(kid));
+    assert_eq!(
+        read_with(&node, &signed(&ours, &claims, &secret)).await.status,
+        200,
+        "the test signs as we do"
+    );
+    let changed = |field: &str, value: Value| {
+        let mut claims = claims.clone();
+        claims[field] = value;
+        claims
+    };
+    let without = |field: &str| {
+        let mut claims = claims.clone();
+        claims.as_object_mut().unwrap().remove(field);
+        claims
+    };
+    let now = Timestamp::now().as_second();
+    for (token, why) in [
+        (signed(&ours, &claims, &[8; 32]), "another key"),
+        (signed(&ours, &claims, b""), "an empty key"),
+        (signed(&typed(Some("JWT"), Algorithm::HS256, Some(kid)), &claims, &secret), "another typ"),
+        (signed(&typed(None, Algorithm::HS256, Some(kid)), &claims, &secret), "no typ"),
+        (signed(&typed(Some("at+jwt"), Algorithm::HS512, Some(kid)), &claims, &secret), "another algorithm"),
+        (
+            signed(&typed(Some("at+jwt"), Algorithm::HS256, Some("../../dev/null")), &claims, b""),
+            "kid injection",
+        ),
+        (
+            signed(&typed(Some("at+jwt"), Algorithm::HS256, Some("x' UNION SELECT ''--")), &claims, b""),
+            "kid injection",
+        ),
+        (signed(&ours, &changed("exp", (now - 60).into()), &secret), "expired"),
+        (signed(&ours, &changed("nbf", (now + 600).into()), &secret), "not yet"),
+        (signed(&ours, &changed("iat", (now + 600).into()), &secret), "issued in the future"),
+        (signed(&ours, &changed("aud", "others".into()), &secret), "another audience"),
+        (signed(&ours, &changed("iss", "somebody".into()), &secret), "another issuer"),
+        (
+            signed(&ours, &changed("sub", Uuid::from_u128(1).to_string().into()), &secret),
+            "another person's session",
+        ),
+        (signed(&ours, &changed("sid", Uuid::from_u128(1).to_string().into()), &secret), "no such session"),
+        (signed(&ours, &changed("version", 7.into()), &secret), "another version"),
+        (signed(&ours, &changed("token_type", "refresh".into()), &secret), "another type"),
+        (signed(&ours, &without("version"), &secret), "a session without a version"),
+        (signed(&ours, &without("exp"), &secret), "without an end"),
+        (signed(&ours, &without("aud"), &secret), "without an audience"),
+        (access.rsplit_once('.').unwrap().0.to_owned() + ".", "without a signature"),
+        (format!("{access}."), "a part too many"),
+        (access.replace('.', "=."), "padded"),
+    ] {
+        let answer = read_with(&node, &token).await;
+        assert_eq!(answer.status.as_u16(), 401, "{why}: {}", answer.text);
+    }
+    let mut unsigned = header.clone();
+    for algorithm in ["none", "None", "nOnE", "NONE"] {
+        unsigned["alg"] = algorithm.into();
+        let part = |value: &Value| BASE64.encode(value.to_string());
+        let token = format!("{}.{}.", part(&unsigned), part(&claims));
+        assert_eq!(read_with(&node, &token).await.status, 401, "{algorithm}");
+    }
+}
+
+#[test]
+fn a_key_that_a_token_brings_along_is_not_looked_at() {
+    let keys = SigningKeys::single(&[7; 32]).unwrap();
+    let claims = Claims::new(ADMIN, vec!["admin".into()], SignedDuration::from_mins(5), Timestamp::now());
+    let good = keys.sign(&claims).unwrap();
+    let (header, _) = parts(&good);
+    let forged = [9_u8; 32];
+    let header = Header {
+        typ: Some("at+jwt".into()),
+        kid: header["kid"].as_str().map(str::to_owned),
+        jku: Some("https://evil.example/keys".into()),
+        x5u: Some("https://evil.example/cert".into()),
+        ..Header::new(Algorithm::HS256)
+    };
+    let token = encode(&header, &claims, &EncodingKey::from_secret(&forged)).unwrap();
+    assert!(keys.verify(&good).is_ok() && keys.verify(&token).is_err());
+}
+
+#[actix_web::test]
+async fn nobody_gives_themselves_more_than_a_body_asks_for() {
+    let node = node().await;
+    for (more, value) in [
+        ("roles", json!(["admin"])),
+        ("status", json!("active")),
+        ("verified", json!(true)),
+        ("password_hash", json!("x")),
+        ("token_version", json!(7)),
+        ("account", json!(ADMIN)),
+    ] {
+        let mut body = registration("ada@example.edu");
+        body[more] = value;
+        call(&node, "/v1/auth/register", body).await.problem(400, "Malformed");
+    }
+    assert_eq!(holder(&node, "ada@example.edu").await, None);
+    member(&node, "ada@example.edu").await;
+    let (access, _) = tokens(&node, "ada@example.edu").await;
+    let login = log_in(&node, "ada@example.edu", json!({ "roles": ["admin"] })).await;
+    login.problem(400, "Malformed");
+    let profile = TestRequest::put().uri("/v1/users/me/profile");
+    let profile = profile.set_json(json!({ "headline": "Hello", "account": ADMIN }));
+    let profile = profile.insert_header(("Authorization", format!("Bearer {access}")));
+    node.send(profile).await.problem(400, "Malformed");
+    let elevate = json!({ "password": "x", "until": "2199-01-01T00:00:00Z" });
+    call_with(&node, &access, "/v1/auth/elevate", elevate).await.problem(400, "Malformed");
+}
+
+#[actix_web::test]
+async fn idn_a3_how_long_a_login_takes_does_not_tell_who_exists() {
+    let node = node().await;
+    member(&node, "ada@example.edu").await;
+    let once = async |email: &str| {
+        let begun = Instant::now();
+        log_in(&node, email, json!({ "password": "not the password of anybody" }))
+            .await
+            .problem(401, "LoginRefused");
+        begun.elapsed()
+    };
+    // The fastest of several is what the work takes: the machine may do other things meanwhile. Five failures lock nobody.
+    let (mut known, mut unknown) = (Duration::MAX, Duration::MAX);
+    for _ in 0..5 {
+        known = known.min(once("ada@example.edu").await);
+        unknown = unknown.min(once("nobody@example.edu").await);
+    }
+    // A password is hashed in either case, which is nearly all of it.
+    assert!(unknown * 2 > known && known * 2 > unknown, "{known:?} and {unknown:?}");
+}
+
+#[actix_web::test]
+async fn where_only_the_invited_register_an_invitation_is_for_one_address() {
+    let node = node().await;
+    let policy = domain::identity::security_policy_id();
+    let path = format!("/v1/identity/security-policy/{policy}/set-request-policy");
+    let set = async |registration: &str| {
+        let body = json!({ "max_body_bytes": 65536, "cors_origins": [], "registration": registration });
+        let request = TestRequest::post().uri(&path).set_json(body);
+        assert!(node.send_elevated(ADMIN, &["admin"], request).await.status.is_success());
+    };
+    let register = async |email: &str, invitation: Option<&str>| {
+        let mut body = registration(email);
+        body["invitation"] = invitation.into();
+        call(&node, "/v1/auth/register", body).await
+    };
+    set("invite").await;
+    register("ada@example.edu", None).await.problem(403, "RegistrationClosed");
+    let invite =
+        TestRequest::post().uri("/v1/auth/invitations").set_json(json!({ "email": " Ada@example.edu" }));
+    let invited = node.send_as(ADMIN, &["admin"], invite).await.json();
+    let invitation = invited["invitation"].as_str().unwrap();
+    register("bert@example.edu", Some(invitation)).await.problem(403, "RegistrationClosed");
+    register("ada@example.edu", Some(&format!("{invitation}0"))).await.problem(403, "RegistrationClosed");
+    let longer = invitation.replacen('.', ".9", 1);
+    register("ada@example.edu", Some(&longer)).await.problem(403, "RegistrationClosed");
+    assert_eq!(register("ada@example.edu", Some(invitation)).await.status, 202);
+    let id = holder(&node, "ada@example.edu").await.unwrap();
+    assert_eq!(history(&node, id).await[0].0, "AccountRegistered");
+    let invite =
+        TestRequest::post().uri("/v1/auth/invitations").set_json(json!({ "email": "carl@example.edu" }));
+    node.send_as(Uuid::from_u128(5), &["student"], invite).await.problem(403, "Forbidden");
+    set("closed").await;
+    register("carl@example.edu", Some(invitation)).await.problem(403, "RegistrationClosed");
+}
+
+#[actix_web::test]
+async fn p_02_a_login_with_another_device_is_told_and_the_first_one_is_not() {
+    let node = node().await;
+    let id = member(&node, "ada@example.edu").await;
+    let with = async |agent: &'static str| {
+        let body =
+            json!({ "email": "ada@example.edu", "password": crate::identity::PASSWORD, "client": "api" });
+        let request = TestRequest::post().uri("/v1/auth/login").set_json(body);
+        let answer = node.send(request.insert_header(("User-Agent", agent))).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    };
+    with("Firefox").await;
+    with("Firefox").await;
+    with("Safari").await;
+    crate::identity::mailed_soon(&node, "a device that had not been used before").await;
+    let mails = std::fs::read_dir(&node.outbox).unwrap().map(|file| file.unwrap().path());
+    let texts = mails.filter_map(|file| std::fs::read_to_string(file).ok());
+    let told = texts
+        .filter(|text| text.replace("=\r\n", "").replace("=\n", "").contains("had not been used before"))
+        .count();
+    assert_eq!(told, 1, "Safari alone, for {id}");
+}
+
+#[actix_web::test]
+async fn gov_i2_fifty_failed_logins_from_one_address_open_one_incident() {
+    let node = node().await;
+    let peer = |port: u16| std::net::SocketAddr::from(([203, 0, 113, 9], port));
+    // The limit of logins is another rule: here they come as fast as they like.
+    let policy = domain::identity::security_policy_id();
+    let path = format!("/v1/identity/security-policy/{policy}/set-rate-limit");
+    let limit = json!({ "route_class": "auth", "per": "ip", "limit": 1000, "window_s": 60 });
+    let request = TestRequest::post().uri(&path).set_json(limit);
+    assert!(node.send_elevated(ADMIN, &["admin"], request).await.status.is_success());
+    for port in 0..50 {
+        let body = json!({ "email": "nobody@example.edu", "password": "not a password", "client": "api" });
+        let request = TestRequest::post().uri("/v1/auth/login").set_json(body).peer_addr(peer(1000 + port));
+        node.send(request).await.problem(401, "LoginRefused");
+    }
+    let store = node.node.api.commands.store();
+    let mut news = store.subscribe_head();
+    let opened = async || {
+        let events = store.read_all(0, 1000).await.unwrap();
+        events.iter().filter(|event| event.event_type == "SecurityIncidentOpened").count()
+    };
+    let seen = async {
+        while opened().await == 0 {
+            news.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), seen).await.unwrap();
+    assert_eq!(opened().await, 1);
+}
+
+#[actix_web::test]
+async fn r_04_calls_of_a_client_are_counted_and_a_quota_that_is_used_up_ends_them_for_the_month() {
+    let node = node().await;
+    let owner = member(&node, "ada@example.edu").await;
+    let (access, _) = tokens(&node, "ada@example.edu").await;
+    let fields = json!({ "name": "Import", "owner": owner, "scopes": ["read:public"], "per_minute": 100_000,
+        "monthly_quota": 3, "allowed_ips": [] });
+    let issued = call_with(&node, &access, "/v1/api-clients", fields).await.json();
+    let (key, position) = (issued["key"].as_str().unwrap().to_owned(), issued["position"].clone());
+    let with_key = async || {
+        node.send(TestRequest::get().uri("/v1/orgs").insert_header(("X-API-Key", key.clone()))).await
+    };
+    for _ in 0..3 {
+        assert_eq!(with_key().await.status, 200);
+    }
+    let ended = async {
+        loop {
+            let answer = with_key().await;
+            if answer.status == 429 {
+                return answer;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+    assert!(ended.text.contains("quota"), "{}", ended.text);
+    let request = TestRequest::get().uri(&format!("/v1/api-clients?min_position={position}"));
+    let rows = node.send(request.insert_header(("Authorization", format!("Bearer {access}")))).await.json();
+    let row = &rows["items"][0];
+    assert!(row["used_this_month"].as_i64().unwrap() >= 3 && row["last_used"].is_string(), "{rows}");
+}
+
+#[actix_web::test]
+async fn r_05_who_operates_and_who_audits_sees_the_policy_now_and_as_it_was() {
+    let node = node().await;
+    let set = async |length: u32| {
+        let body = json!({ "min_length": length, "history": 6, "breached_check": true });
+        let request = TestRequest::put().uri("/v1/security-policy/password").set_json(body);
+        node.send_elevated(ADMIN, &["admin"], request).await.json()["position"].as_u64().unwrap()
+    };
+    let (then, now) = (set(14).await, set(16).await);
+    let ask = async |role: &str, query: String| {
+        let request = TestRequest::get().uri(&format!("/v1/security-policy?{query}"));
+        node.send_as(Uuid::from_u128(5), &[role], request).await
+    };
+    for role in ["compliance", "operator", "admin"] {
+        let policy = ask(role, format!("min_position={now}")).await;
+        assert_eq!(policy.json()["password_min_length"], 16, "{}", policy.text);
+        assert_eq!(ask(role, format!("as_of={then}")).await.json()["password_min_length"], 14);
+    }
+    ask("student", String::new()).await.problem(403, "Forbidden");
+}
+
+#[actix_web::test]
+async fn an_allow_list_keeps_administrators_and_nobody_else_out() {
+    let node = node().await;
+    let policy = domain::identity::security_policy_id();
+    let path = format!("/v1/identity/security-policy/{policy}/set-ip-allowlist");
+    let from = async |address: [u8; 4], role: &'static str| {
+        let peer = std::net::SocketAddr::from((address, 4711));
+        node.send_as(ADMIN, &[role], TestRequest::get().uri("/v1/orgs").peer_addr(peer)).await
+    };
+    let list = json!({ "audience": "admin", "cidrs": ["10.0.0.0/8"] });
+    let post = |from: [u8; 4], list: &Value| {
+        let peer = std::net::SocketAddr::from((from, 4711));
+        TestRequest::post().uri(&path).set_json(list).peer_addr(peer)
+    };
+    let elsewhere = node.send_elevated(ADMIN, &["admin"], post([192, 0, 2, 1], &list)).await;
+    elsewhere.problem(409, "WouldLockOutCaller");
+    let mut lying = list.clone();
+    lying["caller_ip"] = "10.1.2.3".into();
+    let lied = node.send_elevated(ADMIN, &["admin"], post([192, 0, 2, 1], &lying)).await;
+    lied.problem(400, "Malformed");
+    assert_eq!(node.send_elevated(ADMIN, &["admin"], post([10, 1, 2, 3], &list)).await.status, 201);
+    assert_eq!(from([10, 9, 9, 9], "admin").await.status, 200);
+    from([192, 0, 2, 1], "admin").await.problem(403, "Forbidden");
+    assert_eq!(from([192, 0, 2, 1], "student").await.status, 200);
+}
+
+#[actix_web::test]
+async fn p_03_a_role_that_is_revoked_ends_the_sessions_that_had_it_and_no_later_one() {
+    let node = node().await;
+    let id = member(&node, "ada@example.edu").await;
+    let command = async |name: &str| {
+        let path = format!("/v1/identity/account/{id}/{name}");
+        assert_eq!(node.post(&path, json!({ "role": "staff" })).await.status, 200);
+    };
+    let begin = async || {
+        let login = log_in(&node, "ada@example.edu", json!({})).await.json();
+        login["session"].as_str().unwrap().parse::<Uuid>().unwrap()
+    };
+    let ended = async |session: Uuid| {
+        let state = node.node.api.commands.state::<domain::identity::Session>(session).await;
+        state.unwrap().state.ended
+    };
+    command("assign-role").await;
+    let with_role = begin().await;
+    command("revoke-role").await;
+    let later = begin().await;
+    let over = async {
+        while !ended(with_role).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), over).await.unwrap();
+    assert!(!ended(later).await);
+}
+
+#[actix_web::test]
+async fn p_01_an_address_that_nobody_verifies_within_fourteen_days_has_no_account_any_more() {
+    let node = node().await;
+    call(&node, "/v1/auth/register", registration("ada@example.edu")).await;
+    let verified = member(&node, "bert@example.edu").await;
+    let id = holder(&node, "ada@example.edu").await.unwrap();
+    let pool = node.node.api.commands.store().pool();
+    let armed = async || -> Vec<i64> {
+        let days = "SELECT (extract(epoch FROM due_at - now()) / 86400)::bigint FROM annals.timers";
+        sqlx::query_scalar(days).fetch_all(pool).await.unwrap()
+    };
+    // That of the verified one is taken back.
+    let one = async {
+        while armed().await != [14] {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), one).await.unwrap();
+    sqlx::query("UPDATE annals.timers SET due_at = now() - interval '1 s'").execute(pool).await.unwrap();
+    let over = async {
+        while history(&node, id).await.last().unwrap().0 != "AccountDeactivated" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), over).await.unwrap();
+    assert!(history(&node, verified).await.iter().all(|(name, _)| name != "AccountDeactivated"));
+}
