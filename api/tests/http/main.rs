@@ -5,6 +5,7 @@
 mod access;
 mod attacks;
 mod auth;
+mod authorisation;
 mod budgets;
 mod cohorts;
 mod commands;
