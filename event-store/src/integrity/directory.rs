@@ -151,8 +151,19 @@ impl Directory {
         Ok(consistency_proof(&self.tree(size), old, new)?)
     }
 
+    /// A tile of a path never changes: where one is there already, of a notary that was killed before it signed, it must be
+    /// the same. So a history that was rewritten is not signed anew when somebody takes only the checkpoint away.
     pub(super) fn write_tile(&self, tile: Tile, hashes: &[Hash]) -> io::Result<()> {
         let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
+        match self.bytes(tile) {
+            Ok(there) if there == bytes => return Ok(()),
+            Ok(_) => {
+                let text = format!("{tile} is there already, with other hashes than those of the log");
+                return Err(io::Error::new(ErrorKind::InvalidData, text));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
         self.write(&tile.to_string(), &bytes)
     }
 

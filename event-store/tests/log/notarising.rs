@@ -239,3 +239,22 @@ async fn a_name_with_a_line_feed_cannot_be_recorded_because_leaves_are_lines() {
     let refused = store.append(appending(vec![event(&stream("one\ntwo"))])).await;
     assert!(refused.unwrap_err().to_string().contains("cannot be a name"));
 }
+
+#[tokio::test]
+async fn whoever_takes_the_checkpoint_away_gets_no_rewritten_history_signed() {
+    let (database, folder) = (testing::database().await, Folder::new());
+    let store = database.store().await.unwrap();
+    grow(&store, 300).await;
+    signs(&store, &folder, 300).await.stop().await;
+    fs::remove_file(folder.0.join("checkpoint")).unwrap();
+    // Untouched, it is signed again: so a notary goes on that was killed before its first signature.
+    signs(&store, &folder, 300).await.stop().await;
+    fs::remove_file(folder.0.join("checkpoint")).unwrap();
+    behind_our_back(&database, "UPDATE annals.events SET metadata = '{\"a\":\"b\"}' WHERE position = 280")
+        .await;
+    let notary = Notary::start(store.clone(), folder.config()).await.unwrap();
+    refuses(&notary, "tile/0/001.p/44 is there already").await;
+    // The empty tree is what every log begins with.
+    assert_eq!(notary.directory().signed().map_or(0, |(checkpoint, _)| checkpoint.size), 0);
+    notary.stop().await;
+}
