@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
-"""Checks that events are in a log of Annals, with nothing but Python and the log's verifier key.
+"""Checks what a log of Annals publishes, with nothing but Python and the log's verifier key.
 
     check_proof.py FILE KEY
+    check_proof.py CONSISTENCY KEY OLDER
+    check_proof.py FOLDER KEY [OLDER ...]
 
-FILE is a proof of one event (`annals-proof/v1`), the proofs.jsonl of an export (`annals-proofs/v1`), or a package of
-somebody's data. KEY is the verifier key, or a file that has it. Exits with 0 when everything in it is proved, with 1
-when something is not, with 2 when it cannot be read.
+FILE is a proof of one event (`annals-proof/v1`), the proofs.jsonl of an export (`annals-proofs/v1`), a package of
+somebody's data, or a page of /v1/audit/events. CONSISTENCY is what /v1/log/consistency?from=<size of OLDER> answers, OLDER
+a checkpoint that was kept: the log must begin with what it had then. FOLDER has `checkpoint` and `tile/`, as the notary's
+directory has them or as they were fetched: every tile must follow from those below, the root from all of them, and each
+OLDER checkpoint from the tiles. KEY is the verifier key, or a file that has it.
 
-Written from RFC 6962 and RFC 9162 (the tree), RFC 8032 (Ed25519), C2SP signed-note and tlog-checkpoint, and
+Exits with 0 when everything is proved, with 1 when something is not, with 2 when it cannot be read.
+
+Written from RFC 6962 and RFC 9162 (the tree), RFC 8032 (Ed25519), C2SP signed-note, tlog-checkpoint and tlog-tiles, and
 docs/integrity.md (the leaf). It shares nothing with Annals.
 """
 
@@ -143,6 +149,106 @@ def included(leaf, hashes, size, root):
         raise NotProved(f"position {leaf['position']} is not in the tree that was signed")
 
 
+def consistent(old, old_root, new, new_root, hashes):
+    """RFC 9162, section 2.1.4.2."""
+    if not 0 <= old <= new:
+        raise NotProved(f"a tree of {new} cannot begin with one of {old}")
+    if old == 0 or old == new:
+        if hashes or (old == new and old_root != new_root) or (old == 0 and old_root != hashlib.sha256().digest()):
+            raise NotProved("the two trees are not the same")
+        return
+    if not hashes:
+        raise NotProved("the proof of consistency is empty")
+    if old & (old - 1) == 0:
+        hashes = [old_root] + hashes
+    at, last = old - 1, new - 1
+    while at & 1:
+        at, last = at >> 1, last >> 1
+    first = second = hashes[0]
+    for other in hashes[1:]:
+        if last == 0:
+            raise NotProved("the proof of consistency is too long")
+        if at & 1 or at == last:
+            first = node_hash(other, first)
+            second = node_hash(other, second)
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            second = node_hash(second, other)
+        at, last = at >> 1, last >> 1
+    if last != 0 or first != old_root or second != new_root:
+        raise NotProved(f"the tree of {new} does not begin with the tree of {old} that was signed")
+
+
+# The tiles, C2SP tlog-tiles.
+
+
+def node_hash(left, right):
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def over(hashes):
+    """The hash over a complete subtree."""
+    while len(hashes) > 1:
+        hashes = [node_hash(hashes[i], hashes[i + 1]) for i in range(0, len(hashes), 2)]
+    return hashes[0]
+
+
+def tile(folder, level, index, width):
+    """The hashes of a tile. The full one serves for a partial one that it has replaced."""
+    parts = [f"{index % 1000:03}"]
+    while index >= 1000:
+        index //= 1000
+        parts.insert(0, f"x{index % 1000:03}")
+    path = os.path.join(folder, "tile", str(level), *parts)
+    if width < 256 and os.path.exists(f"{path}.p/{width}"):
+        path = f"{path}.p/{width}"
+    with open(path, "rb") as file:
+        data = file.read()
+    if len(data) % 32 or len(data) < 32 * width:
+        raise NotProved(f"{path} has another length")
+    return [data[32 * i : 32 * i + 32] for i in range(width)]
+
+
+def tree(folder, size):
+    """The root of the tree of this size. Each tile above must be what those below make of it."""
+    pending, level, below = [], 0, None
+    while size >> (8 * level):
+        count, full, hashes = size >> (8 * level), [], []
+        for index in range((count + 255) // 256):
+            hashes = tile(folder, level, index, min(256, count - 256 * index))
+            if below is not None and hashes != below[256 * index : 256 * index + len(hashes)]:
+                raise NotProved(f"tile {index} of level {level} does not follow from those below")
+            if len(hashes) == 256:
+                full.append(over(hashes))
+        if count % 256:
+            pending.append(hashes)
+        level, below = level + 1, full
+    root = None
+    for hashes in pending:
+        # From the right: complete subtrees of growing size.
+        while hashes:
+            width = len(hashes) & -len(hashes)
+            subtree, hashes = over(hashes[-width:]), hashes[:-width]
+            root = subtree if root is None else node_hash(subtree, root)
+    return hashlib.sha256().digest() if root is None else root
+
+
+def check_folder(folder, key, older):
+    """How large the tree is that the tiles have."""
+    notes = []
+    for path in [os.path.join(folder, "checkpoint")] + older:
+        with open(path, encoding="utf-8") as file:
+            notes.append((path, checkpoint(file.read(), key)))
+    newest = notes[0][1][0]
+    for path, (size, root) in notes:
+        if size > newest:
+            raise NotProved(f"{path} is of {size} events, and the log has {newest}")
+        if tree(folder, size) != root:
+            raise NotProved(f"the tiles do not lead to the root of {size} events that {path} has")
+    return newest
+
+
 def manifest(package):
     """A package's list of contents: its hash was recorded in the log when the package was made."""
     lines = ["annals-package/v1"] + [str(package[name]) for name in ["request", "subject", "type", "position"]]
@@ -152,6 +258,8 @@ def manifest(package):
 
 def check(document, lines, key):
     """How many events are proved, in a tree of which size."""
+    if "events" in document and "proofs" in document:
+        document = document["proofs"]
     if document.get("format") == "annals-package/v1":
         if manifest(document) != document["manifest_sha256"]:
             raise NotProved("the package does not have what its list of contents says")
@@ -179,28 +287,44 @@ def check(document, lines, key):
     return events, size
 
 
-def main(path, key):
+def main(path, key, *older):
     if os.path.exists(key):
         with open(key, encoding="utf-8") as file:
             key = file.read()
-    with open(path, encoding="utf-8") as file:
-        try:
-            document = json.loads(file.readline())
-        except ValueError:
-            file.seek(0)
-            document = json.load(file)
-        try:
-            events, size = check(document, (json.loads(line) for line in file), verifier(key))
-        except NotProved as error:
-            print(f"it proves nothing: {error}")
-            return 1
+    key = verifier(key)
+    try:
+        if os.path.isdir(path):
+            size = check_folder(path, key, list(older))
+            print(f"the tiles are those of the log of {size} events")
+            return 0
+        with open(path, encoding="utf-8") as file:
+            try:
+                document = json.loads(file.readline())
+            except ValueError:
+                file.seek(0)
+                document = json.load(file)
+            if "from" in document:
+                (kept,) = older
+                with open(kept, encoding="utf-8") as note:
+                    old, old_root = checkpoint(note.read(), key)
+                new, new_root = checkpoint(document["checkpoint"], key)
+                if (document["from"], document["to"]) != (old, new):
+                    raise NotProved(f"the proof is of other sizes than {old} and {new}")
+                hashes = [base64.b64decode(one, validate=True) for one in document["hashes"]]
+                consistent(old, old_root, new, new_root, hashes)
+                print(f"the log of {new} events begins with the log of {old} events")
+                return 0
+            events, size = check(document, (json.loads(line) for line in file), key)
+    except NotProved as error:
+        print(f"it proves nothing: {error}")
+        return 1
     print(f"{events} events are in the log of {size} events")
     return 0
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(*sys.argv[1:3]))
+        sys.exit(main(*sys.argv[1:]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         print(f"cannot be read: {error!r}", file=sys.stderr)
         sys.exit(2)

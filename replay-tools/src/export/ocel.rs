@@ -32,7 +32,8 @@ struct OcelEvent<'a> {
 #[derive(Serialize)]
 struct Attribute {
     name: String,
-    value: Value,
+    /// A text whatever the type, as the schema of the standard has it; the type is declared.
+    value: String,
 }
 
 #[derive(Serialize)]
@@ -173,13 +174,13 @@ impl Sink for Ocel {
     }
 }
 
-/// The type that OCEL knows a value by. Lists are texts.
-fn typed(value: Value) -> (&'static str, Value) {
+/// The type that OCEL knows a value by, and the value as text. Lists are strings.
+fn typed(value: Value) -> (&'static str, String) {
     match value {
-        Value::Bool(_) => ("boolean", value),
-        Value::Number(ref number) if number.is_f64() => ("float", value),
-        Value::Number(_) => ("integer", value),
-        Value::String(_) => ("string", value),
-        Value::Null | Value::Array(_) | Value::Object(_) => ("string", value.to_string().into()),
+        Value::Bool(yes) => ("boolean", yes.to_string()),
+        Value::Number(number) if number.is_f64() => ("float", number.to_string()),
+        Value::Number(number) => ("integer", number.to_string()),
+        Value::String(text) => ("string", text),
+        Value::Null | Value::Array(_) | Value::Object(_) => ("string", value.to_string()),
     }
 }

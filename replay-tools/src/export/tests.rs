@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::*;
@@ -62,15 +62,78 @@ async fn ocel_declares_every_type_attribute_and_object_that_its_events_use() {
             let all = declared["attributes"].as_array().unwrap();
             let kind =
                 all.iter().find(|one| one["name"] == attribute["name"]).unwrap()["type"].as_str().unwrap();
-            let value = &attribute["value"];
+            let value = attribute["value"].as_str().unwrap();
             assert!(match kind {
-                "integer" => value.is_i64() || value.is_u64(),
-                "boolean" => value.is_boolean(),
-                "float" => value.is_f64(),
-                _ => value.is_string(),
+                "integer" => value.parse::<i64>().is_ok(),
+                "boolean" => value.parse::<bool>().is_ok(),
+                "float" => value.parse::<f64>().is_ok(),
+                kind => kind == "string",
             });
         }
     }
+}
+
+/// The JSON schema that the standard publishes (ocel-standard.org, ocel20-schema-json.json, draft 7).
+fn ocel_schema() -> Value {
+    let text = || json!({ "type": "string" });
+    let instant = || json!({ "type": "string", "format": "date-time" });
+    let object = |properties: Value, required: &[&str]| json!({ "type": "array", "items": { "type": "object", "properties": properties, "required": required } });
+    let declared = || object(json!({ "name": text(), "type": text() }), &["name", "type"]);
+    let types = || object(json!({ "name": text(), "attributes": declared() }), &["name", "attributes"]);
+    let relations = || object(json!({ "objectId": text(), "qualifier": text() }), &["objectId", "qualifier"]);
+    let events = json!({
+        "id": text(), "type": text(), "time": instant(), "relationships": relations(),
+        "attributes": object(json!({ "name": text(), "value": text() }), &["name", "value"]),
+    });
+    let changes = json!({ "name": text(), "value": text(), "time": instant() });
+    let objects = json!({
+        "id": text(), "type": text(), "relationships": relations(),
+        "attributes": object(changes, &["name", "value", "time"]),
+    });
+    json!({
+        "type": "object",
+        "properties": {
+            "eventTypes": types(), "objectTypes": types(),
+            "events": object(events, &["id", "type", "time"]), "objects": object(objects, &["id", "type"]),
+        },
+        "required": ["eventTypes", "objectTypes", "events", "objects"],
+    })
+}
+
+/// What of a document does not follow a schema, as far as schemas of this kind go.
+fn violations(document: &Value, schema: &Value, at: &str) -> Vec<String> {
+    match (schema["type"].as_str().unwrap(), document) {
+        ("string", Value::String(text)) => {
+            let instant = schema["format"] == "date-time";
+            let wrong = instant && text.parse::<jiff::Timestamp>().is_err();
+            if wrong { vec![format!("{at}: no instant")] } else { Vec::new() }
+        }
+        ("array", Value::Array(entries)) => {
+            entries.iter().flat_map(|entry| violations(entry, &schema["items"], at)).collect()
+        }
+        ("object", Value::Object(members)) => {
+            let required = schema["required"].as_array().unwrap().iter();
+            let missing = required.filter(|name| !members.contains_key(name.as_str().unwrap()));
+            let known = schema["properties"].as_object().unwrap().iter();
+            let within = known.filter_map(|(name, schema)| {
+                Some(violations(members.get(name)?, schema, &format!("{at}/{name}")))
+            });
+            missing.map(|name| format!("{at}: no {name}")).chain(within.flatten()).collect()
+        }
+        (kind, other) => vec![format!("{at}: {other} is no {kind}")],
+    }
+}
+
+#[tokio::test]
+async fn ocel_follows_the_schema_of_the_standard() {
+    let world = World::campus().await;
+    let folder = Folder::new();
+    export(Format::Ocel, folder.path()).export(&world.annals).await.unwrap();
+    let mut log: Value = serde_json::from_str(&read(&folder, "events.ocel.json")).unwrap();
+    assert_eq!(violations(&log, &ocel_schema(), ""), [""; 0]);
+    log["events"][0]["attributes"][0]["value"] = 1.into();
+    log["events"][0].as_object_mut().unwrap().remove("time");
+    assert_eq!(violations(&log, &ocel_schema(), "").len(), 2, "the check can fail");
 }
 
 #[tokio::test]
@@ -136,8 +199,12 @@ async fn a_stretch_and_types_narrow_an_export_down() {
 
 /// Whether the script for strangers, which shares nothing with us, finds everything in a file proved.
 fn stranger_finds_proved(file: &Path, key: &Path) -> bool {
+    stranger_agrees(&[file, key])
+}
+
+fn stranger_agrees(arguments: &[&Path]) -> bool {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/integrity/check_proof.py");
-    let run = std::process::Command::new("python3").arg(script).args([file, key]).output().unwrap();
+    let run = std::process::Command::new("python3").arg(script).args(arguments).output().unwrap();
     let told = format!("{}{}", String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     assert!(matches!(run.status.code(), Some(0 | 1)), "{told}");
     run.status.success()
@@ -209,4 +276,38 @@ async fn a_key_that_has_not_signed_and_a_log_that_was_altered_prove_nothing() {
         ..beyond
     };
     assert!(!altered.run(&world.annals).await.unwrap(), "an exit code of its own");
+}
+
+#[tokio::test]
+async fn strangers_check_that_the_log_only_grew_and_that_its_tiles_are_what_was_signed() {
+    let world = World::campus().await;
+    let notary = Folder::new();
+    let (kept, key, tile) =
+        (notary.path().join("kept"), notary.path().join("key"), notary.path().join("tile/0/000"));
+    world.sign(notary.path()).await;
+    std::fs::copy(notary.path().join("checkpoint"), &kept).unwrap();
+    // Beyond a tile of 256, so that there is one above.
+    for number in 0..260 {
+        world.create_unit(100 + number).await;
+    }
+    world.sign(notary.path()).await;
+    assert!(stranger_agrees(&[notary.path(), &key, &kept]));
+    let directory = Directory::open(notary.path()).unwrap();
+    let (old, new) = (
+        event_store::integrity::Checkpoint::open(&read(&notary, "kept"), directory.verifier()).unwrap(),
+        directory.signed().unwrap(),
+    );
+    let hashes = directory.consistency(old.size, new.0.size).unwrap();
+    let grew = json!({ "from": old.size, "to": new.0.size, "hashes": hashes, "checkpoint": new.1 });
+    let file = notary.path().join("consistency.json");
+    std::fs::write(&file, grew.to_string()).unwrap();
+    assert!(stranger_agrees(&[&file, &key, &kept]));
+    let mut forged = grew;
+    forged["hashes"][0] = json!(Leaf::of(&world.described(0).await).hash());
+    std::fs::write(&file, forged.to_string()).unwrap();
+    assert!(!stranger_agrees(&[&file, &key, &kept]));
+    let mut bytes = std::fs::read(&tile).unwrap();
+    bytes[0] ^= 1;
+    std::fs::write(&tile, bytes).unwrap();
+    assert!(!stranger_agrees(&[notary.path(), &key]));
 }
