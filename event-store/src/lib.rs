@@ -47,7 +47,7 @@ pub use claims::HeldClaim;
 pub use config::StoreConfig;
 pub use error::StoreError;
 pub use keys::{
-    Basis, BoxHeader, Classes, Epoch, History, Keyring, KeyringConfig, MasterKey, NewestKey, Shred,
+    Basis, BoxHeader, Classes, Epoch, History, Keyring, KeyringConfig, MasterKey, NewestKey, Shred, vault,
 };
 pub use names::StreamId;
 pub use recorded::{AsOf, Head, Recorded};

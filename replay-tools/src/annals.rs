@@ -3,9 +3,10 @@
 use std::io::Write;
 
 use domain::Actor;
-use event_store::{EventStore, KeyringConfig, MasterKey, StoreConfig};
+use event_store::{EventStore, KeyringConfig, MasterKey, Position, StoreConfig, integrity::ProofError};
 use projections::Projections;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::failure::Failure;
 
@@ -21,6 +22,8 @@ pub(crate) struct Annals {
     pub(crate) url: String,
     /// The database of the keys.
     pub(crate) keys_url: String,
+    /// What wraps the keys, and where erasures are written down.
+    pub(crate) keys: KeyringConfig,
     /// Whether answers are JSON.
     pub(crate) json: bool,
 }
@@ -30,18 +33,18 @@ impl Annals {
     pub(crate) async fn open(json: bool) -> Result<Self, Failure> {
         let url = database_url()?;
         let keys = keys()?;
-        let keys_url = keys.database_url.clone().unwrap_or_else(|| url.clone());
-        let store = EventStore::open(StoreConfig::new(&url, keys)).await?;
-        Ok(Self { keys_url, ..Self::of(store, &url, json)? })
+        let store = EventStore::open(StoreConfig::new(&url, keys.clone())).await?;
+        Self::of(store, &url, keys, json)
     }
 
-    /// This log, with its keys beside it.
-    pub(crate) fn of(store: EventStore, url: &str, json: bool) -> Result<Self, Failure> {
+    /// This log with its keys.
+    pub(crate) fn of(store: EventStore, url: &str, keys: KeyringConfig, json: bool) -> Result<Self, Failure> {
         Ok(Self {
             projections: Projections::new(store.clone(), projections::Config::new(url))?,
             store,
             url: url.to_owned(),
-            keys_url: url.to_owned(),
+            keys_url: keys.database_url.clone().unwrap_or_else(|| url.to_owned()),
+            keys,
             // Whoever has a shell on the server is an operator; the name in the records is the account of that shell.
             actor: Actor::scheduler(&std::env::var("USER").unwrap_or_else(|_| "annals-replay".into())),
             json,
@@ -50,18 +53,31 @@ impl Annals {
 
     /// Prints an answer, as JSON where that was asked for.
     pub(crate) fn show(&self, answer: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        let text = if self.json {
-            serde_json::to_string_pretty(answer).map_err(std::io::Error::from)?
-        } else {
-            text()
-        };
-        self.print(&text)
+        show(self.json, answer, text)
+    }
+
+    /// Says that an event is not what was signed; what was asked for is not done.
+    pub(crate) fn disagrees(&self, position: Position, why: &ProofError) -> Result<bool, Failure> {
+        let told = json!({ "position": position, "disagrees": why.to_string() });
+        self.show(&told, || format!("position {position} is not what was signed: {why}"))?;
+        Ok(false)
     }
 
     /// Prints a text.
     pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
         Ok(writeln!(std::io::stdout(), "{text}")?)
     }
+}
+
+/// Prints an answer, as JSON where that was asked for.
+pub(crate) fn show(
+    json: bool,
+    answer: &impl Serialize,
+    text: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    let text =
+        if json { serde_json::to_string_pretty(answer).map_err(std::io::Error::from)? } else { text() };
+    Ok(writeln!(std::io::stdout(), "{text}")?)
 }
 
 /// The database of the log.

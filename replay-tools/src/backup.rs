@@ -2,15 +2,18 @@
 //!
 //! A restored log is another log: it gets an incarnation of its own, so that whatever followed the former one refuses to
 //! go on. Read models are not kept: they are folded again. Keys that were destroyed after the backup was made come back
-//! with it, unless the later erasures are applied again.
+//! with it, unless the later erasures are applied again. The archive of the keys is encrypted under the master key.
 
 mod erasures;
 mod manifest;
 mod postgres;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
-use event_store::{EventStore, StoreConfig};
+use event_store::{EventStore, MasterKey, StoreConfig};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
@@ -19,17 +22,18 @@ use crate::{
     annals::{self, Annals},
     failure::Failure,
 };
-use manifest::{KEYS, LOG, Manifest};
+use manifest::{KEYS, LOG, Manifest, Rows};
+use postgres::Work;
 
 /// Writes the log to log.dump, the keys to keys.dump, what was erased to erasures.jsonl, and a manifest with checksums.
-/// Takes pg_dump of PostgreSQL.
+/// keys.dump is encrypted under the master key, which is in no backup. Takes pg_dump of PostgreSQL.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Backup {
     /// The folder for the log; it is made, and must hold no backup yet.
     #[arg(long)]
     out: PathBuf,
     /// The folder for the keys and the erasures, which should have another life than the log; that of the log where none
-    /// is given. The keys in it are wrapped by the master key, which is in no backup.
+    /// is given.
     #[arg(long)]
     keys_out: Option<PathBuf>,
 }
@@ -43,11 +47,14 @@ impl Backup {
 
     async fn backup(&self, annals: &Annals) -> Result<Manifest, Failure> {
         let keys_out = self.keys_out.as_ref().unwrap_or(&self.out);
-        if self.out.join(manifest::NAME).exists() {
-            return Err(Failure::Wrong(format!("{} holds a backup already", self.out.display())));
+        for folder in [&self.out, keys_out] {
+            if folder.join(manifest::NAME).exists() {
+                return Err(Failure::Wrong(format!("{} holds a backup already", folder.display())));
+            }
         }
-        std::fs::create_dir_all(&self.out)?;
-        std::fs::create_dir_all(keys_out)?;
+        for folder in [&self.out, keys_out] {
+            std::fs::create_dir_all(folder).map_err(Failure::file(folder))?;
+        }
         // pg_dump reads the very snapshot in which the head was read.
         let mut connection = PgConnection::connect(&annals.url).await?;
         sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").execute(&mut connection).await?;
@@ -62,13 +69,25 @@ impl Backup {
             vec!["--schema=annals".into(), "--schema=read".into(), format!("--snapshot={snapshot}")];
         // The analysts' views of read models: they are made again with these.
         arguments.extend(models.iter().map(|name| format!("--exclude-table=read.\"{name}\"")));
-        postgres::dump(&annals.url, &arguments, &self.out.join(LOG)).await?;
+        let position = position.cast_unsigned();
+        let mut rows = Rows { log: postgres::rows(&mut connection, &["annals", "read"]).await?, keys: 0 };
+        // What the planner believes may be old; the end of the log is not.
+        rows.log = rows.log.max(position);
+        let log = Work { url: &annals.url, what: "dumping the log", rows: rows.log };
+        log.dump(&arguments, &self.out.join(LOG)).await?;
         connection.close().await?;
         // After the log: every event that is in it has its keys, unless they were destroyed.
-        postgres::dump(&annals.keys_url, &["--schema=annals_keys".into()], &keys_out.join(KEYS)).await?;
+        let mut connection = PgConnection::connect(&annals.keys_url).await?;
+        rows.keys = postgres::rows(&mut connection, &["annals_keys"]).await?;
+        connection.close().await?;
+        let keys = Work { url: &annals.keys_url, what: "dumping the keys", rows: rows.keys };
+        let schema = ["--schema=annals_keys".to_owned()];
+        keys.dump_sealed(&schema, &keys_out.join(KEYS), &annals.keys.master).await?;
         erasures::write(annals.store.keyring(), keys_out).await?;
-        let manifest = Manifest::of(incarnation, position.cast_unsigned(), &self.out, keys_out)?;
-        manifest.save(&self.out)?;
+        let manifest = Manifest::of((incarnation, position), rows, &self.out, keys_out)?;
+        for folder in BTreeSet::from([keys_out, &self.out]) {
+            manifest.save(folder)?;
+        }
         Ok(manifest)
     }
 }
@@ -93,11 +112,13 @@ impl Restore {
         let keys_from = self.keys_from.as_ref().unwrap_or(&self.from);
         let manifest = Manifest::read(&self.from)?;
         if let Some(broken) = manifest.first_broken(&self.from, keys_from)? {
-            eprintln!("annals-replay: {broken} is not what was written: nothing was restored");
+            let told = json!({ "disagrees": "the file is not what was written: nothing was restored", "file": broken });
+            let text = || format!("{broken} is not what was written: nothing was restored");
+            annals::show(json, &told, text)?;
             return Ok(false);
         }
-        let (store, url) = (self.restore(config.clone(), &manifest, keys_from).await?, config.database_url);
-        let annals = Annals::of(store, &url, json)?;
+        let store = self.restore(config.clone(), &manifest, keys_from).await?;
+        let annals = Annals::of(store, &config.database_url, config.keys, json)?;
         let head = annals.store.head().await?;
         let answer = json!({ "position": head.position, "incarnation": head.incarnation, "was": manifest.incarnation });
         annals.show(&answer, || {
@@ -121,8 +142,13 @@ impl Restore {
         for url in [url, keys_url] {
             empty(url).await?;
         }
-        postgres::restore(url, &self.from.join(LOG)).await?;
-        postgres::restore(keys_url, &keys_from.join(KEYS)).await?;
+        let masters: Vec<&MasterKey> =
+            [&config.keys.master].into_iter().chain(&config.keys.previous).collect();
+        let log = Work { url, what: "restoring the log", rows: manifest.rows.log };
+        let keys = Work { url: keys_url, what: "restoring the keys", rows: manifest.rows.keys };
+        // The keys first: they may not open, and until the log is there nobody takes this for a log.
+        keys.restore(&keys_from.join(KEYS), &masters).await?;
+        log.restore(&self.from.join(LOG), &masters).await?;
         let mut connection = PgConnection::connect(url).await?;
         sqlx::raw_sql(include_str!("sql/restored.sql")).execute(&mut connection).await?;
         connection.close().await?;

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{failure::Failure, verify::verifier};
+use crate::{annals, failure::Failure, verify::verifier};
 
 /// Checks the certificate of a destruction of keys with nothing but the log's key: no database, no network. Prints what it
 /// certifies. Exits with 1 when it was not signed with that key.
@@ -18,22 +18,20 @@ pub(crate) struct CheckCertificate {
 }
 
 impl CheckCertificate {
-    pub(crate) fn run(&self) -> Result<bool, Failure> {
-        match self.check()? {
-            Ok(statement) => {
-                println!("{}", serde_json::to_string_pretty(&statement).map_err(std::io::Error::from)?);
-                Ok(true)
-            }
-            Err(reason) => {
-                println!("it certifies nothing: {reason}");
-                Ok(false)
-            }
-        }
+    pub(crate) fn run(&self, json: bool) -> Result<bool, Failure> {
+        let checked = self.check()?;
+        let (statement, reason) = (checked.as_ref().ok(), checked.as_ref().err());
+        let told = json!({ "valid": checked.is_ok(), "reason": reason, "statement": statement });
+        annals::show(json, &told, || match &checked {
+            Ok(statement) => format!("{statement:#}"),
+            Err(reason) => format!("it certifies nothing: {reason}"),
+        })?;
+        Ok(checked.is_ok())
     }
 
     fn check(&self) -> Result<Result<Value, String>, Failure> {
         let verifier = verifier(&self.key)?;
-        let text = std::fs::read_to_string(&self.certificate)?;
+        let text = std::fs::read_to_string(&self.certificate).map_err(Failure::file(&self.certificate))?;
         let statement = verifier.open_jws(&text).map_err(|error| error.to_string());
         Ok(statement.and_then(|bytes| serde_json::from_slice(&bytes).map_err(|error| error.to_string())))
     }

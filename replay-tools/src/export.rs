@@ -89,9 +89,8 @@ impl Export {
                 annals.show(&manifest, || manifest.to_text())?;
                 Ok(true)
             }
-            Err(Failure::Directory(disagrees @ DirectoryError::Disagrees { .. })) => {
-                eprintln!("annals-replay: {disagrees}");
-                Ok(false)
+            Err(Failure::Directory(DirectoryError::Disagrees { position, source })) => {
+                annals.disagrees(position, &source)
             }
             Err(error) => Err(error),
         }
@@ -138,7 +137,7 @@ impl Export {
     ) -> Result<Manifest, Failure> {
         let head = annals.store.head().await?;
         let keys = Arc::new(annals.store.keyring().history());
-        std::fs::create_dir_all(&self.out)?;
+        std::fs::create_dir_all(&self.out).map_err(Failure::file(&self.out))?;
         let mut sink: Box<dyn Sink> = match self.format {
             Format::Ocel => Box::new(ocel::Ocel::create(&self.out)?),
             Format::Csv => Box::new(table::Csv::create(&self.out)?),

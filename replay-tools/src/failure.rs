@@ -1,5 +1,7 @@
 //! Why a command could not do its work: exit code 2.
 
+use std::path::{Path, PathBuf};
+
 use commands::CommandError;
 use event_store::{
     AppendError, StoreError,
@@ -42,6 +44,20 @@ pub(crate) enum Failure {
     NoEvent(String),
     #[error("{0}")]
     Wrong(String),
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: std::io::Error },
     #[error("cannot read or write: {0}")]
     Output(#[from] std::io::Error),
+}
+
+impl Failure {
+    /// What failed with a file that somebody named.
+    pub(crate) fn file(path: &Path) -> impl FnOnce(std::io::Error) -> Failure {
+        move |source| Failure::File { path: path.to_owned(), source }
+    }
+
+    /// Whoever reads what is printed has read enough.
+    pub(crate) fn is_enough(&self) -> bool {
+        matches!(self, Failure::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe)
+    }
 }

@@ -1,5 +1,7 @@
 //! `retry`, `skip`, `drop`: what an operator does to a read model, on the record.
 
+use serde_json::json;
+
 use crate::{annals::Annals, failure::Failure};
 
 /// Lets a parked read model try its event again.
@@ -15,6 +17,8 @@ pub(crate) struct Retry {
 impl Retry {
     pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
         annals.projections.retry(&self.model, &annals.actor, &self.reason).await?;
+        let told = json!({ "read_model": self.model, "retried": true });
+        annals.show(&told, || format!("{} tries its event again", self.model))?;
         Ok(true)
     }
 }
@@ -34,6 +38,8 @@ pub(crate) struct Skip {
 impl Skip {
     pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
         annals.projections.skip(&self.model, self.position, &annals.actor, &self.reason).await?;
+        let told = json!({ "read_model": self.model, "skipped": self.position });
+        annals.show(&told, || format!("{} leaves out position {}", self.model, self.position))?;
         Ok(true)
     }
 }
@@ -51,7 +57,8 @@ pub(crate) struct Drop {
 impl Drop {
     pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
         let dropped = annals.projections.drop_retired(&self.model, &annals.actor, &self.reason).await?;
-        annals.show(&dropped, || format!("dropped {dropped}"))?;
+        let told = json!({ "read_model": self.model, "dropped": dropped });
+        annals.show(&told, || format!("dropped {dropped} former generations of {}", self.model))?;
         Ok(true)
     }
 }

@@ -1,7 +1,8 @@
 //! `annals-replay`: looks at the log and at what was folded from it, and folds it again.
 //!
 //! It speaks to the database that `ANNALS_DATABASE_URL` names: `. data/annals.env; annals-replay status`. One file per
-//! command. Exit codes: 0 all is well, 1 a disagreement was found, 2 it could not be done.
+//! command. Exit codes: 0 all is well, 1 a disagreement was found, 2 it could not be done, 130 and 143 it was interrupted by
+//! SIGINT (Ctrl-C) and SIGTERM.
 
 mod annals;
 mod as_of;
@@ -26,7 +27,7 @@ mod subject;
 mod testing;
 mod verify;
 
-use std::process::ExitCode;
+use std::{io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -34,11 +35,15 @@ use annals::Annals;
 use failure::Failure;
 use projections::readable as event;
 
+/// What scripts can rely on.
+const EXIT_CODES: &str = "Exit codes: 0 all is well, 1 a disagreement was found, 2 it could not be done, \
+130 and 143 it was interrupted.";
+
 /// Replays, rebuilds and checks what Annals recorded.
 #[derive(Debug, Parser)]
-#[command(name = "annals-replay", version, about, disable_help_subcommand = true)]
+#[command(name = "annals-replay", version, about, disable_help_subcommand = true, after_help = EXIT_CODES)]
 struct Cli {
-    /// Answers as JSON.
+    /// Answers as JSON, and says what went wrong as JSON.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -73,13 +78,47 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Cli::parse()).await {
+    let cli = Cli::parse();
+    let json = cli.json;
+    let done = tokio::select! {
+        done = run(cli) => done,
+        signal = interrupted() => {
+            // What was under way has been dropped: programs that it ran are killed, files that it began are removed. Threads
+            // that still fold are not waited for; the server takes back what their transactions did.
+            complain(json, "interrupted; it can be run again");
+            std::process::exit(128 + signal);
+        }
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
+        // As a program that is ended by SIGPIPE.
+        Err(error) if error.is_enough() => ExitCode::from(141),
         Err(error) => {
-            eprintln!("annals-replay: {error}");
+            complain(json, &error.to_string());
             ExitCode::from(2)
         }
+    }
+}
+
+/// Says on the error output why there is no answer: with --json as an object in one line.
+fn complain(json: bool, why: &str) {
+    let text = match json {
+        true => serde_json::json!({ "error": why }).to_string(),
+        false => format!("annals-replay: {why}"),
+    };
+    // Where nobody listens there is nobody to tell.
+    _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Waits for SIGINT or SIGTERM, and says which it was.
+async fn interrupted() -> i32 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen = |kind| signal(kind).expect("signals can be listened for");
+    let (mut int, mut term) = (listen(SignalKind::interrupt()), listen(SignalKind::terminate()));
+    tokio::select! {
+        _ = int.recv() => SignalKind::interrupt().as_raw_value(),
+        _ = term.recv() => SignalKind::terminate().as_raw_value(),
     }
 }
 
@@ -94,7 +133,7 @@ async fn run(cli: Cli) -> Result<bool, Failure> {
         return check.run(cli.json);
     }
     if let Command::CheckCertificate(check) = &cli.command {
-        return check.run();
+        return check.run(cli.json);
     }
     let annals = Annals::open(cli.json).await?;
     let well = match &cli.command {
@@ -102,7 +141,7 @@ async fn run(cli: Cli) -> Result<bool, Failure> {
         Command::Verify(verify) => verify.run(&annals).await,
         Command::Prove(prove) => prove.run(&annals).await,
         Command::CheckProof(check) => check.run(annals.json),
-        Command::CheckCertificate(check) => check.run(),
+        Command::CheckCertificate(check) => check.run(annals.json),
         Command::Explain(explain) => explain.run(&annals).await,
         Command::Subject(subject) => subject.run(&annals).await,
         Command::Diff(diff) => diff.run(&annals).await,

@@ -1,36 +1,59 @@
 //! How far a long command is: on the terminal, with its rate and the time that is left, from the first second on.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use projections::Projections;
 
 /// What is done sooner needs no bar.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often a bar is drawn while nothing moves: the time that has passed does.
+const TICK: Duration = Duration::from_millis(200);
 
 /// A bar that appears when a command takes longer than a second. It never appears where nobody sees a terminal.
-pub(crate) struct Progress {
-    bar: ProgressBar,
-    since: Instant,
-}
+pub(crate) struct Progress(ProgressBar);
 
 impl Progress {
-    /// So many of something lie ahead.
+    /// So many of something lie ahead; 0: nobody knows how many.
     pub(crate) fn new(what: &'static str, of: u64) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(of), ProgressDrawTarget::hidden());
-        let style =
-            ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta} left");
-        bar.set_style(style.expect("the template is right").progress_chars("=> "));
+        Self::styled(what, of, "{human_pos}/{human_len} {per_sec}", "{human_pos} {per_sec}")
+    }
+
+    /// So many bytes lie ahead.
+    pub(crate) fn bytes(what: &'static str, of: u64) -> Self {
+        let known = "{binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec}";
+        Self::styled(what, of, known, "{binary_bytes} {binary_bytes_per_sec}")
+    }
+
+    fn styled(what: &'static str, of: u64, known: &str, unknown: &str) -> Self {
+        let template = match of {
+            0 => format!("{{msg}} {{spinner}} {unknown} {{elapsed}}"),
+            _ => format!("{{msg}} {{wide_bar}} {known} {{eta}} left"),
+        };
+        let length = (of > 0).then_some(of);
+        let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::hidden());
+        let style = ProgressStyle::with_template(&template).expect("the template is right");
+        bar.set_style(style.progress_chars("=> "));
         bar.set_message(what);
-        Self { bar, since: Instant::now() }
+        let (late, patience) = (bar.downgrade(), PATIENCE);
+        std::thread::spawn(move || {
+            std::thread::sleep(patience);
+            if let Some(bar) = late.upgrade() {
+                bar.set_draw_target(ProgressDrawTarget::stderr());
+                bar.enable_steady_tick(TICK);
+            }
+        });
+        Self(bar)
     }
 
     /// So many of them are done.
     pub(crate) fn at(&self, done: u64) {
-        self.bar.set_position(done);
-        if self.bar.is_hidden() && self.since.elapsed() > PATIENCE {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
+        self.0.set_position(done);
+    }
+
+    /// What is being done now.
+    pub(crate) fn say(&self, what: &'static str) {
+        self.0.set_message(what);
     }
 }
 
@@ -44,7 +67,11 @@ pub(crate) async fn of_rebuild<T>(projections: &Projections, work: impl Future<O
             done = &mut work => return done,
             Ok(()) = passed.changed() => {
                 let (at, until) = *passed.borrow_and_update();
-                progress.get_or_insert_with(|| Progress::new("folding the log", until)).at(at);
+                let progress = progress.get_or_insert_with(|| Progress::new("folding the log", until));
+                progress.at(at);
+                if at == until {
+                    progress.say("making indexes, comparing");
+                }
             }
         }
     }
@@ -52,6 +79,6 @@ pub(crate) async fn of_rebuild<T>(projections: &Projections, work: impl Future<O
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.bar.finish_and_clear();
+        self.0.finish_and_clear();
     }
 }

@@ -14,7 +14,13 @@ use event_store::{
     },
 };
 
-use crate::{annals::Annals, failure::Failure, verify::verifier};
+use serde_json::json;
+
+use crate::{
+    annals::{self, Annals},
+    failure::Failure,
+    verify::verifier,
+};
 
 /// Writes the proof that an event is in the log, for check-proof or any other tool. Exits with 1 when the event is not
 /// what was signed.
@@ -37,15 +43,12 @@ impl Prove {
         match Directory::open(&self.notary)?.prove(Leaf::of(&event)) {
             Ok(proof) => {
                 let text = serde_json::to_string_pretty(&proof).map_err(std::io::Error::from)?;
-                std::fs::write(&self.out, text + "\n")?;
+                std::fs::write(&self.out, text + "\n").map_err(Failure::file(&self.out))?;
                 annals
                     .show(&proof, || format!("{} proves position {}", self.out.display(), self.position))?;
                 Ok(true)
             }
-            Err(disagrees @ DirectoryError::Disagrees { .. }) => {
-                eprintln!("annals-replay: {disagrees}");
-                Ok(false)
-            }
+            Err(DirectoryError::Disagrees { position, source }) => annals.disagrees(position, &source),
             Err(error) => Err(error.into()),
         }
     }
@@ -81,7 +84,8 @@ struct WithProofs {
 impl CheckProof {
     pub(crate) fn run(&self, json: bool) -> Result<bool, Failure> {
         let verifier = verifier(&self.key)?;
-        let file = || Ok::<_, std::io::Error>(BufReader::new(File::open(&self.proof)?));
+        let open = || File::open(&self.proof).map_err(Failure::file(&self.proof));
+        let file = || Ok::<_, Failure>(BufReader::new(open()?));
         let mut first = String::new();
         file()?.read_line(&mut first)?;
         let claimed = match serde_json::from_str::<ProofsHead>(&first) {
@@ -99,24 +103,19 @@ impl CheckProof {
             }
             Claimed::Lines(head) => (None, lines(&head, &verifier, file()?.lines().skip(1))?),
         };
-        if json {
-            let reason = checked.as_ref().err().map(ProofError::to_string);
-            let events = checked.as_ref().ok().map(|(events, _)| events);
-            let told = serde_json::json!({ "valid": checked.is_ok(), "reason": reason, "events": events, "leaf": leaf });
-            println!("{told}");
-        } else {
-            match (&checked, &leaf) {
-                (Ok((_, checkpoint)), Some(leaf)) => println!(
-                    "position {} is in the log {} of {} events",
-                    leaf.position, checkpoint.origin, checkpoint.size
-                ),
-                (Ok((events, checkpoint)), None) => println!(
-                    "{events} events are in the log {} of {} events",
-                    checkpoint.origin, checkpoint.size
-                ),
-                (Err(error), _) => println!("it proves nothing: {error}"),
+        let reason = checked.as_ref().err().map(ProofError::to_string);
+        let events = checked.as_ref().ok().map(|(events, _)| events);
+        let told = json!({ "valid": checked.is_ok(), "reason": reason, "events": events, "leaf": leaf });
+        annals::show(json, &told, || match (&checked, &leaf) {
+            (Ok((_, checkpoint)), Some(leaf)) => {
+                let Checkpoint { origin, size, .. } = checkpoint;
+                format!("position {} is in the log {origin} of {size} events", leaf.position)
             }
-        }
+            (Ok((events, Checkpoint { origin, size, .. })), None) => {
+                format!("{events} events are in the log {origin} of {size} events")
+            }
+            (Err(error), _) => format!("it proves nothing: {error}"),
+        })?;
         Ok(checked.is_ok())
     }
 }

@@ -30,6 +30,12 @@ enum From {
 }
 
 impl Rebuild {
+    /// Of one read model, in the usual way.
+    #[cfg(test)]
+    pub(crate) fn of(model: &str) -> Self {
+        Rebuild { models: vec![model.into()], from: From::Zero, workers: None, no_diff: false }
+    }
+
     pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
         let rebuilt = self.rebuild(annals).await?;
         let answer: Vec<Value> = rebuilt.iter().map(told).collect();
@@ -94,7 +100,8 @@ pub(crate) struct Rollback {
 impl Rollback {
     pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
         let generation = annals.projections.rollback(&self.model, &annals.actor, &self.reason).await?;
-        annals.show(&generation, || format!("generation {generation} of {} serves", self.model))?;
+        let told = json!({ "read_model": self.model, "generation": generation });
+        annals.show(&told, || format!("generation {generation} of {} serves", self.model))?;
         Ok(true)
     }
 }
@@ -113,12 +120,7 @@ mod tests {
         projections.start();
         let head = world.annals.store.head().await.unwrap().position;
         assert!(projections.wait_for("org_directory", head, Duration::from_secs(20)).await.unwrap());
-        let rebuild = Rebuild {
-            models: vec!["org_directory".into()],
-            from: From::Zero,
-            workers: Some(2),
-            no_diff: false,
-        };
+        let rebuild = Rebuild { workers: Some(2), ..Rebuild::of("org_directory") };
         let same = rebuild.rebuild(&world.annals).await.unwrap();
         assert_eq!(same[0].difference, Some(Difference::default()));
         assert!(rebuild.run(&world.annals).await.unwrap());

@@ -144,8 +144,8 @@ mod tests {
         let (earlier, later) = (world.database.master.clone(), MasterKey::generate());
         let open = async |previous: Vec<MasterKey>| {
             let keys = KeyringConfig { previous, ..KeyringConfig::new(later.clone()) };
-            let store = EventStore::open(StoreConfig::new(&world.database.url, keys)).await.unwrap();
-            Annals::of(store, &world.database.url, false).unwrap()
+            let store = EventStore::open(StoreConfig::new(&world.database.url, keys.clone())).await.unwrap();
+            Annals::of(store, &world.database.url, keys, false).unwrap()
         };
         let annals = open(vec![earlier.clone()]).await;
         assert!(rotate(&annals).await.unwrap().rewrapped >= STUDENTS as u64);

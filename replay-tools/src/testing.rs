@@ -44,7 +44,7 @@ impl World {
     pub(crate) async fn empty() -> World {
         let database = database().await;
         let store = database.store().await.unwrap();
-        let annals = Annals::of(store.clone(), &database.url, false).unwrap();
+        let annals = Annals::of(store.clone(), &database.url, database.config().keys, false).unwrap();
         let commands = Commands::new(store, Arc::new(NoAnswers), 1000);
         World { annals, commands, database }
     }

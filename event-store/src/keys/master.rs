@@ -51,6 +51,11 @@ impl MasterKey {
         Zeroizing::new(self.0.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
+    /// The key as it is, for whoever derives something else from it.
+    pub fn expose_bytes(&self) -> [u8; 32] {
+        **self.0
+    }
+
     /// Tells keys apart without telling anything of them: the start of a hash.
     pub fn id(&self) -> [u8; 8] {
         let hash =
@@ -58,6 +63,10 @@ impl MasterKey {
         let mut id = [0; 8];
         id.copy_from_slice(&hash[..8]);
         id
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.0.as_slice()
     }
 
     fn cipher(&self) -> Aes256Gcm {

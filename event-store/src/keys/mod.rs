@@ -14,6 +14,7 @@ mod master;
 mod mint;
 mod seal;
 mod shred;
+pub mod vault;
 
 use std::{
     borrow::Cow,

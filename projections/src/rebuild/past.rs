@@ -49,13 +49,8 @@ impl Projections {
         let layout = Layout::load(client).await?;
         let schema = format!("{PREFIX}{position}");
         drop_schema(client, &schema).await?;
-        let comment = format!("Read models as they stood at position {position} of log {}", head.incarnation);
-        let mut statements = format!(
-            "{}; COMMENT ON SCHEMA {} IS {};",
-            create_schema(&schema),
-            quoted(&schema, '"'),
-            quoted(&comment, '\'')
-        );
+        let mut statements =
+            format!("{}; {}", create_schema(&schema), says(&schema, "Not complete: it is being built."));
         for model in &models {
             statements += &create_table(model.shape(), &schema);
         }
@@ -84,6 +79,9 @@ impl Projections {
         for site in Arc::into_inner(sites).into_iter().flatten() {
             built.push(finish(client, site, position, started.elapsed()).await?);
         }
+        let complete =
+            format!("Read models as they stood at position {position} of log {}", head.incarnation);
+        client.batch_execute(&says(&schema, &complete)).await?;
         Ok(built)
     }
 
@@ -130,6 +128,10 @@ async fn finish(
         parked: poison.map(|poison| poison.position),
         difference: None,
     })
+}
+
+fn says(schema: &str, comment: &str) -> String {
+    format!("COMMENT ON SCHEMA {} IS {};", quoted(schema, '"'), quoted(comment, '\''))
 }
 
 async fn drop_schema(client: &Client, schema: &str) -> Result<(), ProjectionError> {

@@ -70,7 +70,7 @@ pub(super) async fn write(keyring: &Keyring, folder: &Path) -> Result<(), Failur
 pub(super) async fn apply(keyring: &Keyring, file: &Path) -> Result<(), Failure> {
     let same = |erasure: &Erasure| (erasure.subject, erasure.class.clone(), erasure.through);
     let known: BTreeSet<_> = all(keyring).await?.iter().map(same).collect();
-    for line in BufReader::new(File::open(file)?).lines() {
+    for line in BufReader::new(File::open(file).map_err(Failure::file(file))?).lines() {
         let erasure: Erasure = serde_json::from_str(&line?).map_err(io::Error::from)?;
         if known.contains(&same(&erasure)) {
             continue;

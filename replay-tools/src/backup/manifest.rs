@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write},
     path::Path,
 };
 
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::erasures;
-use crate::{export::hex, failure::Failure};
+use crate::{export::hex, failure::Failure, progress::Progress};
 
 pub(super) const NAME: &str = "manifest.json";
 pub(super) const LOG: &str = "log.dump";
@@ -27,9 +27,19 @@ pub(super) struct Manifest {
     pub(super) incarnation: Uuid,
     /// The last position in it.
     pub(super) position: Position,
+    /// About how many rows the archives have; only to tell how far a restore is.
+    #[serde(default)]
+    pub(super) rows: Rows,
     log: Archive,
     keys: Archive,
     erasures: Archive,
+}
+
+/// About how many rows there are.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Rows {
+    pub(super) log: u64,
+    pub(super) keys: u64,
 }
 
 /// A file.
@@ -43,6 +53,7 @@ struct Archive {
 impl Archive {
     fn of(folder: &Path, name: &str) -> io::Result<Self> {
         let (mut file, mut hash, mut bytes) = (File::open(folder.join(name))?, Sha256::new(), 0);
+        let progress = Progress::bytes("checksums", file.metadata()?.len());
         let mut piece = vec![0; 1 << 16];
         loop {
             let read = file.read(&mut piece)?;
@@ -51,16 +62,23 @@ impl Archive {
             }
             hash.update(&piece[..read]);
             bytes += read as u64;
+            progress.at(bytes);
         }
     }
 }
 
 impl Manifest {
-    pub(super) fn of(incarnation: Uuid, position: Position, log: &Path, keys: &Path) -> io::Result<Self> {
+    pub(super) fn of(
+        (incarnation, position): (Uuid, Position),
+        rows: Rows,
+        log: &Path,
+        keys: &Path,
+    ) -> io::Result<Self> {
         Ok(Manifest {
             created_at: Timestamp::now(),
             incarnation,
             position,
+            rows,
             log: Archive::of(log, LOG)?,
             keys: Archive::of(keys, KEYS)?,
             erasures: Archive::of(keys, erasures::NAME)?,
@@ -70,18 +88,26 @@ impl Manifest {
     /// Writes it last: a backup without one is not complete.
     pub(super) fn save(&self, folder: &Path) -> Result<(), Failure> {
         let text = serde_json::to_vec_pretty(self).map_err(io::Error::from)?;
-        Ok(std::fs::write(folder.join(NAME), text)?)
+        let mut file = File::create(folder.join(NAME))?;
+        file.write_all(&text)?;
+        Ok(file.sync_all()?)
     }
 
     pub(super) fn read(folder: &Path) -> Result<Self, Failure> {
-        Ok(serde_json::from_slice(&std::fs::read(folder.join(NAME))?).map_err(io::Error::from)?)
+        let path = folder.join(NAME);
+        let none = |error| Failure::Wrong(format!("{} is no complete backup: {error}", folder.display()));
+        let text = std::fs::read(path).map_err(|error| none(error.to_string()))?;
+        serde_json::from_slice(&text).map_err(|error| none(format!("{NAME}: {error}")))
     }
 
     /// The first file that is not what was written.
     pub(super) fn first_broken(&self, log: &Path, keys: &Path) -> io::Result<Option<&str>> {
         for (archive, folder) in [(&self.log, log), (&self.keys, keys), (&self.erasures, keys)] {
-            if Archive::of(folder, &archive.name)? != *archive {
-                return Ok(Some(&archive.name));
+            let found = Archive::of(folder, &archive.name);
+            match found {
+                Ok(found) if found == *archive => {}
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(_) | Err(_) => return Ok(Some(&archive.name)),
             }
         }
         Ok(None)

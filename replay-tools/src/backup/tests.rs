@@ -45,7 +45,7 @@ async fn a_restored_log_has_every_event_and_value_is_another_log_and_takes_new_e
     let (store, target) = restored(&world, &backup, None).await;
     assert_eq!(events(&store).await, events(&world.annals.store).await);
     assert_ne!(store.head().await.unwrap().incarnation, head.incarnation);
-    let there = Annals::of(store, &target.url, false).unwrap();
+    let there = Annals::of(store, &target.url, target.config().keys, false).unwrap();
     there.projections.start();
     let reached = there.projections.wait_for("org_directory", head.position, Duration::from_secs(20)).await;
     assert!(reached.unwrap(), "the read models are folded again");
@@ -98,7 +98,7 @@ async fn keys_in_a_database_of_their_own_are_backed_up_from_there_and_restored_t
     let (log, keys) = (testing::database().await, testing::database().await);
     let mut ring = KeyringConfig::new(world.database.master.clone());
     ring.database_url = Some(keys.url.clone());
-    let config = StoreConfig { pool_size: 4, ..StoreConfig::new(&log.url, ring) };
+    let config = StoreConfig { pool_size: 4, ..StoreConfig::new(&log.url, ring.clone()) };
     let store = restore.restore(config, &manifest, &keys_from).await.unwrap();
     assert_eq!(events(&store).await, events(&world.annals.store).await, "every value is opened");
     let schemas = async |url: &str| -> i64 {
@@ -107,10 +107,76 @@ async fn keys_in_a_database_of_their_own_are_backed_up_from_there_and_restored_t
         sqlx::query_scalar(count).fetch_one(&mut connection).await.unwrap()
     };
     assert_eq!((schemas(&log.url).await, schemas(&keys.url).await), (0, 1));
-    let mut there = Annals::of(store, &log.url, false).unwrap();
-    there.keys_url = keys.url.clone();
+    let there = Annals::of(store, &log.url, ring, false).unwrap();
     let second = backup(&folder, "second");
     second.backup(&there).await.unwrap();
     let manifest = Manifest::read(&second.out).unwrap();
     assert_eq!(manifest.first_broken(&second.out, second.keys_out.as_ref().unwrap()).unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_of_the_keys_says_nothing_without_the_master_key_not_even_whose_they_are() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    let first = backup(&folder, "first");
+    let manifest = first.backup(&world.annals).await.unwrap();
+    let keys_from = first.keys_out.clone().unwrap();
+    let dump = std::fs::read(keys_from.join(KEYS)).unwrap();
+    let wrapped: Vec<u8> = sqlx::query_scalar("SELECT wrapped FROM annals_keys.data_keys LIMIT 1")
+        .fetch_one(world.annals.store.pool())
+        .await
+        .unwrap();
+    let subject = student(0).to_string();
+    for secret in [&b"PGDMP"[..], b"data_keys", subject.as_bytes(), &wrapped] {
+        assert!(!dump.windows(secret.len()).any(|window| window == secret));
+    }
+    let target = testing::database().await;
+    let restore = Restore { from: first.out.clone(), keys_from: first.keys_out.clone(), erasures: None };
+    let config = StoreConfig::new(&target.url, KeyringConfig::new(MasterKey::generate()));
+    let failed = restore.restore(config, &manifest, &keys_from).await.err().unwrap().to_string();
+    assert!(failed.contains("another master key"), "{failed}");
+    assert!(empty(&target.url).await.is_ok(), "and nothing was restored");
+    // After a rotation the earlier key opens it, for as long as it is kept.
+    let keys = KeyringConfig {
+        previous: vec![world.database.master.clone()],
+        ..KeyringConfig::new(MasterKey::generate())
+    };
+    let store = restore.restore(StoreConfig::new(&target.url, keys), &manifest, &keys_from).await.unwrap();
+    assert_eq!(events(&store).await, events(&world.annals.store).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_from_before_keys_were_encrypted_is_restored_all_the_same() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    let first = backup(&folder, "first");
+    first.backup(&world.annals).await.unwrap();
+    let keys = first.keys_out.as_ref().unwrap().join(KEYS);
+    std::fs::remove_file(&keys).unwrap();
+    let plain = Work { url: &world.annals.url, what: "dumping", rows: 0 };
+    plain.dump(&["--schema=annals_keys".into()], &keys).await.unwrap();
+    assert!(std::fs::read(&keys).unwrap().starts_with(b"PGDMP"));
+    let target = testing::database().await;
+    let restore = Restore { from: first.out.clone(), keys_from: first.keys_out.clone(), erasures: None };
+    let config = StoreConfig::new(&target.url, world.annals.keys.clone());
+    let manifest = Manifest::read(&first.out).unwrap();
+    let store = restore.restore(config, &manifest, first.keys_out.as_ref().unwrap()).await.unwrap();
+    assert_eq!(events(&store).await, events(&world.annals.store).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_of_another_backup_are_not_overwritten_and_half_a_backup_is_none() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    let first = backup(&folder, "first");
+    first.backup(&world.annals).await.unwrap();
+    let second = Backup { out: folder.path().join("second"), keys_out: first.keys_out.clone() };
+    assert!(matches!(second.backup(&world.annals).await, Err(Failure::Wrong(_))));
+    let manifest = Manifest::read(&first.out).unwrap();
+    let keys_from = first.keys_out.as_ref().unwrap();
+    std::fs::remove_file(keys_from.join(KEYS)).unwrap();
+    assert_eq!(manifest.first_broken(&first.out, keys_from).unwrap(), Some(KEYS));
+    // Whoever is stopped before the manifest begins again.
+    std::fs::remove_file(first.out.join(manifest::NAME)).unwrap();
+    std::fs::remove_file(keys_from.join(manifest::NAME)).unwrap();
+    let none = Manifest::read(&first.out).unwrap_err().to_string();
+    assert!(none.contains("is no complete backup"), "{none}");
+    first.backup(&world.annals).await.unwrap();
 }

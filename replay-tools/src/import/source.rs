@@ -45,7 +45,8 @@ pub(super) enum Source {
 
 impl Source {
     pub(super) fn file(path: &Path) -> Result<Self, Failure> {
-        Ok(Source::Lines { lines: BufReader::new(File::open(path)?).lines(), number: 0 })
+        let file = File::open(path).map_err(Failure::file(path))?;
+        Ok(Source::Lines { lines: BufReader::new(file).lines(), number: 0 })
     }
 
     pub(super) async fn table(url: &str, table: &str, time: Option<&str>) -> Result<Self, Failure> {
