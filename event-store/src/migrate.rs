@@ -30,6 +30,7 @@ pub const KEYS: &[Step] = &[
     (2, "keys", include_str!("../../migrations/0002_keys.sql")),
     (71, "archive", include_str!("../../migrations/0071_archive.sql")),
     (80, "shredded keys", include_str!("../../migrations/0080_shredded_keys.sql")),
+    (82, "scrubbed keys", include_str!("../../migrations/0082_scrubbed_keys.sql")),
 ];
 
 /// Serialises migrations of all nodes and schemas of one database (an arbitrary number).

@@ -254,6 +254,9 @@ impl Follower<'_> {
                 if let Err(error) = projections.rebuild_after_shreds().await {
                     tracing::warn!(%error, "read models are to be rebuilt after a shred, later");
                 }
+                if let Err(error) = projections.0.store.keyring().scrub_after_shreds().await {
+                    tracing::warn!(%error, "the table of keys is to be written anew after a shred, later");
+                }
             });
             self.forgetting = Some(Task(task));
         }

@@ -21,6 +21,7 @@ mod progress;
 mod prove;
 mod rebuild;
 mod rotate;
+mod scrub;
 mod status;
 mod subject;
 #[cfg(test)]
@@ -69,6 +70,7 @@ enum Command {
     Rebuild(rebuild::Rebuild),
     Rollback(rebuild::Rollback),
     RotateKeys(rotate::RotateKeys),
+    ScrubKeys(scrub::ScrubKeys),
     Checksum(checksum::Checksum),
     DataMap(data_map::DataMap),
     Retry(interventions::Retry),
@@ -153,6 +155,7 @@ async fn run(cli: Cli) -> Result<bool, Failure> {
         Command::Rebuild(rebuild) => rebuild.run(&annals).await,
         Command::Rollback(rollback) => rollback.run(&annals).await,
         Command::RotateKeys(rotate) => rotate.run(&annals).await,
+        Command::ScrubKeys(scrub) => scrub.run(&annals).await,
         Command::Checksum(checksum) => checksum.run(&annals).await,
         Command::DataMap(map) => map.run(&annals).await,
         Command::Retry(retry) => retry.run(&annals).await,

@@ -36,6 +36,10 @@ struct Rotated {
 impl RotateKeys {
     pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
         let done = rotate(annals).await?;
+        if done.rewrapped > 0 {
+            // What the earlier master key wrapped goes out of the table's file as well.
+            annals.store.keyring().scrub().await?;
+        }
         annals.show(&done, || {
             let Rotated { rewrapped, provisioned, rotated } = &done;
             format!(

@@ -12,6 +12,7 @@ mod ledger;
 mod listing;
 mod master;
 mod mint;
+mod scrub;
 mod seal;
 mod shred;
 pub mod vault;

@@ -284,3 +284,34 @@ async fn what_is_due_for_retention_is_found_by_epochs() {
     assert_eq!(store.keyring().due("device", Epoch::from_number(202_001), false).await.unwrap(), []);
     assert_eq!(store.keyring().due("identity", now, false).await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn after_a_scrub_the_table_of_keys_has_no_byte_of_what_was_destroyed() {
+    let database = testing::database().await;
+    let store = database.store().await.unwrap();
+    let (gone, stays) = (Uuid::new_v4(), Uuid::new_v4());
+    let events = vec![
+        personal(&stream("one"), gone, "identity", "Ada"),
+        personal(&stream("one"), stays, "identity", "Charles"),
+    ];
+    store.append(appending(events)).await.unwrap();
+    let wrapped: Vec<u8> = sqlx::query_scalar("SELECT wrapped FROM annals_keys.data_keys WHERE subject = $1")
+        .bind(gone)
+        .fetch_one(store.pool())
+        .await
+        .unwrap();
+    let on_disk = async || {
+        store.pool().execute("CHECKPOINT").await.unwrap();
+        let file = "SELECT current_setting('data_directory') || '/' || pg_relation_filepath('annals_keys.data_keys')";
+        let file: String = sqlx::query_scalar(file).fetch_one(store.pool()).await.unwrap();
+        std::fs::read(file).unwrap().windows(wrapped.len()).any(|window| window == wrapped)
+    };
+    let keyring = store.keyring();
+    assert!(!keyring.scrub_after_shreds().await.unwrap(), "nothing was destroyed");
+    keyring.shred(gone, Classes::All, Basis::Erasure).await.unwrap();
+    assert!(on_disk().await, "a deleted row lives on in its page");
+    assert!(keyring.scrub_after_shreds().await.unwrap());
+    assert!(!on_disk().await);
+    assert!(!keyring.scrub_after_shreds().await.unwrap(), "once is enough");
+    assert_eq!(opened(&database.store().await.unwrap(), "one").await, [None, text("Charles")]);
+}
