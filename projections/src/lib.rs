@@ -81,7 +81,7 @@ pub use nats::NatsConfig;
 pub use operation::{Checksum, Status};
 pub use progress::FollowerState;
 pub use query::{Condition, Op, Page, Query, QueryError};
-pub use rebuild::{Difference, Rebuilt};
+pub use rebuild::{Checked, Difference, Rebuilt};
 pub use source::Feed;
 pub use table::{Analysts, KeyOf, Ledger, Options, Shape, Table};
 

@@ -57,6 +57,7 @@ pub fn write_env_file(
     let notary = config.notary_dir.as_deref().filter(|folder| !folder.as_os_str().is_empty());
     let notary = notary.map_or_else(|| data.join("notary"), Path::to_owned);
     export("ANNALS_NOTARY_DIR", &notary.to_string_lossy());
+    export("ANNALS_NOTARY_KEY_FILE", &keys.notary_file.to_string_lossy());
     write_private(&env_file(data), &text, None)
 }
 

@@ -27,6 +27,8 @@ pub struct Keys {
     pub master_file: Option<PathBuf>,
     /// The absolute path of the signing key's file.
     pub jwt_file: PathBuf,
+    /// The absolute path of the notary's key.
+    pub notary_file: PathBuf,
 }
 
 /// Keys never reach a log.
@@ -55,12 +57,12 @@ impl Keys {
         let place =
             master_file.as_deref().map_or("ANNALS_MASTER_KEY".into(), |file| file.display().to_string());
         let master = exactly_32(master, place)?;
-        let (notary, file) = read_or_make(config, config.notary_key_file.as_deref(), "notary.key")?;
-        let notary = exactly_32(bytes(notary, &file)?, file.display().to_string())?;
+        let (notary, notary_file) = read_or_make(config, config.notary_key_file.as_deref(), "notary.key")?;
+        let notary = exactly_32(bytes(notary, &notary_file)?, notary_file.display().to_string())?;
         let (identity, file) = read_or_make(config, config.identity_key_file.as_deref(), "identity.key")?;
         let identity = exactly_32(bytes(identity, &file)?, file.display().to_string())?;
         let (jwt, jwt_file) = read_or_make(config, config.jwt_key_file.as_deref(), "jwt.key")?;
-        Ok(Self { master, jwt, identity, notary, master_file, jwt_file })
+        Ok(Self { master, jwt, identity, notary, master_file, jwt_file, notary_file })
     }
 }
 

@@ -5,6 +5,7 @@
 //! memory and written by `COPY` when the log is through. Where the rows do not fit into the configured memory, they are
 //! written earlier and loaded again when an event touches them. Indexes are made when the rows are in.
 
+mod check;
 pub(crate) mod compare;
 mod fold;
 mod past;
@@ -35,6 +36,7 @@ use crate::{
     pack::Member,
     storage::{Connection, create_indexes},
 };
+pub use check::Checked;
 pub use compare::Difference;
 use fold::{Work, work};
 

@@ -63,6 +63,13 @@ impl Projections {
     }
 }
 
+/// Whether keys were destroyed and read models not rebuilt for it yet.
+pub(super) async fn pending(inner: &Inner) -> Result<bool, ProjectionError> {
+    let noted: i64 =
+        sqlx::query_scalar("SELECT shreds FROM annals.projection_head").fetch_one(inner.store.pool()).await?;
+    Ok(!inner.store.keyring().shreds(noted, 1).await?.is_empty())
+}
+
 async fn news(inner: &Inner) -> Result<Option<News>, ProjectionError> {
     let noted: i64 =
         sqlx::query_scalar("SELECT shreds FROM annals.projection_head").fetch_one(inner.store.pool()).await?;

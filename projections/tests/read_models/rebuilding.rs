@@ -1,7 +1,7 @@
 //! Rebuilds: beside, then switched.
 
 use event_store::testing::Cluster;
-use projections::{Config, Projections, Query, State};
+use projections::{Config, Difference, ProjectionError, Projections, Query, State};
 use serde_json::json;
 
 use crate::{
@@ -186,6 +186,36 @@ async fn after_an_erasure_no_table_holds_the_value_in_the_clear() {
     let generations = world.projections.status().await.unwrap();
     assert_eq!(generations.iter().filter(|status| status.name == "contacts").count(), 1);
     assert_eq!(world.projections.rebuild_after_shreds().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_serve_are_compared_with_a_fresh_fold_of_the_log() {
+    let world = World::of(vec![Contacts::model(), Names::model()]).await;
+    world.projections.start();
+    world.append(unit(1), created("PSU")).await;
+    let last = world.append(unit(2), created("KU")).await;
+    world.visible("contacts", last).await;
+    let compared = async || {
+        let compared = world.projections.compare_with_log(&["contacts"]).await.unwrap().remove(0);
+        assert_eq!((compared.name, compared.position, compared.stopped), ("contacts", last, None));
+        let Difference { added, removed, changed, .. } = compared.difference;
+        (compared.rows, added, removed, changed, compared.unsettled)
+    };
+    assert_eq!(compared().await, (2, 0, 0, 0, false));
+    let table = format!("{}.contacts", world.schema("contacts").await);
+    world.sql(&format!("UPDATE {table} SET subject_ids = '{{}}' WHERE contact LIKE '%@PSU%'")).await;
+    assert_eq!(compared().await, (2, 0, 0, 1, false), "who may see a row is part of it");
+    world.sql(&format!("DELETE FROM {table} WHERE contact LIKE '%@PSU%'")).await;
+    assert_eq!(compared().await, (1, 1, 0, 0, false));
+    world.projections.rebuild(&["contacts"]).await.unwrap();
+    assert_eq!(compared().await, (2, 0, 0, 0, false));
+    let (all, erasure) = (event_store::Classes::All, event_store::Basis::Erasure);
+    world.store.keyring().shred(contact_of("PSU"), all, erasure).await.unwrap();
+    assert_eq!(compared().await, (2, 0, 0, 1, true), "the row still has the address");
+    world.projections.rebuild_after_shreds().await.unwrap();
+    assert_eq!(compared().await, (2, 0, 0, 0, false));
+    let unknown = world.projections.compare_with_log(&["hats"]).await;
+    assert!(matches!(unknown, Err(ProjectionError::UnknownModel(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,6 +60,12 @@ impl World {
     pub(crate) async fn sql(&self, sql: &str) {
         sqlx::raw_sql(sql).execute(self.store.pool()).await.unwrap();
     }
+
+    /// Where the rows of a read model are that serve.
+    pub(crate) async fn schema(&self, name: &str) -> String {
+        let schema = "SELECT schema_name FROM annals.projections WHERE serving AND name = $1";
+        sqlx::query_scalar(schema).bind(name).fetch_one(self.store.pool()).await.unwrap()
+    }
 }
 
 /// Records events of one org unit in one command.

@@ -1,6 +1,6 @@
 //! In what way the first event that is not what was signed differs.
 
-use event_store::{EventStore, StoreError, integrity::Leaf};
+use event_store::{EventStore, Position, StoreError, integrity::Leaf};
 
 use super::{
     chunk::Mismatch,
@@ -15,16 +15,25 @@ pub(super) async fn explain(
     store: &EventStore,
     mismatches: &[Mismatch],
     count: u64,
+    agreed: Position,
     report: &mut Report,
 ) -> Result<(), StoreError> {
-    let Some(first) = mismatches.first() else { return Ok(()) };
-    let (kind, detail) = classify(store, first, mismatches).await?;
+    // Up to here the rows lead to the root that was signed: where a tile says otherwise, it is the tile that was altered.
+    let (tiles, rows): (Vec<&Mismatch>, Vec<&Mismatch>) =
+        mismatches.iter().partition(|one| one.found.is_some() && one.position <= agreed);
+    for Mismatch { position, .. } in tiles {
+        let text = "the tile of leaves does not have this event, which is in the tree that was signed";
+        report.find(Kind::Tree, *position, text);
+    }
+    report.disagreements += count.saturating_sub(mismatches.len() as u64);
+    let Some((first, others)) = rows.split_first() else { return Ok(()) };
+    let (kind, detail) = classify(store, first, &rows).await?;
     report.find(kind, first.position, detail);
     let partner = match kind {
-        Kind::Swapped => mismatches.iter().position(|other| belongs(other, first)),
+        Kind::Swapped => others.iter().position(|other| belongs(other, first)),
         _ => None,
     };
-    for (index, other) in mismatches.iter().enumerate().skip(1) {
+    for (index, other) in others.iter().enumerate() {
         let detail = match (&other.found, Some(index) == partner) {
             (_, true) => format!("it has changed places with position {}", first.position),
             (Some(_), false) => "the event is not the one that was signed".to_owned(),
@@ -37,7 +46,6 @@ pub(super) async fn explain(
             detail,
         );
     }
-    report.disagreements += count.saturating_sub(mismatches.len() as u64);
     Ok(())
 }
 
@@ -53,7 +61,7 @@ fn moved(leaf: &Leaf, position: u64) -> Leaf {
 async fn classify(
     store: &EventStore,
     first: &Mismatch,
-    all: &[Mismatch],
+    all: &[&Mismatch],
 ) -> Result<(Kind, String), StoreError> {
     let position = first.position;
     let Some(found) = &first.found else {
@@ -63,7 +71,7 @@ async fn classify(
     if next.is_some_and(|next| moved(&Leaf::of(&next), position).hash() == first.signed) {
         return Ok((Kind::Inserted, "an event was inserted; what was signed here stands one further".into()));
     }
-    let takes_place = |other: &&Mismatch| moved(found, other.position).hash() == other.signed;
+    let takes_place = |other: &&&Mismatch| moved(found, other.position).hash() == other.signed;
     if let Some(own) = all.iter().find(takes_place) {
         return Ok(match all.iter().find(|other| belongs(other, first)) {
             Some(other) => (Kind::Swapped, format!("it has changed places with position {}", other.position)),

@@ -3,9 +3,13 @@
 //! Parts of the log are read, hashed and compared with their tiles at the same time ([`chunk`]); what depends on the
 //! order (the tree, the streams, the claims) is put together as they come in. What must never be here: a write.
 
+#[cfg(test)]
+mod attacks;
 mod chunk;
 mod claims;
 mod explain;
+mod given;
+mod read_models;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -13,22 +17,23 @@ mod tree;
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
 
-use event_store::{
-    EventStore, Head, Position,
-    integrity::{Checkpoint, Directory, Verifier},
-};
+use commands::{Commands, NoAnswers, Request};
+use domain::governance::{AuditReplay, AuditReplayCommand};
+use event_store::{EventStore, Head, Position, integrity::Verifier};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sqlx::Row;
+use uuid::Uuid;
 
 use crate::{annals::Annals, failure::Failure, progress::Progress};
 use chunk::{CHUNK, Chunk, Signed, Stream};
 use claims::Claims;
+use given::Given;
 use report::{Kind, Report};
 use tree::Tree;
 
-/// Recomputes everything from the stored rows and names the first position that disagrees with what was signed.
-/// Exits with 1 when anything does.
-#[derive(Debug, Default, clap::Args)]
+/// Recomputes everything from the stored rows and names the first position that disagrees with what was signed; then folds
+/// the log anew and compares the rows of the read models. Exits with 1 when anything disagrees.
+#[derive(Clone, Debug, Default, clap::Args)]
 pub(crate) struct Verify {
     /// The directory of the notary: tiles and checkpoint.
     #[arg(long, env = "ANNALS_NOTARY_DIR")]
@@ -39,29 +44,46 @@ pub(crate) struct Verify {
     /// A checkpoint that was kept elsewhere; may be given several times. What was signed then must still be so.
     #[arg(long = "checkpoint")]
     checkpoints: Vec<PathBuf>,
+    /// The notary's secret: whether the key in its directory is its own.
+    #[arg(long, env = "ANNALS_NOTARY_KEY_FILE", hide_env_values = true)]
+    notary_key_file: Option<PathBuf>,
     /// How many parts of the log are worked on at the same time; by default, as many as there are processors.
     #[arg(long)]
     workers: Option<usize>,
+    /// Leaves the rows of the read models out.
+    #[arg(long)]
+    log_only: bool,
+    /// Puts the outcome on the record of this audit replay. One that disagrees opens an incident.
+    #[arg(long)]
+    replay: Option<Uuid>,
 }
 
 impl Verify {
     pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
-        let report = self.verify(&annals.store).await?;
+        let report = self.verify(annals).await?;
+        if let Some(replay) = self.replay {
+            record(annals, replay, &report).await?;
+        }
         annals.show(&report, || report.to_string())?;
         Ok(report.is_well())
     }
 
-    async fn verify(&self, store: &EventStore) -> Result<Report, Failure> {
-        let (directory, checkpoints) = self.signed()?;
+    async fn verify(&self, annals: &Annals) -> Result<Report, Failure> {
+        let mut report = self.log(&annals.store).await?;
+        if !self.log_only {
+            read_models::compare(&annals.projections, &mut report).await?;
+        }
+        Ok(report.conclude())
+    }
+
+    /// The log, and what stands beside it.
+    async fn log(&self, store: &EventStore) -> Result<Report, Failure> {
         let head = store.head().await?;
         let mut report = Report { head: head.position, ..Report::default() };
-        // The last signature is the first; more were kept elsewhere.
-        let newest = directory.as_ref().and(checkpoints.first()).map(|checkpoint| checkpoint.size);
+        let Given { tiles, signed: newest, checkpoints } = Given::read(self, head.incarnation, &mut report)?;
         report.signed = newest;
-        let signed = Arc::new(Signed {
-            tiles: directory.zip(newest),
-            ends: checkpoints.iter().map(|checkpoint| checkpoint.size).collect(),
-        });
+        let ends = checkpoints.iter().map(|checkpoint| checkpoint.size).collect();
+        let signed = Arc::new(Signed { tiles, ends });
         let mut tree = Tree::new(checkpoints, signed.tiles.clone());
         let mut scan = Scan::default();
         let (progress, begun) = (Progress::new("verified", head.position), Instant::now());
@@ -85,41 +107,34 @@ impl Verify {
             scan.take(part, &mut tree, &mut report);
             progress.at(scan.end.min(head.position));
         }
-        tree.end(&mut report);
-        explain::explain(store, &scan.mismatches, scan.mismatched, &mut report).await?;
+        let agreed = tree.end(&mut report);
+        explain::explain(store, &scan.mismatches, scan.mismatched, agreed, &mut report).await?;
         scan.claims.compare(store, head.position, &mut report).await?;
         strays(store, head, &mut report).await?;
         report.streams = scan.streams.len();
         report.seconds = begun.elapsed().as_secs_f64();
-        Ok(report.conclude())
+        Ok(report)
     }
+}
 
-    /// What there is to compare with: the directory and its checkpoint, and those that were kept elsewhere.
-    fn signed(&self) -> Result<(Option<Directory>, Vec<Checkpoint>), Failure> {
-        let key = self.key.as_deref().map(verifier).transpose()?;
-        let directory = match (&self.notary, &key) {
-            (Some(path), Some(key)) => Some(Directory::new(path, key.clone())),
-            (Some(path), None) => Some(Directory::open(path)?),
-            (None, _) => None,
-        };
-        let mut checkpoints = Vec::new();
-        if let Some(directory) = &directory {
-            checkpoints.push(directory.signed()?.0);
-        }
-        let key = key.or_else(|| directory.as_ref().map(|directory| directory.verifier().clone()));
-        for file in &self.checkpoints {
-            let key = key.as_ref().ok_or(Failure::NoVerifier)?;
-            checkpoints.push(Checkpoint::open(&std::fs::read_to_string(file)?, key)?);
-        }
-        Ok((directory, checkpoints))
-    }
+/// Puts an outcome on the record of an audit replay.
+async fn record(annals: &Annals, replay: Uuid, report: &Report) -> Result<(), Failure> {
+    let commands = Commands::new(annals.store.clone(), Arc::new(NoAnswers), 16);
+    let check = AuditReplayCommand::RecordIntegrityCheck {
+        from_position: 1,
+        to_position: report.head,
+        ok: report.is_well(),
+        broken_at: report.first,
+    };
+    commands.execute::<AuditReplay>(replay, check, &Request::by(annals.actor.clone())).await?;
+    Ok(())
 }
 
 /// A verifier key, as it is or in a file.
 pub(crate) fn verifier(key: &str) -> Result<Verifier, Failure> {
     match key.parse() {
         Ok(verifier) => Ok(verifier),
-        Err(_) => Ok(std::fs::read_to_string(key)?.parse()?),
+        Err(_) => Ok(std::fs::read_to_string(key).map_err(Failure::file(key.as_ref()))?.parse()?),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use event_store::Position;
+use projections::Checked;
 use serde::Serialize;
 
 /// How many findings are named before the rest is only counted.
@@ -32,6 +33,10 @@ pub(crate) enum Kind {
     Claim,
     /// What follows the log belongs to another log or is ahead of it.
     Follower,
+    /// A checkpoint, or the key that it is verified with, cannot be trusted.
+    Signature,
+    /// The rows of a read model are not what the log gives.
+    ReadModel,
 }
 
 /// One disagreement.
@@ -64,8 +69,14 @@ pub(crate) struct Report {
     pub(crate) disagreements: u64,
     /// The first of them.
     pub(crate) findings: Vec<Finding>,
-    /// How long it took, in seconds.
+    /// What was not compared, and why.
+    pub(crate) notes: Vec<String>,
+    /// How the rows of each read model compare with a fresh fold of the log; none where that was not looked at.
+    pub(crate) read_models: Option<Vec<Checked>>,
+    /// How long the log took, in seconds.
     pub(crate) seconds: f64,
+    /// How long the read models took, in seconds.
+    pub(crate) seconds_folding: f64,
 }
 
 impl Report {
@@ -101,8 +112,19 @@ impl fmt::Display for Report {
             Some(size) => write!(f, ", signed up to position {size}")?,
             None => write!(f, "; nothing signed was given to compare with")?,
         }
+        match &self.read_models {
+            Some(models) => {
+                let rows: u64 = models.iter().map(|model| model.rows).sum();
+                let (count, seconds) = (models.len(), self.seconds_folding);
+                write!(f, "; {rows} rows of {count} read models in {seconds:.1} s")?;
+            }
+            None => write!(f, "; read models were not looked at")?,
+        }
+        for note in &self.notes {
+            write!(f, "\n{note}")?;
+        }
         if self.is_well() {
-            return write!(f, ": the log is whole");
+            return write!(f, "\nthe log is whole");
         }
         for Finding { position, detail, .. } in &self.findings {
             match position {

@@ -1,6 +1,11 @@
 //! The tree of the stored rows, grown part by part and held against every checkpoint and against the upper tiles.
 
-use event_store::integrity::{Checkpoint, Directory, Edge, Hash, Tile};
+use std::ops::RangeInclusive;
+
+use event_store::{
+    Position,
+    integrity::{Checkpoint, Directory, Edge, Hash, TILE_WIDTH, Tile},
+};
 
 use super::{
     chunk::Leaves,
@@ -17,6 +22,8 @@ pub(super) struct Tree {
     published: u64,
     /// How large the tree was when it last agreed with a checkpoint.
     agreed: u64,
+    /// Upper tiles that are not what their leaves make of them, and the positions among which they differ first.
+    damaged: Vec<(Tile, RangeInclusive<Position>)>,
 }
 
 impl Tree {
@@ -25,7 +32,8 @@ impl Tree {
         let (directory, published) = tiles.unzip();
         let published = published.unwrap_or_default();
         checkpoints.sort_by_key(|checkpoint| std::cmp::Reverse(checkpoint.size));
-        let mut tree = Tree { edge: Edge::default(), checkpoints, directory, published, agreed: 0 };
+        let mut tree =
+            Tree { edge: Edge::default(), checkpoints, directory, published, agreed: 0, damaged: Vec::new() };
         tree.checkpoints.dedup();
         tree
     }
@@ -53,12 +61,18 @@ impl Tree {
     }
 
     /// The tiles above the leaves' hold what follows from those; the leaves' own were compared one by one.
-    fn compare(&self, tile: Tile, hashes: &[Hash], explained: bool, report: &mut Report) {
+    fn compare(&mut self, tile: Tile, hashes: &[Hash], explained: bool, report: &mut Report) {
         let comparable = tile.level > 0 && self.edge.size() <= self.published && !explained;
         let Some(directory) = self.directory.as_ref().filter(|_| comparable) else { return };
         match directory.hashes(tile) {
             Ok(published) if published == hashes => {}
-            Ok(_) => report.find(Kind::Tree, None, format_args!("{tile} is not what its leaves make of it")),
+            Ok(published) => {
+                let same =
+                    published.iter().zip(hashes).take_while(|(published, own)| published == own).count();
+                let leaves = TILE_WIDTH.pow(tile.level);
+                let first = (tile.index * TILE_WIDTH + same as u64) * leaves + 1;
+                self.damaged.push((tile, first..=first + leaves - 1));
+            }
             Err(error) => report.find(Kind::Tree, None, format_args!("{tile} cannot be read: {error}")),
         }
     }
@@ -67,13 +81,15 @@ impl Tree {
     fn meet(&mut self, explained: bool, report: &mut Report) {
         let size = self.edge.size();
         if size == self.published {
-            self.edge.tiles().for_each(|(tile, hashes)| self.compare(tile, hashes, explained, report));
+            let partial: Vec<(Tile, Vec<Hash>)> =
+                self.edge.tiles().map(|(tile, hashes)| (tile, hashes.to_vec())).collect();
+            partial.iter().for_each(|(tile, hashes)| self.compare(*tile, hashes, explained, report));
         }
         while let Some(checkpoint) = self.checkpoints.pop_if(|next| next.size <= size) {
             if checkpoint.root == self.edge.root() {
                 self.agreed = size;
                 report.checkpoints.push(size);
-            } else if !explained {
+            } else if !explained && self.damaged.is_empty() {
                 let first = self.agreed + 1;
                 let detail = format!(
                     "rows and tiles agree with each other and not with the root that was signed at {size}: both were \
@@ -84,16 +100,29 @@ impl Tree {
         }
     }
 
-    /// What is left when the log has ended.
-    pub(super) fn end(mut self, report: &mut Report) {
+    /// What is left when the log has ended. Says up to which position the rows lead to a root that was signed.
+    pub(super) fn end(mut self, report: &mut Report) -> Position {
         let size = self.edge.size();
+        for (tile, positions) in &self.damaged {
+            let (first, last) = (positions.start(), positions.end());
+            if *last <= self.agreed || self.agreed == self.published {
+                let text = format!("{tile} is damaged; the rows lead to the root that was signed without it");
+                report.find(Kind::Tree, None, text);
+            } else {
+                let text = format!(
+                    "rows and their tile were rewritten between {first} and {last}: {tile} says otherwise"
+                );
+                report.find(Kind::Tree, *first, text);
+            }
+        }
         // An empty tree is what every log began with.
         while let Some(checkpoint) = self.checkpoints.pop() {
             if checkpoint.size > size {
                 let detail = format!("the log ends at {size}, and was signed up to {}", checkpoint.size);
                 report.find(Kind::Missing, size + 1, detail);
-                return;
+                break;
             }
         }
+        self.agreed
     }
 }

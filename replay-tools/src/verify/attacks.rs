@@ -1,0 +1,183 @@
+//! What somebody does who has the database as a superuser and the notary's disk, and what gives them away.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{fs, time::Duration};
+
+use event_store::integrity::{Directory, Leaf, Signer};
+
+use super::{report::Kind, tests::Log, *};
+use crate::{
+    rebuild::Rebuild,
+    testing::{Folder, World},
+};
+
+/// Verifies as a script does: the exit code, and what JSON says, must tell the same as the report.
+async fn betrayed(log: &Log, command: Verify, first: Option<Position>, kind: Kind) -> Report {
+    let report = command.verify(&log.annals()).await.unwrap();
+    let found = report.findings.first().map(|finding| (finding.position, finding.kind));
+    assert_eq!(found, Some((first, kind)), "{report}");
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(json["first"], serde_json::json!(first));
+    assert_eq!(json["findings"][0]["position"], serde_json::json!(first));
+    assert!(!command.run(&log.annals()).await.unwrap(), "the exit code is not 0");
+    report
+}
+
+#[tokio::test]
+async fn an_event_that_was_copied_over_another_is_named() {
+    let log = Log::of(300).await;
+    log.behind_our_back(&["UPDATE annals.events e SET (event_id, aggregate_id, sequence, metadata) =
+            (SELECT gen_random_uuid(), aggregate_id, 2, metadata FROM annals.events WHERE position = 40)
+         WHERE position = 50"])
+        .await;
+    betrayed(&log, log.command(), Some(50), Kind::Altered).await;
+}
+
+#[tokio::test]
+async fn a_tile_of_leaves_that_was_altered_is_told_from_an_event_that_was() {
+    let log = Log::of(600).await;
+    for (tile, at) in [("tile/0/000", 7), ("tile/0/002.p/88", 519)] {
+        let file = log.folder.join(tile);
+        let whole = fs::read(&file).unwrap();
+        let mut bytes = whole.clone();
+        bytes[6 * 32] ^= 1;
+        fs::write(&file, bytes).unwrap();
+        let report = betrayed(&log, log.command(), Some(at), Kind::Tree).await;
+        assert!(report.findings[0].detail.contains("which is in the tree that was signed"), "{report}");
+        assert_eq!(report.disagreements, 1, "{report}");
+        fs::write(&file, whole).unwrap();
+    }
+    fs::write(log.folder.join("tile/0/001"), b"short").unwrap();
+    betrayed(&log, log.command(), Some(257), Kind::Tree).await;
+}
+
+#[tokio::test]
+async fn rows_that_were_rewritten_with_their_tile_are_found_by_the_tile_above() {
+    let log = Log::of(600).await;
+    log.behind_our_back(&["UPDATE annals.events SET metadata = '{\"a\":\"b\"}' WHERE position = 300"]).await;
+    let rows = log.store.read_all(256, 256).await.unwrap();
+    let forged: Vec<u8> = rows.iter().flat_map(|row| Leaf::of(row).hash().0).collect();
+    fs::write(log.folder.join("tile/0/001"), forged).unwrap();
+    let report = betrayed(&log, log.command(), Some(257), Kind::Tree).await;
+    assert!(report.findings[0].detail.contains("between 257 and 512"), "{report}");
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_was_altered_or_taken_away_is_found_and_the_tiles_are_compared_all_the_same() {
+    let log = Log::of(300).await;
+    let file = log.folder.join("checkpoint");
+    let note = fs::read_to_string(&file).unwrap();
+    fs::write(&file, note.replacen("\n300\n", "\n299\n", 1)).unwrap();
+    betrayed(&log, log.command(), None, Kind::Signature).await;
+    let root = note.lines().nth(2).unwrap();
+    let other = if root.starts_with('A') { 'B' } else { 'A' };
+    fs::write(&file, note.replacen(root, &format!("{other}{}", &root[1..]), 1)).unwrap();
+    log.behind_our_back(&["UPDATE annals.events SET payload = '{}' WHERE position = 20"]).await;
+    betrayed(&log, log.command(), Some(20), Kind::Altered).await;
+    fs::remove_file(&file).unwrap();
+    let report = log.command().verify(&log.annals()).await.unwrap();
+    assert!(report.findings.iter().any(|finding| finding.kind == Kind::Signature), "{report}");
+}
+
+#[tokio::test]
+async fn a_history_that_was_signed_anew_with_another_key_is_betrayed_by_the_notarys_own() {
+    let log = Log::of(300).await;
+    let (checkpoint, _) = Directory::open(&log.folder).unwrap().signed().unwrap();
+    let secret = log.folder.join("notary.key");
+    fs::write(&secret, [7; 32]).unwrap();
+    let own = || Verify { notary_key_file: Some(secret.clone()), ..log.command() };
+    assert!(own().verify(&log.annals()).await.unwrap().is_well());
+    let other = Signer::new(checkpoint.origin, &[8; 32]).unwrap();
+    fs::write(log.folder.join("key"), other.verifier().to_string()).unwrap();
+    // Only the key was replaced: the signature is not its own.
+    betrayed(&log, log.command(), None, Kind::Signature).await;
+    let forged = event_store::integrity::Checkpoint::sign(300, checkpoint.root, &other);
+    fs::write(log.folder.join("checkpoint"), forged).unwrap();
+    betrayed(&log, own(), None, Kind::Signature).await;
+    // Whoever has replaced everything is caught by a key that was kept elsewhere, and by nothing here.
+    assert!(log.command().verify(&log.annals()).await.unwrap().is_well());
+}
+
+#[tokio::test]
+async fn an_older_database_below_newer_tiles_is_found_where_it_ends_or_goes_another_way() {
+    let log = Log::of(600).await;
+    log.behind_our_back(&[
+        "DELETE FROM annals.events WHERE position > 400",
+        "UPDATE annals.head SET position = 400, incarnation = gen_random_uuid()",
+    ])
+    .await;
+    let report = betrayed(&log, log.command(), Some(401), Kind::Missing).await;
+    assert!(report.findings.iter().any(|finding| finding.kind == Kind::Follower), "{report}");
+    // The restored log goes on and grows beyond what was signed of the former one.
+    let restored = log.database.store().await.unwrap();
+    let log = Log { store: restored, ..log };
+    log.grow(300).await;
+    betrayed(&log, log.command(), Some(401), Kind::Altered).await;
+}
+
+#[tokio::test]
+async fn a_notary_that_refuses_is_reason_enough_to_look() {
+    let log = Log::of(3).await;
+    fs::write(log.folder.join("refused"), "the log was rewritten: position 2 is not what was signed\n")
+        .unwrap();
+    betrayed(&log, log.command(), None, Kind::Signature).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_read_models_that_are_not_what_the_log_gives_are_found() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    world.sign(folder.path()).await;
+    let projections = &world.annals.projections;
+    projections.start();
+    let head = world.annals.store.head().await.unwrap().position;
+    assert!(projections.wait_for("org_directory", head, Duration::from_secs(20)).await.unwrap());
+    let command = Verify { notary: Some(folder.path().to_owned()), ..Verify::default() };
+    let report = command.verify(&world.annals).await.unwrap();
+    assert!(report.is_well(), "{report}");
+    let compared = report.read_models.as_ref().unwrap();
+    assert!(compared.iter().any(|one| one.name == "org_directory" && one.rows == 2), "{report}");
+    let schema: String = sqlx::query_scalar(
+        "SELECT schema_name FROM annals.projections WHERE serving AND name = 'org_directory'",
+    )
+    .fetch_one(world.annals.store.pool())
+    .await
+    .unwrap();
+    let unit = crate::testing::unit(0);
+    for (change, told) in [
+        (
+            format!("UPDATE {schema}.org_directory SET name = 'Elsewhere' WHERE id = '{unit}'"),
+            "1 are different",
+        ),
+        (format!("DELETE FROM {schema}.org_directory WHERE id = '{unit}'"), "1 rows are missing"),
+        (
+            format!("UPDATE {schema}.org_directory SET id = gen_random_uuid() WHERE id <> '{unit}'"),
+            "2 rows are missing, 1 are too many",
+        ),
+    ] {
+        sqlx::query(&change).execute(world.annals.store.pool()).await.unwrap();
+        let report = command.verify(&world.annals).await.unwrap();
+        let finding = report.findings.iter().find(|finding| finding.kind == Kind::ReadModel);
+        let detail = &finding.unwrap().detail;
+        assert!(detail.contains("org_directory") && detail.contains(told), "{report}");
+        assert!(Verify { log_only: true, ..command.clone() }.verify(&world.annals).await.unwrap().is_well());
+    }
+    assert!(!Rebuild::of("org_directory").run(&world.annals).await.unwrap(), "what is different is told");
+    let report = command.verify(&world.annals).await.unwrap();
+    assert!(report.is_well(), "{report}");
+    projections.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_check_is_put_on_the_record_of_an_audit_replay() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    world.sign(folder.path()).await;
+    let replay = world.approved_replay(None, None).await;
+    let before = world.annals.store.head().await.unwrap().position;
+    let notary = Some(folder.path().to_owned());
+    let command = Verify { notary, replay: Some(replay), ..Verify::default() };
+    assert!(command.run(&world.annals).await.unwrap());
+    let recorded = world.annals.store.read_all(before, 10).await.unwrap();
+    assert_eq!(recorded[0].event_type, "IntegrityVerified");
+    assert!(recorded[0].payload.contains("\"ok\":true"), "{}", recorded[0].payload);
+}
