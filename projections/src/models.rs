@@ -46,4 +46,5 @@ read_models! {
     table crate::governance::DisclosureLog;
     table crate::governance::ProcessingRegister;
     table crate::governance::Incidents;
+    table crate::governance::AuditReplays;
 }

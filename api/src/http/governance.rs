@@ -8,7 +8,7 @@ use projections::{
 };
 use serde::Serialize;
 
-use super::{Api, Call, access, due, package, pairs::Pairs, query, replay, route::Governance};
+use super::{Api, Call, access, due, explorer, package, pairs::Pairs, query, replay, route::Governance};
 use crate::problem::{FORBIDDEN, INVALID_PARAMETER, NOT_FOUND, Problem, UNAVAILABLE};
 
 /// The most nodes of a graph.
@@ -27,6 +27,8 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: Governance) -> Res
         // What is about them or was done by them, even for those who may see more.
         Governance::Mine => trail(api, call, &Actor::user(call.account()?, &[]), pairs).await,
         Governance::Chain => chain(api, call, pairs).await,
+        Governance::Events => explorer::events(api, call, pairs).await,
+        Governance::Event => explorer::event(api, call, pairs).await,
         Governance::Inventory => {
             pairs.done()?;
             let subject = call.id("subject")?;
@@ -64,7 +66,8 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: Governance) -> Res
     }
 }
 
-async fn trail(api: &Api, call: &Call<'_>, actor: &Actor, mut pairs: Pairs) -> Result<HttpResponse, Problem> {
+/// What is asked of the audit trail.
+pub(super) fn asked(mut pairs: Pairs) -> Result<AuditQuery, Problem> {
     let asked = AuditQuery {
         filters: AuditFilters {
             actor: pairs.text("actor")?,
@@ -89,7 +92,11 @@ async fn trail(api: &Api, call: &Call<'_>, actor: &Actor, mut pairs: Pairs) -> R
         as_of: pairs.as_of("as_of")?,
     };
     pairs.done()?;
-    let page = api.projections.audit(actor, &asked).await.map_err(problem)?;
+    Ok(asked)
+}
+
+async fn trail(api: &Api, call: &Call<'_>, actor: &Actor, pairs: Pairs) -> Result<HttpResponse, Problem> {
+    let page = api.projections.audit(actor, &asked(pairs)?).await.map_err(problem)?;
     access::log_read(api, call, page.subjects.iter().copied()).await?;
     let mut response = answer(&page);
     if let Some(next) = page.next {

@@ -12,6 +12,7 @@ mod days;
 mod dispatch;
 mod documents;
 pub mod due;
+pub mod explorer;
 pub mod filters;
 mod funnel;
 pub mod governance;

@@ -145,6 +145,10 @@ pub enum Governance {
     Mine,
     /// What caused an event, and what it caused.
     Chain,
+    /// The events of the log with their hashes and proofs.
+    Events,
+    /// One of them.
+    Event,
     /// What something came from, and what came of it.
     Lineage,
     /// The same in the words of OpenLineage.

@@ -61,6 +61,8 @@ fn governance() -> Vec<Route> {
         ("/v1/governance/data-map", Governance::DataMap, GOVERNANCE),
         ("/v1/audit/trail", Governance::Trail, AUDIT),
         ("/v1/audit/me", Governance::Mine, Access::Authenticated),
+        ("/v1/audit/events", Governance::Events, AUDIT),
+        ("/v1/audit/events/{id}", Governance::Event, AUDIT),
         ("/v1/audit/events/{id}/chain", Governance::Chain, Access::Authenticated),
         ("/v1/governance/lineage/{type}/{id}", Governance::Lineage, LINEAGE),
         ("/v1/governance/lineage/export/openlineage", Governance::OpenLineage, LINEAGE),

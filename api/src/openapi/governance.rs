@@ -11,6 +11,7 @@ use super::components::{header_references, problems, uuid};
 use crate::http::{
     Governance,
     due::{Agenda, DAYS_MAX},
+    explorer::{EventPage, OneEvent},
     governance::{DEPTH_MAX, NODES_MAX},
     replay::STATES_MAX,
 };
@@ -30,6 +31,15 @@ pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Val
         Governance::Chain => {
             let chain = schemas.subschema_for::<CausationChain>().to_value();
             get("What caused an event, and what it caused", chain, vec![in_path("id", uuid()), as_of])
+        }
+        Governance::Events => {
+            let page = schemas.subschema_for::<EventPage>().to_value();
+            get("The events of the log, with their hashes and the proofs that they are in it", page, trail())
+        }
+        Governance::Event => {
+            let event = schemas.subschema_for::<OneEvent>().to_value();
+            let id = json!({ "anyOf": [uuid(), { "type": "integer", "minimum": 1, "maximum": i64::MAX }] });
+            get("An event by its id or position, with its hash and the proof", event, vec![in_path("id", id)])
         }
         Governance::Inventory => {
             let inventory = schemas.subschema_for::<Inventory>().to_value();

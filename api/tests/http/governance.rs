@@ -1,10 +1,11 @@
 //! The audit trail and lineage.
 
 use actix_web::test::TestRequest;
+use event_store::integrity::{Proof, Proofs};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::node::node;
+use crate::{log::signed, node::node};
 
 #[actix_web::test]
 async fn auditors_see_who_did_what_and_everybody_sees_what_is_about_them() {
@@ -63,4 +64,65 @@ async fn lineage_leads_from_an_aggregate_to_the_events_that_made_it() {
     let request = TestRequest::get().uri(&path);
     node.send_as(Uuid::from_u128(5), &["student"], request).await.problem(403, "Forbidden");
     node.get("/v1/governance/lineage/export/openlineage").await.problem(400, "InvalidParameter");
+}
+
+#[actix_web::test]
+async fn r_88_events_are_found_by_what_is_known_of_them_with_their_hashes_and_proofs() {
+    let node = node().await;
+    let (org, _) = node.org("PSU").await;
+    let (_, last) = node.org("KSU").await;
+    signed(&node, last).await;
+    let path = format!("/v1/audit/events?resource_type=identity.org_unit&resource_id={org}");
+    let page = node.get(&path).await.json();
+    let event = &page["events"][0];
+    assert_eq!(
+        (&event["action"], &event["sequence"], &event["position"]),
+        (&json!("OrgUnitCreated"), &json!(1), &json!(1))
+    );
+    let proofs: Proofs = serde_json::from_value(page["proofs"].clone()).unwrap();
+    let verifier = node.get("/v1/log/key").await.text.parse().unwrap();
+    assert!(proofs.verify(&verifier).unwrap().size >= last);
+    assert_eq!(json!(proofs.lines[0].leaf.hash()), event["leaf_hash"]);
+    assert_eq!(page["disagrees"], json!([]));
+    // Whatever the order, each has its own hash.
+    let all = node.get("/v1/audit/events?action=OrgUnitCreated").await.json();
+    assert_eq!(
+        (&all["events"][1]["position"], &all["events"][1]["leaf_hash"]),
+        (&json!(1), &event["leaf_hash"])
+    );
+    for one in [event["event_id"].as_str().unwrap(), "1"] {
+        let one = node.get(&format!("/v1/audit/events/{one}")).await.json();
+        let proof: Proof = serde_json::from_value(one["proof"].clone()).unwrap();
+        assert_eq!(
+            (proof.verify(&verifier).unwrap().size, one["leaf_hash"].clone()),
+            (last, event["leaf_hash"].clone())
+        );
+        assert_eq!((&one["event"]["action"], &one["disagrees"]), (&json!("OrgUnitCreated"), &json!(false)));
+    }
+    for nowhere in ["0", "999", "00000000-0000-0000-0000-000000000001"] {
+        node.get(&format!("/v1/audit/events/{nowhere}")).await.problem(404, "NotFound");
+    }
+    node.get("/v1/audit/events/x").await.problem(400, "InvalidParameter");
+    node.get("/v1/audit/events?colour=red").await.problem(400, "InvalidParameter");
+    for path in ["/v1/audit/events", "/v1/audit/events/1", "/v1/audit/replays"] {
+        let student = node.send_as(Uuid::from_u128(5), &["student"], TestRequest::get().uri(path)).await;
+        student.problem(403, "Forbidden");
+    }
+}
+
+#[actix_web::test]
+async fn r_88_what_was_rewritten_is_told_and_not_proved() {
+    let node = node().await;
+    let (_, last) = node.org("PSU").await;
+    signed(&node, last).await;
+    for sql in [
+        "ALTER TABLE annals.events DISABLE TRIGGER ALL",
+        "UPDATE annals.events SET event_version = '01' WHERE position = 1",
+    ] {
+        sqlx::query(sql).execute(node.node.api.commands.store().pool()).await.unwrap();
+    }
+    let page = node.get("/v1/audit/events?order=oldest_first&limit=1").await.json();
+    assert_eq!((&page["disagrees"], &page["proofs"]["lines"]), (&json!([1]), &json!([])), "{page}");
+    let one = node.get("/v1/audit/events/1").await.json();
+    assert_eq!((&one["disagrees"], &one["proof"]), (&json!(true), &json!(null)));
 }

@@ -14,7 +14,7 @@ async fn public(node: &TestNode, path: &str) -> String {
 }
 
 /// Until the notary has signed so many events; its state is watched, not waited for.
-async fn signed(node: &TestNode, size: u64) -> Checkpoint {
+pub(crate) async fn signed(node: &TestNode, size: u64) -> Checkpoint {
     let mut checkpoint = Err(String::new());
     let verifier: Verifier = public(node, "/v1/log/key").await.parse().unwrap();
     let waiting = async {

@@ -1,11 +1,13 @@
 //! Governance & Privacy: views over the log itself. The audit trail says who did what, to what, about whom and
 //! why; causation and lineage say what came of what. Beside them the read models of this context: consents,
-//! privacy requests, the disclosure log, the register of processing and incidents.
+//! privacy requests, the disclosure log, the register of processing, incidents and audit replays
+//!
 //!
 //! What must never live here: a copy of events. [`LogIndex`] only says where in the log to look; whatever is answered is
 //! read from the log, and events that the index has not reached yet are answered as well.
 
 mod audit;
+mod audit_replays;
 mod consents;
 mod data_map;
 mod disclosure_log;
@@ -24,6 +26,7 @@ mod processing_register;
 mod retention_board;
 
 pub use audit::{AuditFilters, AuditPage, AuditQuery, CausationChain};
+pub use audit_replays::{AuditReplayRow, AuditReplays, ReplayStep};
 pub use consents::{ConsentRow, ConsentState, Consents};
 pub use data_map::{ClassMap, DataMap, EventFields, RowFields, data_map};
 pub use disclosure_log::{DisclosureLog, DisclosureRow, Redisclosure};

@@ -273,6 +273,8 @@ pub const TABLE: &[Resource] = &[
     put("/v1/governance/retention/holds/{id}", HOLD, "ExtendLegalHoldScope"),
     delete("/v1/governance/retention/holds/{id}", HOLD, "ReleaseLegalHold"),
     list("/v1/privacy/inventory/keys", "keys").for_scopes(&["manage:privacy"]),
+    list("/v1/audit/replays", "audit_replays").for_scopes(&["replay:history", "read:audit"]),
+    one("/v1/audit/replays/{id}", "audit_replays", &[("id", Path("id"))]).for_scopes(&["replay:history", "read:audit"]),
     post("/v1/audit/replays", REPLAY, "OpenAuditReplay").to(IdFrom::New),
     post("/v1/audit/replays/{id}/approve", REPLAY, "ApproveAuditReplay"),
     post("/v1/audit/replays/{id}/close", REPLAY, "CloseAuditReplay"),
