@@ -252,7 +252,9 @@ impl Desk {
                 chunk = chunks.next() => {
                     let chunk = chunk.unwrap_or(Err(StoreError::Closed))?;
                     let gathered = chunk.len() >= GATHERED;
-                    work = self.fold(work, chunk.iter().map(|event| Leaf::of(event).hash()).collect()).await?;
+                    let mut buffer = Vec::new();
+                    let leaves = chunk.iter().map(|event| Leaf::hash_of(event, &mut buffer)).collect();
+                    work = self.fold(work, leaves).await?;
                     if !gathered {
                         sleep(BREATH).await;
                     }

@@ -131,7 +131,7 @@ async fn rows_of_read_models_that_are_not_what_the_log_gives_are_found() {
     let projections = &world.annals.projections;
     projections.start();
     let head = world.annals.store.head().await.unwrap().position;
-    assert!(projections.wait_for("org_directory", head, Duration::from_secs(20)).await.unwrap());
+    assert!(projections.wait_for("org_directory", head, Duration::from_secs(60)).await.unwrap());
     let command = Verify { notary: Some(folder.path().to_owned()), ..Verify::default() };
     let report = command.verify(&world.annals).await.unwrap();
     assert!(report.is_well(), "{report}");
@@ -165,6 +165,28 @@ async fn rows_of_read_models_that_are_not_what_the_log_gives_are_found() {
     assert!(!Rebuild::of("org_directory").run(&world.annals).await.unwrap(), "what is different is told");
     let report = command.verify(&world.annals).await.unwrap();
     assert!(report.is_well(), "{report}");
+    projections.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_that_was_altered_is_found_by_what_is_sealed_to_it() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    world.sign(folder.path()).await;
+    let projections = &world.annals.projections;
+    projections.start();
+    let head = world.annals.store.head().await.unwrap().position;
+    assert!(projections.wait_for("org_directory", head, Duration::from_secs(60)).await.unwrap());
+    let position = world.described(1).await.position;
+    let mut superuser = world.database.connect().await;
+    for sql in [
+        "ALTER TABLE annals.events DISABLE TRIGGER ALL".to_owned(),
+        format!("UPDATE annals.events SET event_id = gen_random_uuid() WHERE position = {position}"),
+    ] {
+        sqlx::Executor::execute(&mut superuser, sql.as_str()).await.unwrap();
+    }
+    let command = Verify { notary: Some(folder.path().to_owned()), ..Verify::default() };
+    let report = command.verify(&world.annals).await.unwrap();
+    assert_eq!((report.first, report.findings[0].kind), (Some(position), Kind::Unreadable), "{report}");
     projections.shutdown().await;
 }
 

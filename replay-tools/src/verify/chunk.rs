@@ -1,10 +1,10 @@
 //! One part of the log: read, hashed, compared with its tiles. Parts are worked on at the same time.
 
-use std::{borrow::Cow, collections::HashMap, iter::Peekable, vec};
+use std::{collections::HashMap, iter::Peekable, vec};
 
 use domain::{Claim, registry::AnyEvent};
 use event_store::{
-    EventStore, Position, Recorded, StoreError,
+    EventStore, Position, Recorded, StoreError, StreamId,
     integrity::{Directory, Hash, Leaf, TILE_WIDTH, Tile, subtree_hash},
 };
 use jiff::Timestamp;
@@ -13,9 +13,6 @@ use super::report::{Finding, Kind};
 
 /// How many positions are a part: sixteen tiles.
 pub(super) const CHUNK: u64 = 16 * TILE_WIDTH;
-
-/// A stream, as the column values name it.
-pub(super) type Stream = (Cow<'static, str>, String);
 
 /// An event that is not what was signed at its position.
 #[derive(Debug)]
@@ -48,8 +45,8 @@ pub(super) struct Chunk {
     pub(super) leaves: Vec<Leaves>,
     pub(super) mismatches: Vec<Mismatch>,
     pub(super) findings: Vec<Finding>,
-    pub(super) runs: HashMap<Stream, Run>,
-    pub(super) claims: Vec<(Position, Stream, Claim)>,
+    pub(super) runs: HashMap<StreamId, Run>,
+    pub(super) claims: Vec<(Position, StreamId, Claim)>,
     pub(super) time: Option<(Timestamp, Timestamp)>,
 }
 
@@ -74,18 +71,16 @@ impl Chunk {
         let mut chunk = Chunk::default();
         let events = chunk.in_order(after, until, rows);
         let mut hashes = Vec::with_capacity(events.len());
-        let mut leaves = Vec::with_capacity(events.len());
+        let mut buffer = Vec::new();
         for event in &events {
-            let leaf = event.as_ref().map(Leaf::of);
-            hashes.push(leaf.as_ref().map(Leaf::hash));
-            leaves.push(leaf);
+            hashes.push(event.as_ref().map(|event| Leaf::hash_of(event, &mut buffer)));
             if let Some(event) = event {
                 chunk.take(event);
             }
         }
-        let tiles = hashes.chunks(TILE_WIDTH as usize).zip(leaves.chunks_mut(TILE_WIDTH as usize));
-        for (index, (hashes, leaves)) in (after / TILE_WIDTH..).zip(tiles) {
-            chunk.compare(signed, index, hashes, leaves);
+        let tiles = hashes.chunks(TILE_WIDTH as usize).zip(events.chunks(TILE_WIDTH as usize));
+        for (index, (hashes, events)) in (after / TILE_WIDTH..).zip(tiles) {
+            chunk.compare(signed, index, hashes, events);
         }
         Ok(chunk)
     }
@@ -119,8 +114,7 @@ impl Chunk {
             Some((first, _)) => self.time = Some((first, event.recorded_at)),
             None => self.time = Some((event.recorded_at, event.recorded_at)),
         }
-        let stream = (event.stream.aggregate_type.clone(), event.stream.aggregate_id.clone());
-        match self.runs.get_mut(&stream) {
+        match self.runs.get_mut(&event.stream) {
             Some(run) => {
                 let (expected, found) = (run.last + 1, event.sequence);
                 run.last = found;
@@ -131,21 +125,22 @@ impl Chunk {
             }
             None => {
                 let run = Run { first: event.sequence, last: event.sequence, position };
-                self.runs.insert(stream.clone(), run);
+                self.runs.insert(event.stream.clone(), run);
             }
         }
         let (aggregate_type, event_type) = (&event.stream.aggregate_type, &event.event_type);
         match AnyEvent::decode(aggregate_type, event_type, &event.event_version, &event.payload) {
             Ok(decoded) => {
-                let claims = stream.1.parse().map(|id| decoded.claims(id)).unwrap_or_default();
-                self.claims.extend(claims.into_iter().map(|claim| (position, stream.clone(), claim)));
+                let id = event.stream.aggregate_id.parse();
+                let claims = id.map(|id| decoded.claims(id)).unwrap_or_default();
+                self.claims.extend(claims.into_iter().map(|claim| (position, event.stream.clone(), claim)));
             }
             Err(error) => self.find(Kind::Unreadable, position, error),
         }
     }
 
     /// Compares the leaves of a tile with the tile.
-    fn compare(&mut self, signed: &Signed, index: u64, hashes: &[Option<Hash>], leaves: &mut [Option<Leaf>]) {
+    fn compare(&mut self, signed: &Signed, index: u64, hashes: &[Option<Hash>], events: &[Option<Recorded>]) {
         let start = index * TILE_WIDTH;
         let tile = signed
             .tiles
@@ -162,7 +157,7 @@ impl Chunk {
         }
         for (offset, (hash, signed)) in hashes.iter().zip(&published).enumerate() {
             if *hash != Some(*signed) {
-                let (position, found) = (start + offset as u64 + 1, leaves[offset].take());
+                let (position, found) = (start + offset as u64 + 1, events[offset].as_ref().map(Leaf::of));
                 self.mismatches.push(Mismatch { position, signed: *signed, found });
             }
         }

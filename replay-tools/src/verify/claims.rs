@@ -6,7 +6,7 @@ use domain::{Claim, registry::AnyEvent};
 use event_store::{EventStore, HeldClaim, Position, StoreError, StreamId};
 
 use super::{
-    chunk::{CHUNK, Stream},
+    chunk::CHUNK,
     report::{Kind, Report},
 };
 
@@ -21,8 +21,8 @@ pub(super) struct Claims(BTreeMap<HeldClaim, Position>);
 
 impl Claims {
     /// What an event takes or frees.
-    pub(super) fn take(&mut self, position: Position, (aggregate_type, id): Stream, claim: Claim) {
-        let held = |key, seat| HeldClaim { key, seat, by: StreamId::new(aggregate_type.clone(), id.clone()) };
+    pub(super) fn take(&mut self, position: Position, by: StreamId, claim: Claim) {
+        let held = |key, seat| HeldClaim { key, seat, by: by.clone() };
         match claim {
             Claim::Take(key) => _ = self.0.entry(held(key, false)).or_insert(position),
             Claim::Seat { key, .. } => _ = self.0.entry(held(key, true)).or_insert(position),
@@ -100,7 +100,7 @@ impl Claims {
                     AnyEvent::decode(aggregate_type, &event.event_type, &event.event_version, &event.payload);
                 let (Ok(decoded), Ok(id)) = (decoded, aggregate_id.parse()) else { continue };
                 for claim in decoded.claims(id) {
-                    self.take(event.position, (aggregate_type.clone(), aggregate_id.clone()), claim);
+                    self.take(event.position, event.stream.clone(), claim);
                 }
             }
         }

@@ -19,13 +19,13 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
 
 use commands::{Commands, NoAnswers, Request};
 use domain::governance::{AuditReplay, AuditReplayCommand};
-use event_store::{EventStore, Head, Position, integrity::Verifier};
+use event_store::{EventStore, Head, Position, StreamId, integrity::Verifier};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use sqlx::Row;
 use uuid::Uuid;
 
 use crate::{annals::Annals, failure::Failure, progress::Progress};
-use chunk::{CHUNK, Chunk, Signed, Stream};
+use chunk::{CHUNK, Chunk, Signed};
 use claims::Claims;
 use given::Given;
 use report::{Kind, Report};
@@ -71,7 +71,7 @@ impl Verify {
     async fn verify(&self, annals: &Annals) -> Result<Report, Failure> {
         let mut report = self.log(&annals.store).await?;
         if !self.log_only {
-            read_models::compare(&annals.projections, &mut report).await?;
+            read_models::compare(annals, &mut report).await?;
         }
         Ok(report.conclude())
     }
@@ -144,7 +144,7 @@ struct Scan {
     mismatches: Vec<chunk::Mismatch>,
     mismatched: u64,
     differs: bool,
-    streams: HashMap<Stream, u64>,
+    streams: HashMap<StreamId, u64>,
     claims: Claims,
     time: Option<jiff::Timestamp>,
     end: Position,

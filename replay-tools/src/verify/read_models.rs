@@ -1,15 +1,27 @@
 //! Whether the rows that serve are what a fresh fold of the log gives.
 
-use projections::{Checked, ProjectionError, Projections};
+use event_store::{EventStore, Position, StoreError};
+use projections::{Checked, ProjectionError};
 
-use super::report::{Kind, Report};
-use crate::{failure::Failure, progress};
+use super::{
+    chunk::CHUNK,
+    report::{Kind, Report},
+};
+use crate::{annals::Annals, failure::Failure, progress};
 
 /// Compares them.
-pub(super) async fn compare(projections: &Projections, report: &mut Report) -> Result<(), Failure> {
+pub(super) async fn compare(annals: &Annals, report: &mut Report) -> Result<(), Failure> {
     let begun = std::time::Instant::now();
+    let projections = &annals.projections;
     let checked = match progress::of_rebuild(projections, projections.compare_with_log(&[])).await {
         Ok(checked) => checked,
+        Err(ProjectionError::Store(StoreError::Unreadable(why))) if report.is_well() => {
+            let position = first_that_does_not_open(&annals.store).await?;
+            let text =
+                format!("what is sealed does not open: {why} (it is bound to the event's id and stream)");
+            report.find(Kind::Unreadable, position, text);
+            return Ok(());
+        }
         // A log that is broken cannot be folded, and that is told already.
         Err(error @ ProjectionError::Store(_)) if !report.is_well() => {
             report.notes.push(format!("read models were not compared: {error}"));
@@ -40,4 +52,21 @@ pub(super) async fn compare(projections: &Projections, report: &mut Report) -> R
     report.read_models = Some(checked);
     report.seconds_folding = begun.elapsed().as_secs_f64();
     Ok(())
+}
+
+/// The first event whose personal values do not open although there are keys.
+async fn first_that_does_not_open(store: &EventStore) -> Result<Option<Position>, StoreError> {
+    let mut after = 0;
+    loop {
+        let events = store.read_all(after, CHUNK as usize).await?;
+        let Some(last) = events.last() else { return Ok(None) };
+        after = last.position;
+        let history = store.keyring().history();
+        history.load_for(&events).await?;
+        let wrong =
+            |event: &&event_store::Recorded| matches!(history.open(event), Err(StoreError::Unreadable(_)));
+        if let Some(event) = events.iter().find(wrong) {
+            return Ok(Some(event.position));
+        }
+    }
 }
