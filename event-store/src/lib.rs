@@ -34,7 +34,7 @@ use std::{
 
 use jiff::Timestamp;
 use sqlx::{
-    PgPool,
+    Executor, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::{
@@ -103,6 +103,13 @@ impl EventStore {
         let pool = PgPoolOptions::new()
             // Two are taken for good: one listens, one notifies now and then.
             .max_connections(config.pool_size.max(1) + 2)
+            // To compile a statement takes longer than all that we ask. What fits into memory need not be looked at again:
+            // a search among a million rows takes some 12 MB.
+            .after_connect(|connection, _| {
+                Box::pin(
+                    async move { connection.execute("SET jit = off; SET work_mem = '16MB'").await.map(drop) },
+                )
+            })
             .connect_with(database)
             .await?;
         let newest = wake::Newest::new(read::head(&pool).await?.position);

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     row::{Column, Kind, Param, Value},
-    storage::{FOLDING, quoted, search_vector},
+    storage::{FOLDING, places, quoted, search_vector},
 };
 
 /// A condition on the columns of a row.
@@ -96,6 +96,78 @@ impl Filter {
             | Filter::AtMost(..)
             | Filter::Contains(..)
             | Filter::Any(..) => (Filter::All, self.clone()),
+        }
+    }
+
+    /// Whether it asks for words.
+    pub(crate) fn has_words(&self) -> bool {
+        self.parted().0 != Filter::All
+    }
+
+    /// The conditions that must all hold.
+    fn conditions(&self) -> Vec<&Filter> {
+        match self {
+            Filter::Every(filters) => filters.iter().flat_map(Filter::conditions).collect(),
+            one => vec![one],
+        }
+    }
+
+    /// Its conditions on a column's order.
+    pub(crate) fn on(&self, column: &str) -> Vec<&Filter> {
+        let about = |filter: &&Filter| matches!(filter, Filter::Is(name, _) | Filter::AtLeast(name, _) | Filter::AtMost(name, _) if *name == column);
+        self.conditions().into_iter().filter(about).collect()
+    }
+
+    /// Whether it asks for something that rows are marked with ([`places`]).
+    pub(crate) fn has_marks(&self, columns: &[Column]) -> bool {
+        self.conditions().into_iter().any(|condition| condition.mark(columns).is_some())
+    }
+
+    /// The column and the value that all its rows are marked with.
+    fn mark(&self, columns: &[Column]) -> Option<(Column, Value)> {
+        let (name, value) = match self {
+            Filter::Is(name, value) | Filter::Contains(name, value) => (*name, value.clone()),
+            Filter::Search(name, words) => (*name, Value::Text(words.clone())),
+            _ => return None,
+        };
+        let column = columns.iter().find(|column| column.name == name)?;
+        let is_list = matches!(column.kind, Kind::Texts | Kind::Uuids);
+        let marked = match self {
+            Filter::Search(..) => true,
+            // A part of a text is no mark.
+            Filter::Contains(..) => places::is_marked(column) && is_list,
+            _ => places::is_marked(column) && !is_list,
+        };
+        marked.then_some((*column, value))
+    }
+
+    /// `SELECT`s the marks of all its rows.
+    pub(crate) fn marks(&self, sql: &mut Sql<'_>) {
+        let marks: Vec<_> =
+            self.conditions().into_iter().filter_map(|one| Some((one, one.mark(sql.columns)?))).collect();
+        for (index, (condition, (column, value))) in marks.into_iter().enumerate() {
+            sql.push(if index == 0 { "SELECT " } else { " UNION ALL SELECT " }).push(&places::label(&column));
+            if let Filter::Search(..) = condition {
+                sql.push(" || lexeme FROM unnest(to_tsvector('simple', ");
+                sql.folded(|sql| sql.bind(Kind::Text, &value)).push("))");
+                continue;
+            }
+            let kind = match column.kind {
+                Kind::Texts => Kind::Text,
+                Kind::Uuids => Kind::Uuid,
+                kind => kind,
+            };
+            sql.push(" || ").bind(kind, &value);
+        }
+    }
+
+    /// Appends that there are words in what is searched for: what has none finds nothing.
+    pub(crate) fn worded(&self, sql: &mut Sql<'_>) {
+        for condition in self.conditions() {
+            if let Filter::Search(_, words) = condition {
+                sql.push(" AND numnode(plainto_tsquery('simple', ");
+                sql.folded(|sql| sql.bind(Kind::Text, &Value::Text(words.clone()))).push(")) > 0");
+            }
         }
     }
 

@@ -83,6 +83,9 @@ pub struct Options {
     pub resource: Option<(&'static str, &'static str)>,
     /// The order in which rows are listed unless the client asks for another; `-column` is descending.
     pub sort: &'static [&'static str],
+    /// Columns by whose order many rows are listed: words and values are found quickly wherever they stand in it. They are
+    /// instants or 64-bit numbers that are at least 0, have an index, and are never null.
+    pub places: &'static [&'static str],
     /// What analysts see.
     pub analysts: Analysts,
 }
@@ -96,6 +99,7 @@ impl Options {
         stream_column: None,
         resource: None,
         sort: &[],
+        places: &[],
         analysts: Analysts::Nothing,
     };
 }

@@ -1,8 +1,8 @@
 //! R-16 `scholarships`: which scholarships there are, for everybody to search and filter; those that are being written or
 //! were archived are for those who manage scholarships.
 //!
-//! It is made for more than a million rows: what narrows has an index, what hardly does (a year, a status) has none, lest it
-//! is read instead; and it can be sorted only by what an index gives in order.
+//! It is made for more than a million rows: it can be sorted only by what an index gives in order, and words and values are
+//! indexed by their places in that order, so that a page is found wherever what is asked for gathers.
 
 use domain::{
     Actor, Currency,
@@ -86,7 +86,7 @@ pub struct Scholarships;
 
 impl Table for Scholarships {
     const NAME: &'static str = "scholarships";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] =
         &["opportunities.scholarship", "opportunities.scholarship_application"];
     const OPTIONS: Options = Options {
@@ -94,6 +94,7 @@ impl Table for Scholarships {
         about_people: false,
         sort: &["deadline"],
         resource: Some(("opportunities.scholarship", "id")),
+        places: &["deadline", "award"],
         analysts: Analysts::Rows,
         ..Options::DEFAULT
     };

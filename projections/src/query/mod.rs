@@ -110,6 +110,9 @@ pub enum QueryError {
     /// There is no such column.
     #[error("there is no field `{0}`")]
     UnknownField(String),
+    /// The column is there, and the actor does not get it.
+    #[error("`{0}` is not for this caller")]
+    Hidden(String),
     /// The value is not of the column's type.
     #[error("`{column}` takes a {expected}")]
     BadValue {
@@ -282,18 +285,19 @@ impl Projections {
         }
     }
 
-    /// The rows of a page, and how far the read model is. Words are looked for near the beginning first.
+    /// The rows of a page, and how far the read model is.
     async fn ask(
         &self,
         model: &'static dyn ReadModel,
         plan: &Plan,
         schema: &str,
     ) -> Result<(i32, Position, Vec<Shown>), QueryError> {
-        if plan.filter.parted().0 == Filter::All {
-            return self.ask_by(model, plan, schema, Path::Order).await;
+        let (first, second) = Path::of(model.shape(), plan);
+        let answer = self.ask_by(model, plan, schema, first).await?;
+        match second {
+            Some(second) if answer.2.len() <= plan.limit => self.ask_by(model, plan, schema, second).await,
+            Some(_) | None => Ok(answer),
         }
-        let near = self.ask_by(model, plan, schema, Path::Near).await?;
-        if near.2.len() > plan.limit { Ok(near) } else { self.ask_by(model, plan, schema, Path::Words).await }
     }
 
     /// One statement, one snapshot.
@@ -317,7 +321,9 @@ impl Projections {
         path.select(shape, schema, plan, &mut sql);
         sql.push(&format!(") r ON true ORDER BY {}", plan.order_by()));
         let Sql { text, params, .. } = sql;
-        let mut statement = sqlx::query(&text);
+        // Which way is short depends on what is asked for: of a large table, a plan for any value is of no use.
+        let any = path == Path::Order && shape.options.places.is_empty();
+        let mut statement = sqlx::query(&text).persistent(any);
         for param in params {
             statement = statement.bind(param);
         }

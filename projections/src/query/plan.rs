@@ -18,7 +18,7 @@ use crate::{
 pub(super) struct Sort {
     pub(super) column: &'static Column,
     index: usize,
-    descending: bool,
+    pub(super) descending: bool,
 }
 
 pub(super) struct Plan {
@@ -74,10 +74,48 @@ impl Plan {
         columns.collect::<Vec<_>>().join(", ")
     }
 
+    /// Whether the order of the page has places, and something is asked for that rows are marked with.
+    pub(super) fn has_places(&self, shape: &Shape) -> bool {
+        let first = self.sort.first().map(|sort| sort.column.name);
+        first.is_some_and(|first| shape.options.places.contains(&first))
+            && self.filter.has_marks(shape.columns)
+    }
+
+    /// What cursor and filter say of the first column of the order.
+    pub(super) fn bounds(&self, sql: &mut Sql<'_>) {
+        let Some(first) = self.sort.first() else { return };
+        for filter in self.filter.on(first.column.name) {
+            sql.push(" AND ").filter(filter);
+        }
+        self.onward(sql);
+    }
+
+    /// The first column does not turn back: an index is entered where the page before ended.
+    fn onward(&self, sql: &mut Sql<'_>) {
+        if let (Some(first), Some([value, ..])) = (self.sort.first(), self.after.as_deref())
+            && !first.column.nullable
+        {
+            let name = quoted(first.column.name, '"');
+            let operator = if first.descending { "<=" } else { ">=" };
+            sql.push(&format!(" AND {name} {operator} ")).bind(first.column.kind, value);
+        }
+    }
+
     /// The rows after the cursor: those that are greater in the first column, or equal there and greater in the second …
-    pub(super) fn keyset(&self, shape: &Shape, sql: &mut Sql<'_>) {
-        let Some(after) = &self.after else { return };
-        debug_assert_eq!(after.len(), self.sort.len(), "a cursor of {}", shape.name);
+    pub(super) fn keyset(&self, sql: &mut Sql<'_>) {
+        let (Some(after), Some(first)) = (&self.after, self.sort.first()) else { return };
+        if self.sort.iter().all(|sort| sort.descending == first.descending && !sort.column.nullable) {
+            // An index is entered at this very row.
+            let names = self.sort.iter().map(|sort| quoted(sort.column.name, '"')).collect::<Vec<_>>();
+            let operator = if first.descending { "<" } else { ">" };
+            sql.push(&format!(" AND ({}) {operator} (", names.join(", ")));
+            for (index, (sort, value)) in self.sort.iter().zip(after).enumerate() {
+                sql.push(if index == 0 { "" } else { ", " }).bind(sort.column.kind, value);
+            }
+            sql.push(")");
+            return;
+        }
+        self.onward(sql);
         sql.push(" AND (");
         for (length, (sort, value)) in self.sort.iter().zip(after).enumerate() {
             sql.push(if length == 0 { "(" } else { " OR (" });
@@ -187,8 +225,8 @@ fn admit(
     condition: &Condition,
 ) -> Result<(&'static Column, Vec<Value>), QueryError> {
     let unknown = || QueryError::UnknownFilter(condition.column.clone());
-    let column = shape.column(&condition.column).filter(|column| !hidden.contains(&column.name));
-    let column = column.ok_or_else(unknown)?;
+    let column = shape.column(&condition.column).ok_or_else(unknown)?;
+    shown(hidden, column.name)?;
     let list = matches!(column.kind, Kind::Texts | Kind::Uuids);
     let admitted = match condition.op {
         Op::In => column.is(mark::filter | mark::key) && !list,
@@ -222,7 +260,8 @@ fn condition_on(column: &'static Column, condition: &Condition, mut values: Vec<
     }
 }
 
-/// The columns to sort by, completed by the key: a total order, without which pages would overlap.
+/// The columns to sort by, completed by the key in the direction of the last one: a total order, without which pages would
+/// overlap, and one that an index has, be it read backwards.
 fn order(shape: &Shape, hidden: &[&str], asked: &[String]) -> Result<Vec<Sort>, QueryError> {
     let own = shape.options.sort.iter().copied();
     let names: Vec<&str> =
@@ -231,18 +270,18 @@ fn order(shape: &Shape, hidden: &[&str], asked: &[String]) -> Result<Vec<Sort>, 
     for name in names {
         let (descending, bare) = name.strip_prefix('-').map_or((false, name), |bare| (true, bare));
         let found = shape.columns.iter().position(|column| column.name == bare);
-        let found = found.filter(|index| {
-            let column = &shape.columns[*index];
-            (asked.is_empty() || column.is(mark::sort | mark::key)) && !hidden.contains(&column.name)
-        });
+        let found =
+            found.filter(|index| asked.is_empty() || shape.columns[*index].is(mark::sort | mark::key));
         let index = found.ok_or_else(|| QueryError::UnknownSort(bare.to_owned()))?;
+        shown(hidden, bare)?;
         if sort.iter().all(|sort| sort.index != index) {
             sort.push(Sort { column: &shape.columns[index], index, descending });
         }
     }
+    let descending = sort.last().is_some_and(|last| last.descending);
     for (index, column) in shape.key().iter().enumerate() {
         if sort.iter().all(|sort| sort.index != index) {
-            sort.push(Sort { column, index, descending: false });
+            sort.push(Sort { column, index, descending });
         }
     }
     Ok(sort)
@@ -252,13 +291,19 @@ fn order(shape: &Shape, hidden: &[&str], asked: &[String]) -> Result<Vec<Sort>, 
 fn fields(shape: &Shape, hidden: &[&str], asked: &[String]) -> Result<Vec<&'static str>, QueryError> {
     let all = shape.columns.iter().map(|column| column.name);
     let all = all.chain(shape.personal.iter().map(|column| column.name)).chain(["as_of"]);
-    let all: Vec<&'static str> = all.filter(|name| !hidden.contains(name)).collect();
     if asked.is_empty() {
-        return Ok(all);
+        return Ok(all.filter(|name| !hidden.contains(name)).collect());
     }
+    let all: Vec<&'static str> = all.collect();
     let known = |name: &String| {
         let found = all.iter().copied().find(|known| known == name);
-        found.ok_or_else(|| QueryError::UnknownField(name.clone()))
+        let found = found.ok_or_else(|| QueryError::UnknownField(name.clone()))?;
+        shown(hidden, found).map(|()| found)
     };
     asked.iter().map(known).collect()
+}
+
+/// What is documented and not for this caller is refused, not denied.
+fn shown(hidden: &[&str], name: &str) -> Result<(), QueryError> {
+    if hidden.contains(&name) { Err(QueryError::Hidden(name.to_owned())) } else { Ok(()) }
 }

@@ -5,7 +5,7 @@ use crate::{
     table::Shape,
 };
 
-use super::statements::technical;
+use super::{places, statements::technical};
 
 /// The schema of a generation: `scholarships_v1_g2`.
 pub(crate) fn schema_name(shape: &Shape, generation: i32) -> String {
@@ -105,5 +105,6 @@ pub(crate) fn create_indexes(shape: &Shape, schema: &str) -> Vec<String> {
             });
         }
     }
+    indexes.extend(places::create(shape, schema));
     indexes
 }

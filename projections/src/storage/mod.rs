@@ -6,6 +6,7 @@
 mod connection;
 pub(crate) mod copy_rows;
 mod ddl;
+pub(crate) mod places;
 mod seal;
 mod statements;
 

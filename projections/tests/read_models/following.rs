@@ -179,6 +179,10 @@ async fn only_those_who_may_see_it_get_a_column() {
     let member = Actor::user(unit(7), &[]);
     let page = world.projections.list("org_directory", &member, &Query::default()).await.unwrap();
     assert_eq!(page.rows[0].get("contact_email"), None);
+    // It is documented, so who asks for it is told that it is not for them.
+    let asked = Query { fields: vec!["contact_email".into()], ..Query::default() };
+    let refused = world.projections.list("org_directory", &member, &asked).await.unwrap_err();
+    assert!(matches!(refused, QueryError::Hidden(column) if column == "contact_email"));
     let nobody = Actor { scopes: Default::default(), ..Actor::policy("x") };
     let page = world.projections.list("org_directory", &nobody, &Query::default()).await.unwrap();
     assert!(page.rows.is_empty());

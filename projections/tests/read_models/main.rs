@@ -14,4 +14,5 @@ mod opportunities;
 mod parking;
 mod past;
 mod rebuilding;
+mod searching;
 mod world;
