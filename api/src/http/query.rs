@@ -20,7 +20,7 @@ use super::{
     sieve::Sieve,
 };
 use crate::problem::{
-    AS_OF_UNSUPPORTED, INTERNAL, INVALID_PARAMETER, INVALID_VALUE, NOT_FOUND, Problem, UNAVAILABLE,
+    AS_OF_UNSUPPORTED, FORBIDDEN, INTERNAL, INVALID_PARAMETER, INVALID_VALUE, NOT_FOUND, Problem, UNAVAILABLE,
 };
 
 /// How long a read model is waited for.
@@ -259,6 +259,7 @@ pub(super) fn problem(error: QueryError) -> Problem {
             Problem::new(INVALID_PARAMETER, "there is no such column to filter by, to sort by or to show")
                 .at(name)
         }
+        QueryError::Hidden(name) => Problem::new(FORBIDDEN, "the column is not for this caller").at(name),
         QueryError::BadValue { column, .. } => Problem::new(INVALID_PARAMETER, detail).at(column),
         QueryError::BadLimit => Problem::new(INVALID_PARAMETER, detail).at("limit"),
         // The page or the moment that the client names does not exist.
