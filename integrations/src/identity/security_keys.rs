@@ -41,6 +41,9 @@ pub struct WebAuthn {
 #[error("an origin is https://host[:port], or http://localhost[:port]")]
 pub struct NotAnOrigin;
 
+/// A public key as it is stored: of Ed25519, P-256, P-384 or RSA.
+type StoredKey = CompressedPubKey<[u8; 32], [u8; 32], [u8; 48], Vec<u8>>;
+
 impl WebAuthn {
     /// For the web site with this origin, such as `https://records.example.edu`. Its keys are bound to the host.
     ///
@@ -167,8 +170,7 @@ impl SecurityKeys for WebAuthn {
         let id = credential(&key.credential_id).ok_or(NotVerified)?;
         let (fixed, moving) = key.public_key.split_once('.').ok_or(NotVerified)?;
         let (fixed, moving) = (BASE64.decode(fixed).map_err(not)?, BASE64.decode(moving).map_err(not)?);
-        let fixed: StaticState<CompressedPubKey<[u8; 32], [u8; 32], [u8; 48], Vec<u8>>> =
-            StaticState::decode(&*fixed).map_err(|_| NotVerified)?;
+        let fixed: StaticState<StoredKey> = StaticState::decode(&*fixed).map_err(|_| NotVerified)?;
         let mut moving =
             DynamicState::decode(moving.try_into().map_err(|_| NotVerified)?).map_err(|_| NotVerified)?;
         moving.sign_count = key.sign_count;

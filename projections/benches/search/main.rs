@@ -54,7 +54,7 @@ async fn main() {
         }
     }
     println!("{:56} {}", "all", told(&mut all));
-    projections.stop().await;
+    projections.shutdown().await;
 }
 
 async fn page(projections: &Projections, query: &Query) -> Result<Option<String>, QueryError> {

@@ -29,13 +29,13 @@ fn drafted(number: u128) -> NewEvent {
         max_awards: 1,
         opens_at: "2025-12-01T00:00:00Z".parse().unwrap(),
         deadline,
-        min_gpa: (number % 2 == 0).then_some(3000),
+        min_gpa: number.is_multiple_of(2).then_some(3000),
         majors: if place >= 400 { vec!["Computer Science".into(), "Law".into()] } else { vec!["Law".into()] },
         grad_years: vec![if place >= 360 { 2031 } else { 2027 }],
         tags: Vec::new(),
         essay_prompts: Vec::new(),
         recommendations_required: 0,
-        renewable: number % 7 == 0,
+        renewable: number.is_multiple_of(7),
     };
     new_event::<Scholarship>(
         StreamId::new(Scholarship::TYPE, unit(number + 1).to_string()),
