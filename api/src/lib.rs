@@ -1,6 +1,7 @@
 //! The service: configuration, the servers it runs on, and what it offers over HTTP. The only crate that wires all
 //! others together. What must never live here: a business rule, or SQL of the log.
 
+pub mod asyncapi;
 pub mod auth;
 pub mod cli;
 pub mod config;

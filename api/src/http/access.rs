@@ -77,7 +77,7 @@ pub(super) async fn log_denial(
                 | Identity::SsoCallback
                 | Identity::KeyLogin
         ),
-        Operation::Command(_) => false,
+        Operation::Command(_) | Operation::Batch => false,
     };
     if !guards || !matches!(reason.status().as_u16(), 401 | 403 | 429) {
         return;

@@ -2,7 +2,6 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use bytes::Bytes;
 use commands::{Catalog, Commands};
 use event_store::integrity::Directory;
 use projections::Projections;
@@ -10,6 +9,7 @@ use uuid::Uuid;
 
 use super::{
     Operation, Overload, Route, Router,
+    documents::Documents,
     filters::{self, Parameter},
     identity::Usage,
     limits::Limiter,
@@ -20,7 +20,6 @@ use super::{
 use crate::{
     auth::{Credentials, Gate, SigningKeys, Standing},
     metrics::Metrics,
-    openapi,
     vitals::Vitals,
     wiring::Limits,
 };
@@ -57,8 +56,8 @@ pub struct Api {
     pub stream: Hub,
     /// How this node is.
     pub vitals: Vitals,
-    /// The description of this API.
-    pub document: Bytes,
+    /// What everybody may read.
+    pub(super) documents: Documents,
     /// How many requests are under way, and how many may be.
     pub overload: Overload,
     /// How much of what this node takes.
@@ -82,7 +81,7 @@ impl Api {
         let Gate { keys, credentials } = gate;
         let catalog = Catalog::new();
         let routes = routes(&catalog);
-        let document = openapi::document(&catalog, projections.models(), &routes).to_string().into();
+        let documents = Documents::new(&catalog, projections.models(), &routes);
         let locations = locations(&catalog, &routes);
         let mut router = Router::default();
         for route in routes {
@@ -108,7 +107,7 @@ impl Api {
             keys,
             router,
             vitals,
-            document,
+            documents,
             overload: Overload::new(limits.requests, limits.aim),
             limits,
             locations,

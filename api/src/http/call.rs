@@ -133,7 +133,7 @@ pub fn uuid(text: &str) -> Option<Uuid> {
 }
 
 /// The header in which a program sends its key.
-const API_KEY: &str = "X-API-Key";
+pub(super) const API_KEY: &str = "X-API-Key";
 
 /// The caller that a request's bearer token, key or cookie names; none where it has none of them.
 ///

@@ -18,10 +18,10 @@ use domain::Actor;
 use futures_util::FutureExt;
 
 use super::{
-    Api, Call, Found, Incoming, Missed, Operation, Route, Trace, access,
+    Api, Call, Found, Incoming, Missed, Operation, Route, Trace, access, batch,
     body::Body,
     call::{authenticate, forbidden, unauthenticated},
-    command, documents, governance, headers, identity,
+    coding, command, documents, governance, headers, identity,
     limits::{self, Exceeded, Quota},
     log,
     overload::Kind,
@@ -54,7 +54,9 @@ pub async fn dispatch(request: HttpRequest, payload: web::Payload, api: web::Dat
         if !found.route.is_health() {
             api.overload.admits()?;
         }
-        answer(&api, &incoming, found, Body::Sent(payload), &trace, &mut quota).await
+        let route = found.route;
+        let response = answer(&api, &incoming, found, Body::Sent(payload), &trace, &mut quota).await?;
+        Ok(coding::compressed(response, &incoming, route).await)
     };
     let mut response = guarded(answer).await.unwrap_or_else(|problem| problem.respond(&trace));
     let status = response.status().as_u16();
@@ -69,7 +71,7 @@ pub async fn dispatch(request: HttpRequest, payload: web::Payload, api: web::Dat
 }
 
 /// The way of a request whose route is found: who calls, whether they may, whether not too often, and the operation.
-async fn answer(
+pub(super) async fn answer(
     api: &web::Data<Api>,
     request: &Incoming<'_>,
     Found { route, values }: Found<'_, '_, Route>,
@@ -113,7 +115,7 @@ fn permitted(route: &Route, actor: Option<&Actor>) -> Result<(), Problem> {
 }
 
 /// Gives up on what takes too long, and turns a panic into a problem that tells nothing of it: the logs do.
-async fn guarded<T>(answer: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
+pub(super) async fn guarded<T>(answer: impl Future<Output = Result<T, Problem>>) -> Result<T, Problem> {
     match tokio::time::timeout(LIMIT, AssertUnwindSafe(answer).catch_unwind()).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_panic)) => Err(Problem::new(INTERNAL, "the request failed")),
@@ -137,6 +139,7 @@ async fn operate(api: &web::Data<Api>, call: Call<'_>, body: Body) -> Result<Htt
         Operation::Identity(route) => identity::handle(api, &call, *route, body).await,
         Operation::Log(route) => log::handle(api, &call, *route).await,
         Operation::Page(page) => documents::handle(api, &call, *page).await,
+        Operation::Batch => batch::handle(api, &call, body).await,
     };
     // What was refused, or was not there yet, need not have waited where others wait.
     if let Some(under_way) = under_way.filter(|_| answer.as_ref().is_ok_and(|answer| answer.status() == 200))
@@ -146,7 +149,7 @@ async fn operate(api: &web::Data<Api>, call: Call<'_>, body: Body) -> Result<Htt
     answer
 }
 
-fn missed(missed: Missed) -> Problem {
+pub(super) fn missed(missed: Missed) -> Problem {
     match missed {
         Missed::Path => Problem::new(NO_SUCH_ROUTE, "no route has this path"),
         Missed::Method(allowed) => {

@@ -2,10 +2,42 @@
 
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL, web};
 
-use projections::governance::package_schema;
+use commands::Catalog;
+use projections::{ReadModel, governance::package_schema};
 
-use super::{Api, Call, Page, health, stream};
-use crate::problem::{NOT_FOUND, Problem, pages};
+use super::{Api, Call, Page, Route, coding::Document, health, stream};
+use crate::{
+    asyncapi, openapi,
+    problem::{NOT_FOUND, Problem, pages},
+};
+
+/// What the pages of the documents may load: what this server has, and nothing that stands in the page itself.
+const LOADS: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The documents that everybody may read, made once.
+pub(super) struct Documents {
+    openapi: Document,
+    asyncapi: Document,
+    page: Document,
+    script: Document,
+    style: Document,
+}
+
+impl Documents {
+    /// Describes these commands, read models and routes.
+    pub(super) fn new(catalog: &Catalog, models: &[&dyn ReadModel], routes: &[Route]) -> Self {
+        let json = |document: serde_json::Value| Document::new("application/json", document.to_string());
+        let page = Document::new("text/html; charset=utf-8", include_str!("docs/docs.html"));
+        Documents {
+            openapi: json(openapi::document(catalog, models, routes)),
+            asyncapi: json(asyncapi::document(catalog)),
+            page: page.loading(LOADS),
+            script: Document::new("text/javascript; charset=utf-8", include_str!("docs/docs.js")),
+            style: Document::new("text/css; charset=utf-8", include_str!("docs/docs.css")),
+        }
+    }
+}
 
 /// Answers a page.
 pub(super) async fn handle(
@@ -18,10 +50,11 @@ pub(super) async fn handle(
         Page::Ready => Ok(health::ready(api).await),
         Page::Started => Ok(health::live()),
         Page::Health => Ok(health::report(api).await),
-        Page::OpenApi => Ok(HttpResponse::Ok()
-            .insert_header((CACHE_CONTROL, "public, max-age=300"))
-            .content_type("application/json")
-            .body(api.document.clone())),
+        Page::OpenApi => Ok(api.documents.openapi.answer(call.request)),
+        Page::AsyncApi => Ok(api.documents.asyncapi.answer(call.request)),
+        Page::Docs => Ok(api.documents.page.answer(call.request)),
+        Page::DocsScript => Ok(api.documents.script.answer(call.request)),
+        Page::DocsStyle => Ok(api.documents.style.answer(call.request)),
         Page::PackageSchema => Ok(HttpResponse::Ok()
             .insert_header((CACHE_CONTROL, "public, max-age=3600"))
             .content_type("application/schema+json")

@@ -33,6 +33,17 @@ impl<'a> Incoming<'a> {
         }
     }
 
+    /// A request that was a part of this one: from the same client.
+    pub(super) fn part(
+        &self,
+        method: &'a Method,
+        path: &'a str,
+        query: &'a str,
+        headers: &'a HeaderMap,
+    ) -> Self {
+        Incoming { method, path, query, headers, address: self.address }
+    }
+
     /// The method.
     pub fn method(&self) -> &'a Method {
         self.method

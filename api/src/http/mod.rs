@@ -5,8 +5,10 @@
 
 mod access;
 mod api;
+pub mod batch;
 pub mod body;
 mod call;
+mod coding;
 pub mod command;
 mod days;
 mod dispatch;

@@ -46,6 +46,8 @@ pub enum Operation {
     Log(Log),
     /// Answers from this process itself.
     Page(Page),
+    /// Runs many of the others.
+    Batch,
 }
 
 /// A command that a route issues. Indexes point into the catalog.
@@ -201,6 +203,14 @@ pub enum Page {
     Health,
     /// The description of this API.
     OpenApi,
+    /// The description of the events.
+    AsyncApi,
+    /// The description of this API, or of the events, to be read.
+    Docs,
+    /// The script that draws it.
+    DocsScript,
+    /// How it looks.
+    DocsStyle,
     /// The schema of packages.
     PackageSchema,
     /// What a kind of problem means.

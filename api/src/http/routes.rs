@@ -14,6 +14,7 @@ pub(super) const ADDRESS: (&str, From) = ("caller_ip", From::Address);
 pub fn routes(catalog: &Catalog) -> Vec<Route> {
     pages()
         .into_iter()
+        .chain([batch()])
         .chain(governance())
         .chain(log())
         .chain(identity())
@@ -29,7 +30,12 @@ fn pages() -> Vec<Route> {
         ("/health/ready", Page::Ready, Access::Public),
         ("/health/startup", Page::Started, Access::Public),
         ("/problems/{code}", Page::ProblemDoc, Access::Public),
+        ("/docs", Page::Docs, Access::Public),
+        ("/docs/events", Page::Docs, Access::Public),
+        ("/docs/docs.js", Page::DocsScript, Access::Public),
+        ("/docs/docs.css", Page::DocsStyle, Access::Public),
         ("/v1/openapi.json", Page::OpenApi, Access::Public),
+        ("/v1/asyncapi.json", Page::AsyncApi, Access::Public),
         ("/v1/privacy/package.schema.json", Page::PackageSchema, Access::Public),
         ("/v1/stream", Page::Stream, Access::Authenticated),
     ];
@@ -40,6 +46,15 @@ fn pages() -> Vec<Route> {
         operation: Operation::Page(page),
     };
     pages.into_iter().map(route).collect()
+}
+
+fn batch() -> Route {
+    Route {
+        method: Method::POST,
+        template: "/v1/batch".to_owned(),
+        access: Access::Authenticated,
+        operation: Operation::Batch,
+    }
 }
 
 /// Catalogue 5.9: lineage and audit.
@@ -218,7 +233,15 @@ mod tests {
         ];
         let entrances = entrances.map(|name| format!("/v1/auth/{name}"));
         let entrances: Vec<&str> = entrances.iter().map(String::as_str).collect();
-        let documents = ["/v1/openapi.json", "/v1/privacy/package.schema.json"];
+        let documents = [
+            "/docs",
+            "/docs/events",
+            "/docs/docs.js",
+            "/docs/docs.css",
+            "/v1/openapi.json",
+            "/v1/asyncapi.json",
+            "/v1/privacy/package.schema.json",
+        ];
         let log = [&hashes[..], &tiles, &["/v1/log/consistency"]].concat();
         let expected = [&expected[..], &documents, &log, &["/.well-known/jwks.json"], &entrances];
         assert_eq!(public, expected.concat());

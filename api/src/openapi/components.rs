@@ -53,7 +53,7 @@ pub(super) fn problems(statuses: &[u16]) -> Map<String, Value> {
 
 /// References to headers of an answer.
 pub(super) fn header_references(names: &[&str]) -> Value {
-    let names = names.iter().chain(&["X-Trace-Id"]);
+    let names = names.iter().chain(&["X-Trace-Id", "X-Request-Id"]);
     let references =
         names.map(|name| ((*name).to_owned(), json!({ "$ref": format!("#/components/headers/{name}") })));
     Value::Object(references.collect())
@@ -148,7 +148,8 @@ fn problem_responses() -> Value {
         let headers = match code.status {
             401 => header_references(&["WWW-Authenticate"]),
             405 => header_references(&["Allow"]),
-            429 | 503 => header_references(&["Retry-After"]),
+            429 => header_references(&["Retry-After", "RateLimit", "RateLimit-Policy"]),
+            503 => header_references(&["Retry-After"]),
             _ => header_references(&[]),
         };
         let more = match code.status {
@@ -172,6 +173,9 @@ fn headers() -> Value {
             "description": "The trace that the request belongs to.",
             "schema": { "type": "string", "pattern": "^[0-9a-f]{32}$" },
         },
+        "X-Request-Id": text("What the client called its request; the trace where it did not."),
+        "RateLimit": text("What is left (draft-ietf-httpapi-ratelimit-headers): the class, `r` calls, `t` seconds to the end of the window."),
+        "RateLimit-Policy": text("What holds: the class, `q` calls in `w` seconds."),
         "ETag": text("The version of the stream, or of the answer."),
         "Location": text("Where the new thing can be read, if it has a path of its own."),
         "Idempotent-Replayed": text("`true` where the answer is that of an earlier request under the same key."),

@@ -1,6 +1,7 @@
 //! The description of the API, OpenAPI 3.1: made of the same list of routes that the server uses and of the schemas of
 //! the commands and rows themselves. It is complete because there is nothing else to call.
 
+mod batch;
 mod commands;
 mod components;
 mod governance;
@@ -14,7 +15,7 @@ use projections::ReadModel;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
-use crate::http::{Operation, Page, Route, filters};
+use crate::http::{Class, Operation, Page, Route, filters};
 
 /// The document.
 pub fn document(catalog: &Catalog, models: &[&dyn ReadModel], routes: &[Route]) -> Value {
@@ -26,10 +27,16 @@ pub fn document(catalog: &Catalog, models: &[&dyn ReadModel], routes: &[Route]) 
         if !route.access.needs_token() {
             operation["security"] = json!([]);
         }
+        for status in everywhere(catalog, route, &operation) {
+            if let Some(responses) = operation["responses"].as_object_mut() {
+                responses.entry(status.to_string()).or_insert_with(|| problem(*status));
+            }
+        }
         let path = paths.entry(route.template.clone()).or_insert_with(|| json!({}));
         path[route.method.as_str().to_ascii_lowercase()] = operation;
     }
     let mut tags: Vec<&str> = catalog.aggregates.iter().map(|aggregate| &*aggregate.context).collect();
+    tags.sort_unstable();
     tags.dedup();
     json!({
         "openapi": "3.1.0",
@@ -53,9 +60,26 @@ const DESCRIPTION: &str = "The record-keeping backend of a campus. Every command
      `min_position` reads what was written. Commands under an `Idempotency-Key` can be repeated safely. Every command takes `If-Match: \"<version>\"`, the \
      `ETag` that a command answered, and is refused with 412 when the stream is at another version; every query takes \
      `If-None-Match`. Every answer \
-     has an `X-Trace-Id`; every error is a problem (RFC 9457). `GET /v1/stream` sends the recorded events as \
+     has an `X-Trace-Id` and an `X-Request-Id`, which is the client's own where it sent one; every error is a problem \
+     (RFC 9457). `RateLimit` and `RateLimit-Policy` tell how many calls are left to the caller. The events are \
+     described at `/v1/asyncapi.json`. `GET /v1/stream` sends the recorded events as \
      server-sent events (`text/event-stream`), from `Last-Event-ID` on; it has no end and is therefore not among the \
      operations.";
+
+/// What an operation can be answered whatever it does: its headers are too large, it is called too often, its body does not
+/// come, the node has too much to do.
+fn everywhere(catalog: &Catalog, route: &Route, operation: &Value) -> &'static [u16] {
+    match (Class::of(route, catalog), operation["requestBody"].is_null()) {
+        (None, true) => &[431],
+        (None, false) => &[408, 431, 503],
+        (Some(_), true) => &[429, 431, 503],
+        (Some(_), false) => &[408, 429, 431, 503],
+    }
+}
+
+fn problem(status: u16) -> Value {
+    json!({ "$ref": format!("#/components/responses/Problem{status}") })
+}
 
 /// The operation of a route. The stream has none: an answer without an end is not something that OpenAPI can describe.
 fn operation(
@@ -75,6 +99,7 @@ fn operation(
         Operation::Log(log) => Some(log::operation(*log, route, schemas)),
         Operation::Page(Page::Stream) => None,
         Operation::Page(page) => Some(pages::operation(*page)),
+        Operation::Batch => Some(batch::operation(schemas)),
     }
 }
 

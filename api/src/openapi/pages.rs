@@ -15,6 +15,18 @@ pub(super) fn operation(page: Page) -> Value {
         Page::OpenApi => {
             public("This document", "application/json", json!({ "type": "object" }), problems(&[500, 503]))
         }
+        Page::AsyncApi => {
+            let schema = json!({ "type": "object" });
+            public(
+                "The description of the events (AsyncAPI)",
+                "application/json",
+                schema,
+                problems(&[500, 503]),
+            )
+        }
+        Page::Docs => text("The descriptions of this API and of the events, to be read", "text/html"),
+        Page::DocsScript => text("The script that draws them", "text/javascript"),
+        Page::DocsStyle => text("How they look", "text/css"),
         Page::PackageSchema => {
             let schema = json!({ "type": "object" });
             public("The schema of packages", "application/schema+json", schema, problems(&[500, 503]))
@@ -35,6 +47,10 @@ pub(super) fn operation(page: Page) -> Value {
         // It is described in words, at the top of the document.
         Page::Stream => Value::Null,
     }
+}
+
+fn text(summary: &str, media_type: &str) -> Value {
+    public(summary, media_type, json!({ "type": "string" }), problems(&[500, 503]))
 }
 
 fn public(

@@ -135,6 +135,16 @@ impl TestNode {
         (status, body.len())
     }
 
+    /// Sends a request whose answer may be compressed.
+    pub(crate) async fn status_headers_and_length(&self, request: TestRequest) -> (u16, HeaderMap, usize) {
+        let app = App::new().app_data(self.node.api.clone()).configure(configure);
+        let service = test::init_service(app).await;
+        let response = test::call_service(&service, request.to_request()).await;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = to_bytes(response.into_body()).await.unwrap_or_else(|_| panic!("a body"));
+        (status, headers, body.len())
+    }
+
     /// Sends a request as a person with these roles.
     pub(crate) async fn send_as(&self, subject: Uuid, roles: &[&str], request: TestRequest) -> Answer {
         let bearer = format!("Bearer {}", self.token(subject, roles));
