@@ -69,6 +69,9 @@ pub enum CommandError {
     /// The data of the person whom the aggregate is about was erased.
     #[error("the data of this person was erased")]
     SubjectErased,
+    /// The person had the use of their data restricted.
+    #[error("the person had the use of this data restricted: it is kept, and not used")]
+    ProcessingRestricted,
     /// Something that the command needs cannot be reached; whether it was recorded is not known. Repeat it under the same key.
     #[error("{0} cannot be reached")]
     Unavailable(String),
@@ -122,6 +125,7 @@ impl CommandError {
             | CommandError::ClaimTaken { .. }
             | CommandError::IdempotencyConflict
             | CommandError::SubjectErased
+            | CommandError::ProcessingRestricted
             | CommandError::Internal(_) => false,
         }
     }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use domain::{Actor, Claim, Context, Decider, Envelope, Event, Refused, SealingScope, Versioned};
+use domain::{
+    Actor, Claim, Context, Decider, Envelope, Event, Refused, SealingScope, Versioned,
+    governance::ConsentLedger,
+};
 use event_store::{
     Append, AppendError, Appended, Claim as StoredClaim, Condition, EventStore, NewEvent, Outcome,
     PersonalGroup, Position,
@@ -176,6 +179,9 @@ impl Commands {
         let mut conditions = gathering.into_conditions();
         conditions.retain(|condition| condition.stream != stream::<D>(id));
         conditions.push(Condition { stream: stream::<D>(id), version: found.version });
+        if let Err(error) = self.refuse_if_restricted::<D>(folded, request, &mut conditions).await {
+            return refuse(error);
+        }
         let append = to_append::<D>(&events, folded, conditions, request, &context)?;
         self.refuse_if_erased::<D>(folded, &append, request).await?;
         match store.append(append).await {
@@ -203,6 +209,30 @@ impl Commands {
             }),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// An aggregate whose owner had its class restricted takes no command from others (GOV-P5).
+    async fn refuse_if_restricted<D: Decider>(
+        &self,
+        state: &D,
+        request: &Request,
+        conditions: &mut Vec<Condition>,
+    ) -> Result<(), CommandError> {
+        let (Some(owner), Some(class), true) = (state.subject(), D::CLASS, D::RESTRICTABLE) else {
+            return Ok(());
+        };
+        if request.actor.is_system() || request.actor.is(owner) {
+            return Ok(());
+        }
+        let ledger = self.0.states.read::<ConsentLedger>(&self.0.store, owner).await?;
+        if ledger.state.restricts(class) {
+            return Err(CommandError::ProcessingRestricted);
+        }
+        let stream = stream::<ConsentLedger>(owner);
+        if !conditions.iter().any(|condition| condition.stream == stream) {
+            conditions.push(Condition { stream, version: ledger.version });
+        }
+        Ok(())
     }
 
     /// An aggregate whose owner's class is erased takes no further command from people. Where the append seals something

@@ -154,6 +154,8 @@ async fn p_55_an_open_request_is_watched_7_and_2_days_before_it_is_due_and_then(
         classes: vec![],
         records: vec![],
         address: None,
+        purposes: vec![],
+        received_at: None,
     };
     let id = Uuid::now_v7();
     node.commands.execute::<PrivacyRequest>(id, open, &by_ada()).await.unwrap();
@@ -175,6 +177,7 @@ async fn p_59_an_incident_is_watched_for_48_and_72_hours_until_the_authority_is_
         severity: Severity::High,
         summary: "A list was mailed to the wrong address".into(),
         evidence: vec![],
+        aware_at: None,
     };
     let id = Uuid::now_v7();
     node.commands.execute::<SecurityIncident>(id, open, &officer).await.unwrap();
@@ -186,6 +189,7 @@ async fn p_59_an_incident_is_watched_for_48_and_72_hours_until_the_authority_is_
         authority: "DPA".into(),
         reference: "17".into(),
         at: opened,
+        reasons: None,
     };
     node.commands.execute::<SecurityIncident>(id, told, &officer).await.unwrap();
     node.armed("watch_incidents", 0).await;

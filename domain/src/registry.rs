@@ -156,6 +156,7 @@ aggregates! {
     governance::RetentionPolicy,
     governance::SubjectKey,
     governance::AuditReplay,
+    governance::RecipientNotice,
     governance::AccessLog,
     governance::PrivacyRequest,
     governance::Disclosure,

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{Actor, Answer, Question};
+use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -13,8 +14,8 @@ use crate::{
     ProjectionError, Projections, Table,
     budgeting::{ClosedMonths, MerchantRules, Transactions},
     credentials::{Credentials, Recognitions},
-    governance::{LogIndex, PrivacyRequests},
-    identity::{OrgDirectory, Sessions},
+    governance::{DisclosureLog, LogIndex, PrivacyRequests},
+    identity::{Accounts, OrgDirectory, Sessions},
     opportunities::Applications,
     query::{Condition, LIMIT_MAX, Op, Query, QueryError},
 };
@@ -32,6 +33,9 @@ pub fn asked(question: &Question) -> &'static [&'static str] {
         Question::Holdings { .. } => &[LogIndex::NAME],
         Question::OpenApplications { .. } => &[Applications::NAME],
         Question::LiveSessions { .. } | Question::IsNewDevice { .. } => &[Sessions::NAME],
+        Question::Recipients { .. } => &[DisclosureLog::NAME, LogIndex::NAME],
+        Question::DisclosuresOn { .. } => &[DisclosureLog::NAME],
+        Question::RoleHolders { .. } => &[Accounts::NAME],
         Question::ApprovedRecognitions { .. } => &[Recognitions::NAME],
         Question::Statements { .. } => &[PrivacyRequests::NAME],
         // It looks into all of them, as far as each one is.
@@ -111,9 +115,37 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
             let rows = all_as(&own, read, Applications::NAME, &filters, "id").await?;
             Ok(Answer::References(rows.iter().filter_map(|row| id(row, "id")).collect()))
         }
+        Question::Recipients { subject } => read.recipients(*subject).await.map(Answer::Recipients),
+        Question::DisclosuresOn { subject, consent } => {
+            let filters = [is("subject", subject), is("state", "authorized")];
+            let rows = all_as(&officer(), read, DisclosureLog::NAME, &filters, "id,consent").await?;
+            let on = rows.iter().filter(|row| id(row, "consent") == Some(*consent));
+            Ok(Answer::References(on.filter_map(|row| id(row, "id")).collect()))
+        }
+        Question::RoleHolders { roles } => role_holders(read, roles).await.map(Answer::References),
         Question::TokenHash { .. } => Err(unanswered("tokens")),
         Question::Holders { .. } => Err(unanswered("claims")),
     }
+}
+
+/// The active accounts that hold any of these roles now, and everywhere.
+async fn role_holders(read: &Projections, roles: &[String]) -> Result<Vec<Uuid>, ProjectionError> {
+    let mut holders = BTreeSet::new();
+    for role in roles {
+        let holding = Condition { column: "roles".to_owned(), op: Op::Contains, values: vec![role.clone()] };
+        let filters = [is("status", "active"), holding];
+        let rows = all_as(&auditor(), read, Accounts::NAME, &filters, "account,grants").await?;
+        let now = Timestamp::now();
+        let over = |until: &Value| {
+            until.as_str().and_then(|until| until.parse::<Timestamp>().ok()).is_some_and(|until| until <= now)
+        };
+        let everywhere = |row: &&Value| {
+            let mut grants = row["grants"].as_array().into_iter().flatten();
+            grants.any(|grant| grant["role"] == **role && grant["within"].is_null() && !over(&grant["until"]))
+        };
+        holders.extend(rows.iter().filter(everywhere).filter_map(|row| id(row, "account")));
+    }
+    Ok(holders.into_iter().collect())
 }
 
 /// CRD-R3 `history`. What was approved once counts as an approval, whatever became of it.
@@ -209,6 +241,11 @@ fn reader() -> Actor {
 /// What is on file about a student counts for whoever discloses it.
 fn officer() -> Actor {
     Actor { scopes: BTreeSet::from(["manage:privacy".to_owned()]), ..Actor::policy("answers") }
+}
+
+/// Who holds a role counts for whoever writes to them.
+fn auditor() -> Actor {
+    Actor { scopes: BTreeSet::from(["read:audit".to_owned()]), ..Actor::policy("answers") }
 }
 
 fn unanswered(what: &str) -> ProjectionError {

@@ -44,6 +44,7 @@ read_models! {
     table crate::governance::Consents;
     table crate::governance::PrivacyRequests;
     table crate::governance::DisclosureLog;
+    table crate::governance::RecipientNotices;
     table crate::governance::ProcessingRegister;
     table crate::governance::Incidents;
     table crate::governance::AuditReplays;

@@ -1,5 +1,6 @@
-//! What is due and when (GOV-P1, GOV-P6, GOV-I1): requests that wait for an answer, hearings, and breaches of which the
-//! authority has to be told. How much time is left is told as of a moment that the caller may name.
+//! What is due and when (GOV-P1, GOV-P6, GOV-I1, P-53): requests that wait for an answer, hearings, breaches of which the
+//! authority or the people have to be told, recipients who have to be told what became of data, and what was approved and has
+//! stalled. How much time is left is told as of a moment that the caller may name.
 
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
 use domain::governance::NOTIFY_WITHIN;
@@ -21,7 +22,8 @@ pub const DAYS_MAX: usize = 3660;
 /// What has to be done by a time.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Due {
-    /// What: `privacy_request`, `hearing` or `incident`.
+    /// What: `privacy_request`, `hearing`, `incident` (the authority is to be told), `breach_notice` (the people are) or
+    /// `recipient_notice`.
     pub what: &'static str,
     /// Which one.
     pub id: Uuid,
@@ -35,6 +37,8 @@ pub struct Due {
     pub overdue: bool,
     /// The days, for an incident the hours, that were left when it was last escalated.
     pub escalated: Option<i64>,
+    /// For how many hours the fulfilment of a request has stalled, where it has.
+    pub stalled_hours: Option<i64>,
     /// Whose request it is.
     pub subject: Option<Uuid>,
 }
@@ -67,7 +71,12 @@ pub(super) async fn due(api: &Api, call: &Call<'_>, mut pairs: Pairs) -> Result<
     items.extend(rows.iter().filter_map(|row| request(row, at)));
     let live = ["open", "classified", "contained"];
     let rows = all(api, call, "incidents", vec![one_of("state", &live)], since).await?;
-    items.extend(rows.iter().filter_map(|row| incident(row, at)).filter(|due| due.due_at <= until));
+    let due = rows.iter().flat_map(|row| [incident(row, at), breach_notice(row, at)]).flatten();
+    items.extend(due.filter(|due| due.due_at <= until));
+    let by = Condition { column: "due_at".into(), op: Op::AtMost, values: vec![until.to_string()] };
+    let rows = all(api, call, "recipient_notices", vec![one_of("state", &["owed"]), by], since).await?;
+    let owed = |row| told("recipient_notice", row, instant(&row["due_at"])?, at);
+    items.extend(rows.iter().filter_map(owed));
     items.sort_by_key(|due| due.due_at);
 
     access::log_read(api, call, items.iter().filter_map(|due| due.subject)).await?;
@@ -127,6 +136,14 @@ fn incident(row: &Value, at: Timestamp) -> Option<Due> {
     told("incident", row, due_at, at)
 }
 
+/// At a high risk the people are told without undue delay (Art. 34): no later than the authority.
+fn breach_notice(row: &Value, at: Timestamp) -> Option<Due> {
+    if row["high_risk"] != true || !row["subjects_told"].is_null() {
+        return None;
+    }
+    told("breach_notice", row, instant(&row["authority_due_at"])?, at)
+}
+
 fn told(what: &'static str, row: &Value, due_at: Timestamp, at: Timestamp) -> Option<Due> {
     Some(Due {
         what,
@@ -136,6 +153,7 @@ fn told(what: &'static str, row: &Value, due_at: Timestamp, at: Timestamp) -> Op
         days_left: due_at.duration_since(at).as_secs().div_euclid(86_400),
         overdue: due_at < at,
         escalated: row["escalated"].as_i64(),
+        stalled_hours: row["stalled_hours"].as_i64(),
         subject: row["subject"].as_str().and_then(|subject| subject.parse().ok()),
     })
 }
@@ -193,5 +211,18 @@ mod tests {
             with("personal_data", json!(false)).is_none() && with("personal_data", json!(true)).is_some()
         );
         assert!(with("authority_told_at", json!("2026-03-08T12:00:00Z")).is_none());
+    }
+
+    #[test]
+    fn gov_i1_at_a_high_risk_the_people_are_due_to_be_told_even_when_the_authority_was() {
+        let moment = at("2026-03-07T12:00:00Z");
+        let mut open = row("classified");
+        open["high_risk"] = json!(true);
+        open["authority_due_at"] = json!("2026-03-10T12:00:00Z");
+        open["authority_told_at"] = json!("2026-03-08T12:00:00Z");
+        let due = breach_notice(&open, moment).unwrap();
+        assert_eq!((due.what, due.due_at), ("breach_notice", at("2026-03-10T12:00:00Z")));
+        open["subjects_told"] = json!(3);
+        assert!(breach_notice(&open, moment).is_none() && incident(&open, moment).is_none());
     }
 }

@@ -86,6 +86,8 @@ codes! {
         "The same `Idempotency-Key` came with another body or `If-Match`. Use a new key for a new request.";
     SUBJECT_ERASED SubjectErased 409 "The person's data was erased"
         "The data of the person whom this is about was erased; nothing more can be recorded about them.";
+    PROCESSING_RESTRICTED ProcessingRestricted 409 "The person had the use of their data restricted"
+        "The data is kept and not used until the restriction is lifted (Art. 18 GDPR). The person may use it themselves.";
     GONE Gone 410 "It was there and is no more"
         "The time in which it could be fetched is over, or what it was made of was erased. Ask for a new one.";
     PRECONDITION_FAILED PreconditionFailed 412 "The version is another one"
@@ -269,6 +271,7 @@ impl From<CommandError> for Problem {
             }
             CommandError::IdempotencyConflict => Problem::new(IDEMPOTENCY_CONFLICT, detail),
             CommandError::SubjectErased => Problem::new(SUBJECT_ERASED, detail),
+            CommandError::ProcessingRestricted => Problem::new(PROCESSING_RESTRICTED, detail),
             CommandError::Unavailable(reason) => {
                 tracing::warn!(%reason, "a command could not be carried out");
                 Problem::new(UNAVAILABLE, "something that the command needs cannot be reached").retry_after(1)

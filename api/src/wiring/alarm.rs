@@ -46,6 +46,7 @@ async fn open(commands: &Commands, reason: &str) -> Result<(), CommandError> {
         severity: Severity::Critical,
         summary: format!("The notary refuses to sign the log: {cause}"),
         evidence: Vec::new(),
+        aware_at: None,
     };
     let request =
         Request::by(Actor::policy("notary")).under(derived_id(&["open", &incident.to_string()]), None);

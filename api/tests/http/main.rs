@@ -27,6 +27,7 @@ mod privacy;
 mod provider;
 mod queries;
 mod replays;
+mod rights;
 mod routes;
 mod sso;
 mod stream;

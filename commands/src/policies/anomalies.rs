@@ -66,6 +66,7 @@ impl Anomaly {
             severity: self.severity,
             summary: self.summary.to_owned(),
             evidence: signs,
+            aware_at: None,
         };
         // Refused where the window has its incident already.
         Ok(Some(Issue::new(incident, AnyCommand::SecurityIncident(open), "incident")))
@@ -253,6 +254,7 @@ impl Policy for OpenIncidents {
             severity: Severity::Critical,
             summary,
             evidence: vec![fact.event_id],
+            aware_at: None,
         };
         let incident = Uuid::new_v5(&fact.event_id, b"incident");
         let incident = Issue::new(incident, AnyCommand::SecurityIncident(open), "incident");

@@ -1,7 +1,7 @@
 //! Budgets: open and close months, book what is spent, propose to move money (catalogue 3.4).
 
 use domain::{
-    Money, Personal,
+    Money, Personal, RecordClass,
     budgeting::{
         BudgetMonth, BudgetMonthCommand, BudgetMonthEvent, BudgetProfileCommand, BudgetProfileEvent,
         DismissalCause, RedistributionMode, TransactionEvent, TransactionKind, YearMonth, zone,
@@ -14,7 +14,7 @@ use domain::{
 use jiff::{civil::Date, tz::TimeZone};
 use uuid::Uuid;
 
-use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, timer_id};
+use super::{Computes, Fact, Issue, Policy, Reaction, Reactions, Timer, World, timer_id};
 use crate::CommandError;
 
 /// P-23: the current month is opened when a budget is set up, each next one as it begins; a month is closed three days
@@ -262,6 +262,14 @@ impl Policy for ProposeRedistributions {
 
     fn interests(&self) -> &'static [&'static str] {
         &["OverspendDetected", "RedistributionProposed", "BudgetRedistributed", "RedistributionDismissed"]
+    }
+
+    /// Only what it proposes: what was proposed lapses all the same.
+    fn computes(&self, fact: &Fact) -> Option<Computes> {
+        let proposes =
+            matches!(&fact.event, AnyEvent::BudgetMonth(BudgetMonthEvent::OverspendDetected { .. }));
+        let about = fact.envelope.subjects.first().copied().filter(|_| proposes)?;
+        Some(Computes { about, class: RecordClass::Financial, purpose: None })
     }
 
     fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {

@@ -130,6 +130,10 @@ impl Policy for CompleteErasures {
         &["SubjectKeysDestroyed"]
     }
 
+    fn tireless(&self) -> bool {
+        true
+    }
+
     fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let AnyEvent::SubjectKey(SubjectKeyEvent::SubjectKeysDestroyed {

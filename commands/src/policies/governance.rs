@@ -27,6 +27,10 @@ impl Policy for DestroyKeys {
         &["SubjectKeyShredded"]
     }
 
+    fn tireless(&self) -> bool {
+        true
+    }
+
     fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let AnyEvent::SubjectKey(SubjectKeyEvent::SubjectKeyShredded {

@@ -217,7 +217,7 @@ impl Policy for WarnHolders {
 }
 
 /// The address of an account, unless it is erased.
-async fn address_of(account: Uuid, world: &World) -> Result<Option<String>, CommandError> {
+pub(super) async fn address_of(account: Uuid, world: &World) -> Result<Option<String>, CommandError> {
     Ok(world.state::<Account>(account).await?.state.email.get().cloned())
 }
 

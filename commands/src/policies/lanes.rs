@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use domain::{Actor, dispatch};
+use domain::{Actor, dispatch, governance::ConsentLedger};
 use event_store::Position;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use uuid::Uuid;
 
-use super::{Fact, Issue, Policy, Reaction, World, timers};
-use crate::{CommandError, Request};
+use super::{Computes, Fact, Issue, Policy, Reaction, World, timers};
+use crate::{CommandError, Request, execute::now};
 
 /// How many lanes are worked on at the same time.
 const LANES: usize = 64;
@@ -79,6 +79,12 @@ async fn one(policy: &dyn Policy, fact: &Fact, world: &World) -> Result<Outcome,
 }
 
 async fn attempt_one(policy: &dyn Policy, fact: &Fact, world: &World) -> Result<(), CommandError> {
+    if let Some(computes) = policy.computes(fact)
+        && is_stopped(computes, world).await?
+    {
+        tracing::debug!(policy = policy.name(), position = fact.position, "the person has this stopped");
+        return Ok(());
+    }
     let reactions = policy.react(fact, world).await?;
     // Reactions to a refusal come first: they are the answer to the command that was just refused.
     let mut pending: Vec<Reaction> = reactions.into_iter().rev().collect();
@@ -100,6 +106,13 @@ async fn attempt_one(policy: &dyn Policy, fact: &Fact, world: &World) -> Result<
         }
     }
     Ok(())
+}
+
+/// Whether the person has stopped that this is computed about them.
+async fn is_stopped(computes: Computes, world: &World) -> Result<bool, CommandError> {
+    let ledger = world.state::<ConsentLedger>(computes.about).await?.state;
+    let stopped = |purpose| ledger.stops(purpose, computes.class, now());
+    Ok(computes.purpose.map_or_else(|| ledger.restricts(computes.class), stopped))
 }
 
 async fn issue_one(policy: &str, fact: &Fact, issue: &Issue, world: &World) -> Result<(), CommandError> {

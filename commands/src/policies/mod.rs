@@ -8,15 +8,19 @@ mod anomalies;
 mod budgeting;
 mod credentials;
 mod erasure;
+mod fulfilment;
 mod governance;
 mod habits;
 mod identity;
 mod lanes;
 mod mail;
+mod notices;
 mod opportunities;
 mod package;
 mod privacy;
+mod recipients;
 mod residue;
+mod restriction;
 mod retention;
 mod runner;
 mod timers;
@@ -24,7 +28,8 @@ mod timers;
 use std::{borrow::Cow, sync::Arc};
 
 use domain::{
-    Answer, Decider, Envelope, Question, Versioned,
+    Answer, Decider, Envelope, Question, RecordClass, Versioned,
+    governance::ConsentPurpose,
     registry::{AnyCommand, AnyEvent},
 };
 use event_store::Position;
@@ -66,13 +71,41 @@ pub trait Policy: Send + Sync + 'static {
     /// The event types that it reacts to.
     fn interests(&self) -> &'static [&'static str];
 
+    /// The timers that always stand, whatever has happened: each is armed where it does not stand yet.
+    fn stands(&self, _now: Timestamp) -> Vec<Timer> {
+        Vec::new()
+    }
+
     /// What must be done one after the other: facts of one lane are reacted to in log order, one at a time.
     fn lane(&self, fact: &Fact) -> Uuid {
         fact.id
     }
 
+    /// Whose data it uses to compute something about them. Where the person has that restricted, or objected to it, nothing
+    /// follows (GOV-P5).
+    fn computes(&self, _fact: &Fact) -> Option<Computes> {
+        None
+    }
+
+    /// Whether it never gives up on what fails for now, because there is no way back (P-53): it is tried again for as long as
+    /// it takes.
+    fn tireless(&self) -> bool {
+        false
+    }
+
     /// What follows from the event, in order.
     fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a>;
+}
+
+/// What a policy computes about somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Computes {
+    /// The person.
+    pub about: Uuid,
+    /// The class of the data that it uses.
+    pub class: RecordClass,
+    /// The purpose to which the person can object, where it is one of those.
+    pub purpose: Option<ConsentPurpose>,
 }
 
 /// What a policy wants done.
@@ -205,15 +238,27 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(privacy::EscalateRequests),
         Box::new(privacy::CompleteCorrections),
         Box::new(privacy::WatchIncidents),
+        Box::new(restriction::StopProcessing),
+        Box::new(restriction::ReleaseProcessing),
         Box::new(anomalies::OpenIncidents),
         Box::new(anomalies::WatchDenials),
         Box::new(anomalies::WatchLogins),
         Box::new(mail::MailCodes),
+        // Before anything is erased: an address may go with it.
+        Box::new(notices::TellRequesters),
+        Box::new(notices::TellStudents),
+        Box::new(notices::TellAffected),
+        Box::new(notices::TellCompliance),
+        Box::new(fulfilment::WatchFulfilment),
+        Box::new(fulfilment::RefuseDisclosures),
+        Box::new(recipients::OweNotices),
+        Box::new(recipients::TellRecipients),
         Box::new(erasure::EraseOnRequest),
         Box::new(package::HandOutPackages),
         Box::new(governance::DestroyKeys),
         Box::new(erasure::CompleteErasures),
         Box::new(residue::CheckResidue),
+        Box::new(retention::ScheduleRetention),
         Box::new(retention::RunRetention),
         Box::new(retention::ArchiveKeys),
         Box::new(governance::CloseReplays),

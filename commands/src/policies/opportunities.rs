@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    BasisPoints,
+    BasisPoints, RecordClass,
+    governance::ConsentPurpose,
     identity::Profile,
     intelligence::{Decision, DecisionCommand, Factor},
     opportunities::{
@@ -15,7 +16,7 @@ use domain::{
 };
 use uuid::Uuid;
 
-use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, reference, timer_id};
+use super::{Computes, Fact, Issue, Policy, Reaction, Reactions, Timer, World, reference, timer_id};
 
 /// From which score on the decision counts as favourable to the applicant, for explanation and for bias monitoring. It
 /// rejects nobody (OPP-A8). A default (D-19).
@@ -34,6 +35,21 @@ impl Policy for ScoreApplication {
 
     fn interests(&self) -> &'static [&'static str] {
         &["ScholarshipApplicationSubmitted"]
+    }
+
+    /// Without a score, people look at the application all the same.
+    fn computes(&self, fact: &Fact) -> Option<Computes> {
+        match &fact.event {
+            AnyEvent::ScholarshipApplication(ApplicationEvent::ScholarshipApplicationSubmitted {
+                applicant,
+                ..
+            }) => Some(Computes {
+                about: *applicant,
+                class: RecordClass::Education,
+                purpose: Some(ConsentPurpose::AiProcessing),
+            }),
+            _ => None,
+        }
     }
 
     fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {

@@ -5,7 +5,7 @@ use domain::{
     governance::{
         ConsentLedgerCommand, ConsentLedgerEvent, ConsentPurpose, ESCALATE_BEFORE, ESCALATE_HOURS,
         NOTIFY_WITHIN, PrivacyRequest, PrivacyRequestCommand, PrivacyRequestEvent, SecurityIncidentCommand,
-        SecurityIncidentEvent,
+        SecurityIncidentEvent, escalations,
     },
     identity::ProfileCommand,
     registry::{AnyCommand, AnyEvent},
@@ -38,9 +38,10 @@ impl Policy for ExpireConsents {
         let (purpose, until) = match event {
             E::ConsentGranted { purpose, until, .. } => (*purpose, *until),
             E::ConsentWithdrawn { purpose } | E::ConsentExpired { purpose } => (*purpose, None),
-            E::DisclosureConsentGranted { .. } | E::DisclosureConsentRevoked { .. } => {
-                return reactions(Vec::new());
-            }
+            E::DisclosureConsentGranted { .. }
+            | E::DisclosureConsentRevoked { .. }
+            | E::ProcessingRestricted { .. }
+            | E::ProcessingReleased { .. } => return reactions(Vec::new()),
         };
         let id = timer_id(self.name(), &[&fact.id.to_string(), purpose.name()]);
         let command = AnyCommand::ConsentLedger(ConsentLedgerCommand::ExpireConsent { purpose });
@@ -97,9 +98,7 @@ impl EscalateRequests {
 
     /// Timers for a due date. What is in the past already when it is set is not made up for, but for the due date itself.
     fn arm(&self, fact: &Fact, due_at: Timestamp) -> Vec<Reaction> {
-        let each = ESCALATE_BEFORE.map(|days_left| {
-            let before = SignedDuration::from_hours(24 * i64::from(days_left));
-            let at = due_at.checked_sub(before).unwrap_or(due_at);
+        let each = escalations(due_at).map(|(days_left, at)| {
             let id = self.timer(fact.id, days_left);
             if days_left > 0 && at < fact.recorded_at {
                 return Reaction::Disarm(id);
@@ -157,7 +156,9 @@ impl Policy for EscalateRequests {
             | E::FulfilmentStepRecorded { .. }
             | E::PrivacyPackageAttached { .. }
             | E::StatementAttached { .. }
-            | E::PrivacyRequestEscalated { .. } => Vec::new(),
+            | E::PrivacyRequestEscalated { .. }
+            | E::FulfilmentStalled { .. }
+            | E::RestrictionLiftAnnounced { .. } => Vec::new(),
         })
     }
 }
@@ -237,9 +238,10 @@ impl Policy for WatchIncidents {
             E::IncidentClassified { authority_due_at: None, .. }
             | E::AuthorityNotified { .. }
             | E::SecurityIncidentClosed { .. } => self.disarm(fact.id),
-            E::IncidentContained { .. } | E::SubjectsNotified { .. } | E::IncidentEscalated { .. } => {
-                Vec::new()
-            }
+            E::IncidentContained { .. }
+            | E::SubjectsNotified { .. }
+            | E::SubjectNoticesMailed { .. }
+            | E::IncidentEscalated { .. } => Vec::new(),
         })
     }
 }

@@ -37,6 +37,7 @@ impl CheckResidue {
                     severity: Severity::High,
                     summary: "Data whose keys were destroyed can still be read in some place".to_owned(),
                     evidence: vec![fact.event_id],
+                    aware_at: None,
                 };
                 let incident = Uuid::new_v5(&fact.event_id, b"incident");
                 vec![Issue::new(incident, AnyCommand::SecurityIncident(open), "incident").into()]

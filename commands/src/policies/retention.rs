@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use domain::{
     RecordClass,
     governance::{
-        RetentionAction, RetentionOutcome, RetentionPolicyCommand, RetentionPolicyEvent, RetentionStart,
-        ShredBasis, SubjectKeyCommand, due_before,
+        DEFAULTS, RetentionAction, RetentionDefault, RetentionOutcome, RetentionPolicyCommand,
+        RetentionPolicyEvent, RetentionStart, ShredBasis, SubjectKeyCommand, due_before, next_run_after,
+        nightly_run_id, retention_policy_id,
     },
     identity::Profile,
     registry::{AnyCommand, AnyEvent},
@@ -19,8 +20,60 @@ use event_store::Epoch;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use uuid::Uuid;
 
-use super::{Fact, Issue, Policy, Reaction, Reactions, World};
+use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, timer_id};
 use crate::CommandError;
+
+/// P-50: each class has a run every night at 01:00 UTC, once in the cluster: by a timer that always stands, and whose run has
+/// the id of its slot. What was missed while nothing ran is made up for by one run (OPS-J2).
+pub(super) struct ScheduleRetention;
+
+impl ScheduleRetention {
+    fn next(&self, policy: Uuid, after: Timestamp) -> Timer {
+        let slot = next_run_after(after);
+        let start = RetentionPolicyCommand::StartRetentionRun {
+            run: nightly_run_id(policy, slot),
+            dry_run: false,
+            as_of: slot,
+        };
+        Timer {
+            id: timer_id(self.name(), &[&policy.to_string()]),
+            due_at: slot,
+            aggregate: policy,
+            command: AnyCommand::RetentionPolicy(start),
+        }
+    }
+}
+
+impl Policy for ScheduleRetention {
+    fn name(&self) -> &'static str {
+        "schedule_retention"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["RetentionPolicySet", "RetentionPolicyRetired", "RetentionRunStarted", "RetentionRunCompleted"]
+    }
+
+    fn stands(&self, now: Timestamp) -> Vec<Timer> {
+        let of = |default: &RetentionDefault| self.next(retention_policy_id(default.class, None), now);
+        DEFAULTS.iter().map(of).collect()
+    }
+
+    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
+        // Where the policy of one aggregate type is taken back, nothing is left to be carried out.
+        let over = matches!(
+            &fact.event,
+            AnyEvent::RetentionPolicy(RetentionPolicyEvent::RetentionPolicyRetired {
+                aggregate: Some(_),
+                ..
+            })
+        );
+        let next = match over {
+            true => Reaction::Disarm(timer_id(self.name(), &[&fact.id.to_string()])),
+            false => Reaction::Arm(self.next(fact.id, fact.recorded_at)),
+        };
+        Box::pin(std::future::ready(Ok(vec![next])))
+    }
+}
 
 /// P-50: a retention run is carried out. Holds win; what a hold kept is counted, and what fails stops nothing else. A dry
 /// run puts the same on record and destroys nothing.
@@ -51,20 +104,14 @@ impl Policy for RunRetention {
             };
             let rule = Rule { class: *record_class, after: *after, days: *days, as_of: *as_of };
             let mut reactions: Vec<Reaction> = match action {
-                RetentionAction::Shred | RetentionAction::Archive => match rule
-                    .due(*run, *action, world)
-                    .await?
-                {
-                    Some((last, people)) => {
-                        // An archive follows from its record, and so does nothing here (see `ArchiveKeys`).
-                        let destroys = *action == RetentionAction::Shred && !*dry_run;
-                        let go = |(subject, keys)| {
-                            let_go(fact.id, *run, destroys, rule.class, last, subject, keys)
-                        };
-                        people.into_iter().flat_map(go).collect()
-                    }
-                    None => vec![failed(fact.id, *run, "the day from which the time counts is not known")],
-                },
+                RetentionAction::Shred | RetentionAction::Archive => {
+                    let (last, people) = rule.due(*run, *action, world).await?;
+                    // An archive follows from its record, and so does nothing here (see `ArchiveKeys`).
+                    let destroys = *action == RetentionAction::Shred && !*dry_run;
+                    let go =
+                        |(subject, keys)| let_go(fact.id, *run, destroys, rule.class, last, subject, keys);
+                    people.into_iter().flat_map(go).collect()
+                }
                 RetentionAction::PurgeProjection | RetentionAction::PurgeObjects => {
                     vec![failed(fact.id, *run, "nothing is connected that carries out this action")]
                 }
@@ -121,14 +168,13 @@ struct Rule {
 
 impl Rule {
     /// The last day of the epochs that are due, and whose they are, those included that this run has destroyed already.
-    /// None: nobody knows from when the time counts.
     async fn due(
         &self,
         run: Uuid,
         action: RetentionAction,
         world: &World,
-    ) -> Result<Option<(Date, People)>, CommandError> {
-        let Some(last) = ended_by(self.as_of, self.days) else { return Ok(Some((Date::MIN, People::new()))) };
+    ) -> Result<(Date, People), CommandError> {
+        let Some(last) = ended_by(self.as_of, self.days) else { return Ok((Date::MIN, People::new())) };
         let idle = self.after == RetentionStart::LastActivity;
         let keyring = world.commands().store().keyring();
         let (class, through) = (self.class.name(), Epoch::ending(last));
@@ -142,7 +188,7 @@ impl Rule {
         match self.after {
             RetentionStart::Event | RetentionStart::LastActivity => {}
             RetentionStart::Closure => {
-                let Some(closed) = closed(self.class, world).await? else { return Ok(None) };
+                let closed = closed(self.class, world).await?;
                 people.retain(|person, _| closed.get(person).is_some_and(|day| self.is_over(*day)));
             }
             RetentionStart::Graduation => {
@@ -157,7 +203,7 @@ impl Rule {
             }
         }
         people.extend(destroyed(run, world).await?);
-        Ok(Some((last, people)))
+        Ok((last, people))
     }
 
     /// Whether the time that counts from this day is over.
@@ -166,8 +212,8 @@ impl Rule {
     }
 }
 
-/// Whose matter was closed when, of a class for which that is known.
-async fn closed(class: RecordClass, world: &World) -> Result<Option<BTreeMap<Uuid, Date>>, CommandError> {
+/// Whose matter was closed when. Of whom that is not known, nothing is let go.
+async fn closed(class: RecordClass, world: &World) -> Result<BTreeMap<Uuid, Date>, CommandError> {
     let sql = match class {
         // With the withdrawal of what was declared, unless it was declared anew.
         RecordClass::Sensitive => include_str!("../sql/withdrawn_demographics.sql"),
@@ -175,13 +221,14 @@ async fn closed(class: RecordClass, world: &World) -> Result<Option<BTreeMap<Uui
         RecordClass::Profile | RecordClass::Identity | RecordClass::Secret => {
             include_str!("../sql/approved_erasures.sql")
         }
+        // With the account: it was deactivated, and not reinstated since, or it was erased.
         RecordClass::Education
         | RecordClass::Financial
         | RecordClass::Communication
         | RecordClass::AiContent
         | RecordClass::Device
         | RecordClass::Payment
-        | RecordClass::SecurityLog => return Ok(None),
+        | RecordClass::SecurityLog => include_str!("../sql/closed_accounts.sql"),
     };
     let rows: Vec<(Uuid, i64)> = sqlx::query_as(sql)
         .bind(class.name())
@@ -189,7 +236,7 @@ async fn closed(class: RecordClass, world: &World) -> Result<Option<BTreeMap<Uui
         .await
         .map_err(broken)?;
     let day = |micros| Timestamp::from_microsecond(micros).ok().map(|at| at.to_zoned(TimeZone::UTC).date());
-    Ok(Some(rows.into_iter().filter_map(|(person, at)| Some((person, day(at)?))).collect()))
+    Ok(rows.into_iter().filter_map(|(person, at)| Some((person, day(at)?))).collect())
 }
 
 /// The last day of the year in which somebody graduated, as far as it is known.

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{Fact, Policy, World, lanes, lanes::Outcome, timers};
 use crate::{
     CommandError,
+    execute::now,
     state::{open_any, read_any},
 };
 
@@ -32,6 +33,8 @@ const NOTE: Duration = Duration::from_secs(1);
 /// How long a lane waits at most between two tries, and how long it is tried at all (catalogue 3.0).
 const LONGEST_WAIT_S: f64 = 300.0;
 const GIVE_UP: &str = "24 hours";
+/// How long it is tried where there is no way back.
+const NEVER: &str = "1000 years";
 
 /// How far one policy is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +112,11 @@ async fn reacting(
     let store = world.commands().store();
     let mut news = store.subscribe_head();
     let mut positions = checkpoints(store, policies).await?;
+    for policy in policies {
+        for timer in policy.stands(now()) {
+            timers::stand(world, policy.name(), &timer).await?;
+        }
+    }
     let (mut saved, mut unsaved, mut reacted) = (Instant::now(), false, false);
     loop {
         lease.ping().await.map_err(broken)?;
@@ -133,11 +141,11 @@ async fn reacting(
             save(store, policies, &positions).await?;
             (saved, unsaved, reacted) = (Instant::now(), false, false);
         }
-        let now = policies
+        let reached = policies
             .iter()
             .zip(&positions)
             .map(|(policy, position)| PolicyStatus { name: policy.name(), position: *position });
-        status.send_replace(now.collect());
+        status.send_replace(reached.collect());
         if batch.len() < BATCH
             && *news.borrow_and_update() <= batch.last().map_or(from, |event| event.position)
         {
@@ -260,7 +268,7 @@ async fn remember(
         .bind(parked)
         .bind(reason)
         .bind(LONGEST_WAIT_S)
-        .bind(GIVE_UP)
+        .bind(if policy.tireless() { NEVER } else { GIVE_UP })
         .execute(store.pool())
         .await
         .map_err(broken)?;

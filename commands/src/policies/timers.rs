@@ -37,6 +37,23 @@ pub(super) async fn arm(world: &World, policy: &str, fact: &Fact, timer: &Timer)
     Ok(())
 }
 
+/// Arms a timer that follows from nothing, unless it stands already. It is its own cause.
+pub(super) async fn stand(world: &World, policy: &str, timer: &Timer) -> Result<(), CommandError> {
+    let command =
+        serde_json::to_value(&timer.command).map_err(|error| CommandError::Internal(error.to_string()))?;
+    sqlx::query(include_str!("../sql/stand_timer.sql"))
+        .bind(timer.id)
+        .bind(timer.due_at.as_microsecond())
+        .bind(policy)
+        .bind(timer.aggregate)
+        .bind(command)
+        .bind(timer.id)
+        .execute(world.commands().store().pool())
+        .await
+        .map_err(broken)?;
+    Ok(())
+}
+
 /// Takes a timer back.
 pub(super) async fn disarm(world: &World, timer: Uuid) -> Result<(), CommandError> {
     let delete = sqlx::query("DELETE FROM annals.timers WHERE id = $1").bind(timer);

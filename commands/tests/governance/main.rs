@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod fulfilment;
 mod killed;
 #[path = "../ports/mod.rs"]
 mod ports;
 mod residue;
 mod retention;
+mod schedule;
 
 use std::{sync::Arc, time::Duration};
 
@@ -42,7 +44,7 @@ impl Certifier for PlainCertifier {
     }
 }
 
-/// Knows of one event about everybody, of no application, and how much is left of somebody.
+/// Knows of one event about everybody, of no application, who received data, and how much is left of somebody.
 struct Residue(u64);
 
 impl Answers for Residue {
@@ -51,7 +53,11 @@ impl Answers for Residue {
             match question {
                 Question::Residue { .. } => Ok(Answer::Count(self.0)),
                 Question::Holdings { .. } => Ok(Answer::Counts([("identity".to_owned(), 1)].into())),
-                Question::OpenApplications { .. } => Ok(Answer::References(Vec::new())),
+                Question::OpenApplications { .. }
+                | Question::RoleHolders { .. }
+                | Question::Holders { .. }
+                | Question::DisclosuresOn { .. } => Ok(Answer::References(Vec::new())),
+                Question::Recipients { subject } => Ok(Answer::Recipients(fulfilment::recipients(subject))),
                 _ => Err(CommandError::Unavailable("the read models".into())),
             }
         })
@@ -281,6 +287,8 @@ async fn gov_p4_an_approved_request_erases_class_by_class_and_refuses_what_is_ke
         ],
         records: vec![],
         address: None,
+        purposes: vec![],
+        received_at: None,
     };
     node.commands.execute::<PrivacyRequest>(request, open, &own()).await.unwrap();
     let verify = PrivacyRequestCommand::VerifyRequester { method: Verification::Session, proof: None };

@@ -89,7 +89,7 @@ async fn gov_r2_a_dry_run_tells_what_the_real_run_does_and_holds_win() {
 }
 
 /// Keys of epochs that are long over, as if something had been recorded then.
-async fn old_keys(node: &Node, class: RecordClass, people: &[Uuid], epochs: &[i32]) {
+pub(super) async fn old_keys(node: &Node, class: RecordClass, people: &[Uuid], epochs: &[i32]) {
     for person in people {
         sqlx::query(
             "INSERT INTO annals_keys.data_keys (subject, class, epoch, master_key, wrapped)
@@ -128,7 +128,7 @@ async fn acting(node: &Node, class: RecordClass, after: RetentionStart, days: u3
 }
 
 /// What was recorded so far was recorded this many days earlier.
-async fn age(node: &Node, days: i32) {
+pub(super) async fn age(node: &Node, days: i32) {
     let pool = node.commands.store().pool();
     for sql in [
         "ALTER TABLE annals.events DISABLE TRIGGER append_only".to_owned(),

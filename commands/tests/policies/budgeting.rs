@@ -2,12 +2,13 @@
 
 use commands::{CommandError, Request};
 use domain::{
-    Actor, BasisPoints, Money,
+    Actor, BasisPoints, Money, RecordClass,
     budgeting::{
         BudgetMonth, BudgetProfile, BudgetProfileCommand, RedistributionMode, Transaction,
         TransactionCommand, TransactionKind, TransactionSource, YearMonth,
     },
     derived_id,
+    governance::{ConsentLedger, ConsentLedgerCommand},
     identity::{Profile, ProfileCommand},
 };
 use event_store::testing;
@@ -161,4 +162,26 @@ async fn p_23_preferences_of_somebody_without_a_budget_move_nothing() {
     node.commands.execute::<Profile>(account, prefer, &request).await.unwrap();
     node.settled().await;
     assert_eq!(node.names().await, ["ProfileCreated", "PreferencesChanged"]);
+}
+
+#[tokio::test]
+async fn gov_p5_nothing_is_computed_about_somebody_who_has_it_restricted() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    set_up(&node, RedistributionMode::Propose).await;
+    let restrict = ConsentLedgerCommand::RestrictProcessing {
+        request: Uuid::from_u128(0x9E),
+        purposes: vec![],
+        classes: vec![RecordClass::Financial],
+        objection: false,
+    };
+    let system = Request::by(Actor::policy("stop_processing"));
+    node.commands.execute::<ConsentLedger>(owner().0, restrict, &system).await.unwrap();
+    spend(&node, Uuid::now_v7(), "dining", 5_000, "1993-05-03T12:00:00Z").await.unwrap();
+    node.settled().await;
+    assert_eq!(
+        node.names().await.last().unwrap(),
+        "OverspendDetected",
+        "it is booked, and nothing is proposed"
+    );
 }

@@ -104,6 +104,7 @@ impl Event for AccessLogEvent {
 impl Decider for AccessLog {
     const TYPE: &'static str = "governance.access_log";
     const CLASS: Option<RecordClass> = Some(RecordClass::SecurityLog);
+    const RESTRICTABLE: bool = false;
     type Command = AccessLogCommand;
     type Event = AccessLogEvent;
     type Refusal = NoRefusal;

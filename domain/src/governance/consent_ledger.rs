@@ -7,11 +7,13 @@
 //!   a decision reads this stream, on the version that it appends under.
 //! - **GOV-C2** a consent to disclose names the records, the purpose and the party, is signed and dated (34 CFR 99.30).
 //! - **GOV-C3** no consent is inferred; the latest event of a purpose decides.
+//! - **GOV-P5** a restriction (Art. 18) or an objection (Art. 21) that was carried out stands here too, until it is lifted:
+//!   a consent given before it does not stand meanwhile. One that is given since does (Art. 18(2)).
 //!
 //! Only the person consents and withdraws, whatever else anybody may do. A purpose that is none of [`ConsentPurpose`] is
 //! refused before it comes here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -37,6 +39,29 @@ pub struct ConsentLedger {
     pub granted: BTreeMap<ConsentPurpose, Granted>,
     /// The consents to disclose education records, revoked ones too.
     pub disclosures: BTreeMap<Uuid, DisclosureConsent>,
+    /// What is not to be done with the person's data, by the requests that say so.
+    pub restrictions: BTreeMap<Uuid, Restriction>,
+}
+
+/// What is not to be done with somebody's data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restriction {
+    /// The purposes; none means all.
+    pub purposes: BTreeSet<ConsentPurpose>,
+    /// The record classes; none means all.
+    pub classes: BTreeSet<RecordClass>,
+    /// Whether it is an objection (Art. 21), which stops purposes, and no restriction (Art. 18), which stops all use.
+    pub objection: bool,
+}
+
+impl Restriction {
+    fn is_on(&self, purpose: ConsentPurpose) -> bool {
+        self.purposes.is_empty() || self.purposes.contains(&purpose)
+    }
+
+    fn covers(&self, class: RecordClass) -> bool {
+        self.classes.is_empty() || self.classes.contains(&class)
+    }
 }
 
 /// A consent to a purpose.
@@ -48,6 +73,14 @@ pub struct Granted {
     pub text_hash: String,
     /// Until when; without an end where there is none.
     pub until: Option<Timestamp>,
+    /// The restrictions and objections that stood when it was given: it was given in spite of them.
+    pub in_spite_of: BTreeSet<Uuid>,
+}
+
+impl Granted {
+    fn is_valid(&self, at: Timestamp) -> bool {
+        self.until.is_none_or(|until| at < until)
+    }
 }
 
 /// A consent to disclose education records (34 CFR 99.30).
@@ -88,7 +121,33 @@ pub enum ConsentGap {
 impl ConsentLedger {
     /// Whether the consent for a purpose stands at this moment (GOV-C3).
     pub fn stands(&self, purpose: ConsentPurpose, at: Timestamp) -> bool {
-        self.granted.get(&purpose).is_some_and(|granted| granted.until.is_none_or(|until| at < until))
+        let whole = |stop: &Restriction| stop.is_on(purpose) && stop.classes.is_empty();
+        self.restrictions
+            .iter()
+            .filter(|(_, stop)| whole(stop))
+            .all(|(request, _)| self.in_spite_of(*request, purpose, at))
+            && self.granted.get(&purpose).is_some_and(|granted| granted.is_valid(at))
+    }
+
+    /// Whether the person consents to a purpose in spite of a restriction or an objection.
+    fn in_spite_of(&self, request: Uuid, purpose: ConsentPurpose, at: Timestamp) -> bool {
+        let granted = self.granted.get(&purpose);
+        granted.is_some_and(|granted| granted.is_valid(at) && granted.in_spite_of.contains(&request))
+    }
+
+    /// Whether the person's data of a class is only to be stored (Art. 18): somebody had it restricted, for all purposes.
+    pub fn restricts(&self, class: RecordClass) -> bool {
+        let all = |stop: &Restriction| !stop.objection && stop.purposes.is_empty() && stop.covers(class);
+        self.restrictions.values().any(all)
+    }
+
+    /// Whether data of a class is not to be used for a purpose at this moment, although that asks for no consent: the
+    /// person objected or had it restricted, and did not consent since.
+    pub fn stops(&self, purpose: ConsentPurpose, class: RecordClass, at: Timestamp) -> bool {
+        let stops = |(request, stop): (&Uuid, &Restriction)| {
+            stop.is_on(purpose) && stop.covers(class) && !self.in_spite_of(*request, purpose, at)
+        };
+        self.restrictions.iter().any(stops)
     }
 
     /// Whether a consent carries the disclosure of these records to this party at this moment (GOV-C2).
@@ -172,6 +231,24 @@ pub enum ConsentLedgerCommand {
         /// The consent.
         consent: Uuid,
     },
+    /// Takes a restriction or an objection down, once its request was approved.
+    #[schemars(extend("x-system" = true))]
+    RestrictProcessing {
+        /// The privacy request.
+        request: Uuid,
+        /// The purposes; none means all.
+        purposes: Vec<ConsentPurpose>,
+        /// The record classes; none means all.
+        classes: Vec<RecordClass>,
+        /// Whether it is an objection.
+        objection: bool,
+    },
+    /// Takes it back, when its time is over.
+    #[schemars(extend("x-system" = true))]
+    ReleaseProcessing {
+        /// The privacy request.
+        request: Uuid,
+    },
 }
 
 /// What can have happened to a consent ledger.
@@ -203,6 +280,16 @@ pub enum ConsentLedgerEvent {
     },
     /// The person revoked their consent to a disclosure.
     DisclosureConsentRevoked { consent: Uuid },
+    /// The data is not to be used for these purposes, of these classes; none means all.
+    ProcessingRestricted {
+        subject: Uuid,
+        request: Uuid,
+        purposes: Vec<ConsentPurpose>,
+        classes: Vec<RecordClass>,
+        objection: bool,
+    },
+    /// It may be used again.
+    ProcessingReleased { request: Uuid, purposes: Vec<ConsentPurpose> },
 }
 
 impl Event for ConsentLedgerEvent {
@@ -244,6 +331,7 @@ impl Refusal for ConsentLedgerRefusal {
 impl Decider for ConsentLedger {
     const TYPE: &'static str = "governance.consent_ledger";
     const CLASS: Option<RecordClass> = Some(RecordClass::Identity);
+    const RESTRICTABLE: bool = false;
     type Command = ConsentLedgerCommand;
     type Event = ConsentLedgerEvent;
     type Refusal = ConsentLedgerRefusal;
@@ -252,8 +340,11 @@ impl Decider for ConsentLedger {
     fn creates(command: &ConsentLedgerCommand) -> bool {
         use ConsentLedgerCommand as C;
         match command {
-            C::GrantConsent { .. } | C::GrantDisclosureConsent { .. } => true,
-            C::WithdrawConsent { .. } | C::ExpireConsent { .. } | C::RevokeDisclosureConsent { .. } => false,
+            C::GrantConsent { .. } | C::GrantDisclosureConsent { .. } | C::RestrictProcessing { .. } => true,
+            C::WithdrawConsent { .. }
+            | C::ExpireConsent { .. }
+            | C::RevokeDisclosureConsent { .. }
+            | C::ReleaseProcessing { .. } => false,
         }
     }
 
@@ -264,7 +355,9 @@ impl Decider for ConsentLedger {
     fn may(&self, actor: &Actor, command: &ConsentLedgerCommand) -> bool {
         use ConsentLedgerCommand as C;
         match command {
-            C::ExpireConsent { .. } => actor.is_system(),
+            C::ExpireConsent { .. } | C::RestrictProcessing { .. } | C::ReleaseProcessing { .. } => {
+                actor.is_system()
+            }
             // Whose ledger a missing one will be, only the decision can tell.
             C::GrantConsent { .. }
             | C::WithdrawConsent { .. }
@@ -279,7 +372,14 @@ impl Decider for ConsentLedger {
         use ConsentLedgerCommand as C;
         use ConsentLedgerEvent as E;
         use ConsentLedgerRefusal as R;
-        if !matches!(command, C::ExpireConsent { .. }) && !context.actor.is(context.id) {
+        let systems = match command {
+            C::ExpireConsent { .. } | C::RestrictProcessing { .. } | C::ReleaseProcessing { .. } => true,
+            C::GrantConsent { .. }
+            | C::WithdrawConsent { .. }
+            | C::GrantDisclosureConsent { .. }
+            | C::RevokeDisclosureConsent { .. } => false,
+        };
+        if !systems && !context.actor.is(context.id) {
             return Err(Refused::Forbidden);
         }
         let subject = context.id;
@@ -289,8 +389,9 @@ impl Decider for ConsentLedger {
                 bounds::sha256("text_hash", &text_hash)?;
                 check_until(until, context)?;
                 let again = self.granted.get(&purpose).is_some_and(|granted| {
-                    (&granted.text_version, &granted.text_hash, granted.until)
-                        == (&text_version, &text_hash, until)
+                    self.restrictions.keys().all(|stop| granted.in_spite_of.contains(stop))
+                        && (&granted.text_version, &granted.text_hash, granted.until)
+                            == (&text_version, &text_hash, until)
                 });
                 if again {
                     return Ok(Vec::new());
@@ -333,6 +434,20 @@ impl Decider for ConsentLedger {
                 Some(given) if !given.revoked => E::DisclosureConsentRevoked { consent },
                 Some(_) | None => return Err(R::NotGranted {}.into()),
             },
+            C::RestrictProcessing { request, .. } if self.restrictions.contains_key(&request) => {
+                return Ok(Vec::new());
+            }
+            C::RestrictProcessing { request, purposes, classes, objection } => {
+                bounds::count("request", self.restrictions.len() + 1, MOST)?;
+                E::ProcessingRestricted { subject, request, purposes, classes, objection }
+            }
+            C::ReleaseProcessing { request } => match self.restrictions.get(&request) {
+                Some(stop) => {
+                    let purposes = stop.purposes.iter().copied().collect();
+                    E::ProcessingReleased { request, purposes }
+                }
+                None => return Ok(Vec::new()),
+            },
         };
         Ok(vec![event])
     }
@@ -346,6 +461,7 @@ impl Decider for ConsentLedger {
                     text_version: text_version.clone(),
                     text_hash: text_hash.clone(),
                     until: *until,
+                    in_spite_of: self.restrictions.keys().copied().collect(),
                 };
                 self.granted.insert(*purpose, granted);
             }
@@ -378,6 +494,18 @@ impl Decider for ConsentLedger {
                 if let Some(given) = self.disclosures.get_mut(consent) {
                     given.revoked = true;
                 }
+            }
+            E::ProcessingRestricted { subject, request, purposes, classes, objection } => {
+                self.subject = Some(*subject);
+                let stop = Restriction {
+                    purposes: purposes.iter().copied().collect(),
+                    classes: classes.iter().copied().collect(),
+                    objection: *objection,
+                };
+                self.restrictions.insert(*request, stop);
+            }
+            E::ProcessingReleased { request, .. } => {
+                self.restrictions.remove(request);
             }
         }
     }

@@ -3,6 +3,7 @@ use crate::kernel::testing::{Outcome, Scenario, given, keeps_history, nothing};
 
 const ME: Uuid = Uuid::from_u128(0xAA);
 const CONSENT: Uuid = Uuid::from_u128(0xC1);
+const REQUEST: Uuid = Uuid::from_u128(0x9E);
 const SIGNATURE: Uuid = Uuid::from_u128(0xD0);
 const HASH: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 /// Noon of this day is when commands are decided unless a spec says otherwise.
@@ -222,6 +223,74 @@ fn nobody_consents_for_another_and_only_the_clock_expires() {
     assert!(!after([granted(None)]).permits(&clock, &withdraw()));
 }
 
+fn restricted(purposes: &[ConsentPurpose], classes: &[RecordClass], objection: bool) -> E {
+    E::ProcessingRestricted {
+        subject: ME,
+        request: REQUEST,
+        purposes: purposes.to_vec(),
+        classes: classes.to_vec(),
+        objection,
+    }
+}
+
+fn released() -> E {
+    E::ProcessingReleased { request: REQUEST, purposes: vec![] }
+}
+
+fn folded(events: &[E]) -> ConsentLedger {
+    let mut ledger = ConsentLedger::default();
+    events.iter().for_each(|event| ledger.evolve(event));
+    ledger
+}
+
+#[test]
+fn gov_p5_a_restriction_suspends_every_consent_and_one_given_since_stands() {
+    use ConsentPurpose::BiasMonitoring as Bias;
+    let stands = |events: &[E]| folded(events).stands(Bias, at(TODAY));
+    assert!(!stands(&[granted(None), restricted(&[], &[], false)]));
+    assert!(stands(&[granted(None), restricted(&[], &[], false), granted(None)]));
+    assert!(stands(&[granted(None), restricted(&[], &[], false), released()]));
+    assert!(!stands(&[granted(None), restricted(&[], &[], false), granted(None), withdrawn()]));
+    assert!(stands(&[granted(None), restricted(&[ConsentPurpose::Marketing], &[], true)]));
+    assert!(stands(&[granted(None), restricted(&[], &[RecordClass::Education], false)]));
+    // The same consent, given again, is a new one.
+    let stopped = || after([granted(None), restricted(&[], &[], false)]);
+    follows(stopped().when(grant(None)), "ConsentGranted");
+    after([granted(None), restricted(&[], &[], false), granted(None)]).when(grant(None)).then([]);
+}
+
+#[test]
+fn gov_p5_a_restriction_stops_all_use_of_its_classes_and_an_objection_its_purposes() {
+    use ConsentPurpose as P;
+    use RecordClass as C;
+    let ledger = folded(&[restricted(&[], &[C::Education], false)]);
+    assert!(ledger.restricts(C::Education) && !ledger.restricts(C::Profile));
+    assert!(ledger.stops(P::AiProcessing, C::Education, at(TODAY)));
+    assert!(!ledger.stops(P::AiProcessing, C::Profile, at(TODAY)));
+    let ledger = folded(&[restricted(&[P::AiProcessing], &[], true)]);
+    assert!(!ledger.restricts(C::Education), "an objection is to a purpose");
+    assert!(ledger.stops(P::AiProcessing, C::Education, at(TODAY)));
+    assert!(!ledger.stops(P::Analytics, C::Education, at(TODAY)));
+    let ledger = folded(&[restricted(&[], &[], false)]);
+    assert!(C::ALL.into_iter().all(|class| ledger.restricts(class)));
+}
+
+#[test]
+fn gov_p5_a_restriction_is_taken_down_once_and_taken_back_once() {
+    let restrict =
+        || C::RestrictProcessing { request: REQUEST, purposes: vec![], classes: vec![], objection: false };
+    let release = || C::ReleaseProcessing { request: REQUEST };
+    let system = |events: &[E]| {
+        given::<ConsentLedger>(events.to_vec()).with_id(ME).by(Actor::policy("stop_processing"))
+    };
+    let fresh = nothing::<ConsentLedger>().with_id(ME).by(Actor::policy("stop_processing"));
+    fresh.when(restrict()).then([restricted(&[], &[], false)]);
+    system(&[restricted(&[], &[], false)]).when(restrict()).then([]);
+    system(&[restricted(&[], &[], false)]).when(release()).then([released()]);
+    system(&[granted(None)]).when(release()).then([]);
+    assert!(!after([granted(None)]).permits(&me(), &restrict()));
+}
+
 #[test]
 fn every_event_reads_as_it_was_stored() {
     keeps_history::<ConsentLedger>([
@@ -230,5 +299,7 @@ fn every_event_reads_as_it_was_stored() {
         E::ConsentExpired { purpose: ConsentPurpose::BiasMonitoring },
         disclosure_granted(),
         E::DisclosureConsentRevoked { consent: CONSENT },
+        restricted(&[ConsentPurpose::Marketing], &[RecordClass::Profile], true),
+        released(),
     ]);
 }

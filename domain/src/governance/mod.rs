@@ -5,6 +5,7 @@
 //! - **Legal hold**: an order to keep data; it wins over retention and erasure.
 //! - **Retention policy**: how long a record class is kept, and what then happens.
 //! - **Subject key**: the keys of one person's data; destroying them is erasing it.
+//! - **Recipient notice**: that somebody who received data is told what became of it (Art. 19 GDPR).
 //! - **Audit replay**: one look of compliance into history, itself on record.
 //! - **Access log**: who read whose personal data, and who was turned away.
 //!
@@ -14,6 +15,8 @@
 //! What must never live here: key material, and a decision that is no rule of law or of the house. Whether a legitimate
 //! interest is one, a person decides; here stands that they did, on which basis, and when.
 
+use jiff::{Timestamp, ToSpan, tz::TimeZone};
+
 mod access_log;
 mod audit_replay;
 mod consent_ledger;
@@ -21,6 +24,7 @@ mod disclosure;
 mod legal_hold;
 mod privacy_request;
 mod processing_activity;
+mod recipient_notice;
 mod retention_policy;
 mod security_incident;
 mod subject_key;
@@ -34,10 +38,24 @@ pub use legal_hold::{HoldStatus, LegalHold, LegalHoldCommand, LegalHoldEvent, Le
 pub(crate) use legal_hold::{is_hold, not_held};
 pub use privacy_request::*;
 pub use processing_activity::*;
+pub use recipient_notice::*;
 pub use retention_policy::*;
 pub use security_incident::*;
 pub use subject_key::*;
 pub use values::*;
+
+/// So many calendar months later, at the last day of a month that is too short, in UTC.
+fn months_after(start: Timestamp, months: i32) -> Timestamp {
+    let later = start.to_zoned(TimeZone::UTC).checked_add(months.months());
+    later.map_or(Timestamp::MAX, |later| later.timestamp())
+}
+
+/// Whether it has the form `local@domain`, without blanks and control characters: nothing that could end a line of a mail.
+fn is_address(text: &str) -> bool {
+    let plain = |letter: char| !letter.is_whitespace() && !letter.is_control();
+    let parts = text.rsplit_once('@').filter(|_| text.chars().all(plain));
+    parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
+}
 
 /// Whether two names are the same, blanks around them and the case of letters aside.
 fn alike(one: &str, other: &str) -> bool {

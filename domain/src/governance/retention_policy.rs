@@ -7,11 +7,12 @@
 //! - **GOV-R2** a dry run applies nothing and is comparable with the real run: both put the same actions on record.
 //! - **GOV-R3** a run is resumable and idempotent per (run, subject, scope).
 //!
-//! [`DEFAULTS`] is what holds where nobody has set a policy. A duration below the legal minimum is refused.
+//! [`DEFAULTS`] is what holds, and is carried out, where nobody has set a policy. A duration below the legal minimum is
+//! refused. Every class has a run each night ([`next_run_after`]); others are started by people.
 
 use std::collections::BTreeSet;
 
-use jiff::{Timestamp, civil::Date};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
@@ -131,6 +132,26 @@ pub fn retention_policy_id(class: RecordClass, aggregate: Option<&str>) -> Uuid 
     derived_id(&["retention", class.name(), aggregate.unwrap_or_default()])
 }
 
+/// The default of the class whose policy has this id, if it is that of a class.
+fn default_of(policy: Uuid) -> Option<RetentionRule> {
+    let default = DEFAULTS.into_iter().find(|default| retention_policy_id(default.class, None) == policy)?;
+    let RetentionDefault { class, after, days, action, least: _ } = default;
+    Some(RetentionRule { class, aggregate: None, after, days, action })
+}
+
+/// When the next nightly run is: at 01:00 UTC (catalogue 2.12, job 2).
+pub fn next_run_after(at: Timestamp) -> Timestamp {
+    let now = at.to_zoned(TimeZone::UTC);
+    let slot = |day: Date| day.at(1, 0, 0, 0).to_zoned(TimeZone::UTC).map(|slot| slot.timestamp());
+    let today = slot(now.date()).unwrap_or(Timestamp::MAX);
+    if at < today { today } else { now.date().tomorrow().and_then(slot).unwrap_or(Timestamp::MAX) }
+}
+
+/// The id of the nightly run of a policy: one for each slot, on however many nodes.
+pub fn nightly_run_id(policy: Uuid, slot: Timestamp) -> Uuid {
+    derived_id(&["retention-run", &policy.to_string(), &slot.to_string()])
+}
+
 /// What a policy says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetentionRule {
@@ -155,6 +176,10 @@ pub struct RetentionRun {
     pub dry_run: bool,
     /// As of when.
     pub as_of: Timestamp,
+    /// The class that it is about.
+    pub class: RecordClass,
+    /// What it does.
+    pub action: RetentionAction,
     /// What was dealt with (GOV-R3).
     pub done: BTreeSet<(Option<Uuid>, String)>,
     /// How many records were affected.
@@ -336,7 +361,14 @@ impl Decider for RetentionPolicy {
     type Facts = ();
 
     fn creates(command: &RetentionPolicyCommand) -> bool {
-        matches!(command, RetentionPolicyCommand::SetRetentionPolicy { .. })
+        use RetentionPolicyCommand as C;
+        match command {
+            // The default of a class is carried out although nobody has set it.
+            C::SetRetentionPolicy { .. } | C::StartRetentionRun { .. } => true,
+            C::RetireRetentionPolicy { .. }
+            | C::RecordRetentionAction { .. }
+            | C::CompleteRetentionRun { .. } => false,
+        }
     }
 
     fn facts(&self, _: &RetentionPolicyCommand, _: &Context, _: &mut impl Known) -> Result<(), NotYet> {
@@ -376,8 +408,11 @@ impl Decider for RetentionPolicy {
                 }
                 E::RetentionPolicySet { record_class, aggregate, after, days, action, legal_basis }
             }
-            (_, None, _) => return Err(wrong_state),
-            (C::RetireRetentionPolicy { .. } | C::StartRetentionRun { .. }, Some(_), Some(run)) => {
+            (C::RetireRetentionPolicy { .. }, None, _) => return Err(wrong_state),
+            (C::StartRetentionRun { run, .. }, _, Some(running)) if running.id == run => {
+                return Ok(Vec::new());
+            }
+            (C::RetireRetentionPolicy { .. } | C::StartRetentionRun { .. }, _, Some(run)) => {
                 return Err(R::AlreadyRunning { run: run.id }.into());
             }
             (C::RetireRetentionPolicy { reason }, Some(rule), None) => {
@@ -386,7 +421,10 @@ impl Decider for RetentionPolicy {
                 E::RetentionPolicyRetired { record_class, aggregate, reason }
             }
             (C::StartRetentionRun { run, .. }, ..) if self.last_run == Some(run) => return Ok(Vec::new()),
-            (C::StartRetentionRun { run, dry_run, as_of }, Some(rule), None) => {
+            (C::StartRetentionRun { run, dry_run, as_of }, rule, None) => {
+                let Some(rule) = rule.clone().or_else(|| default_of(context.id)) else {
+                    return Err(wrong_state);
+                };
                 bounds::instant("as_of", as_of)?;
                 if as_of > context.now {
                     return Err(Refused::invalid("as_of", "that time has not come"));
@@ -394,16 +432,14 @@ impl Decider for RetentionPolicy {
                 let (record_class, after, days, action) = (rule.class, rule.after, rule.days, rule.action);
                 E::RetentionRunStarted { run, dry_run, as_of, record_class, after, days, action }
             }
-            (
-                C::RecordRetentionAction { run, subject, scope, outcome, count, through },
-                Some(rule),
-                Some(running),
-            ) if run == running.id => {
+            (C::RecordRetentionAction { run, subject, scope, outcome, count, through }, _, Some(running))
+                if run == running.id =>
+            {
                 bounds::text("scope", &scope, 1..=200)?;
                 if running.done.contains(&(subject, scope.clone())) {
                     return Ok(Vec::new());
                 }
-                let (dry_run, record_class, action) = (running.dry_run, rule.class, rule.action);
+                let (dry_run, record_class, action) = (running.dry_run, running.class, running.action);
                 E::RetentionActionApplied {
                     run,
                     dry_run,
@@ -416,12 +452,12 @@ impl Decider for RetentionPolicy {
                     through,
                 }
             }
-            (C::CompleteRetentionRun { run }, Some(rule), Some(running)) if run == running.id => {
-                let RetentionRun { dry_run, affected, held, failed, .. } = *running;
-                E::RetentionRunCompleted { run, dry_run, record_class: rule.class, affected, held, failed }
+            (C::CompleteRetentionRun { run }, _, Some(running)) if run == running.id => {
+                let RetentionRun { dry_run, class, affected, held, failed, .. } = *running;
+                E::RetentionRunCompleted { run, dry_run, record_class: class, affected, held, failed }
             }
             // The repeat of what was dealt with by a run that is over.
-            (C::RecordRetentionAction { .. } | C::CompleteRetentionRun { .. }, Some(_), _) => {
+            (C::RecordRetentionAction { .. } | C::CompleteRetentionRun { .. }, ..) => {
                 return Ok(Vec::new());
             }
         };
@@ -441,11 +477,13 @@ impl Decider for RetentionPolicy {
                 })
             }
             E::RetentionPolicyRetired { .. } => self.rule = None,
-            E::RetentionRunStarted { run, dry_run, as_of, .. } => {
+            E::RetentionRunStarted { run, dry_run, as_of, record_class, action, .. } => {
                 self.run = Some(RetentionRun {
                     id: *run,
                     dry_run: *dry_run,
                     as_of: *as_of,
+                    class: *record_class,
+                    action: *action,
                     done: BTreeSet::new(),
                     affected: 0,
                     held: 0,
@@ -492,7 +530,7 @@ impl Decider for RetentionPolicy {
 
 /// The last day on which data may have been recorded that a rule now lets go, counted in days before an instant.
 pub fn due_before(as_of: Timestamp, days: u32) -> Option<Date> {
-    let day = as_of.to_zoned(jiff::tz::TimeZone::UTC).date();
+    let day = as_of.to_zoned(TimeZone::UTC).date();
     day.checked_sub(jiff::Span::new().days(i64::from(days))).ok()
 }
 

@@ -95,6 +95,43 @@ fn keys_are_of_a_class_and_not_of_an_aggregate() {
 }
 
 #[test]
+fn p_50_every_class_has_a_run_each_night_whether_somebody_set_its_policy_or_not() {
+    let night = |at: &str| next_run_after(at.parse().unwrap()).to_string();
+    assert_eq!(night("2026-01-31T00:59:59Z"), "2026-01-31T01:00:00Z");
+    assert_eq!(night("2026-01-31T01:00:00Z"), "2026-02-01T01:00:00Z");
+    assert_eq!(night("2028-02-28T12:00:00Z"), "2028-02-29T01:00:00Z");
+    for default in DEFAULTS {
+        let started = policy(default.class).when(start(RUN, false)).events();
+        let expected = E::RetentionRunStarted {
+            run: RUN,
+            dry_run: false,
+            as_of: "2026-01-01T01:00:00Z".parse().unwrap(),
+            record_class: default.class,
+            after: default.after,
+            days: default.days,
+            action: default.action,
+        };
+        assert_eq!(started, [expected]);
+        let running =
+            || given::<RetentionPolicy>(started.clone()).with_id(retention_policy_id(default.class, None));
+        running().when(start(RUN, false)).then([]);
+        let applied = running().when(record(O::Applied, 2)).events();
+        let past = [started.clone(), applied].concat();
+        given::<RetentionPolicy>(past).when(C::CompleteRetentionRun { run: RUN }).then([
+            E::RetentionRunCompleted {
+                run: RUN,
+                dry_run: false,
+                record_class: default.class,
+                affected: 2,
+                held: 0,
+                failed: 0,
+            },
+        ]);
+    }
+    nothing::<RetentionPolicy>().when(start(RUN, false)).invalid_state("retired");
+}
+
+#[test]
 fn one_run_at_a_time() {
     let running = || given::<RetentionPolicy>([was_set(), started(false)]);
     running().when(start(Uuid::from_u128(2), true)).refused(R::AlreadyRunning { run: RUN });

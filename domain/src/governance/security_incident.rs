@@ -18,9 +18,10 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
+use super::ENTERED_WITHIN;
 use crate::kernel::{
-    Actor, Context, Decided, Decider, Event, Known, NotYet, RecordClass, Refusal, Refused, RefusedBy, bounds,
-    schemas,
+    Actor, Context, Decided, Decider, Event, Known, NotYet, RecordClass, Refusal, RefusalKind, Refused,
+    RefusedBy, bounds, schemas,
 };
 
 /// Within which time the authority is told (Art. 33(1)).
@@ -90,6 +91,12 @@ pub struct SecurityIncident {
     pub authority_told: bool,
     /// Whether the people were told.
     pub subjects_told: bool,
+    /// What happened.
+    pub summary: String,
+    /// The record classes of the data.
+    pub classes: BTreeSet<RecordClass>,
+    /// What was done about it.
+    pub measures: Vec<String>,
     /// The escalations so far, by the hours that were left.
     pub escalated: BTreeSet<i32>,
 }
@@ -105,7 +112,7 @@ impl SecurityIncident {
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[serde(deny_unknown_fields)]
 pub enum SecurityIncidentCommand {
-    /// Opens the incident: it became known now.
+    /// Opens the incident. It became known now, or, where staff enter it later than that, at `aware_at`.
     OpenSecurityIncident {
         /// What kind.
         kind: IncidentKind,
@@ -117,6 +124,10 @@ pub enum SecurityIncidentCommand {
         /// Documents and events that show it.
         #[schemars(transform = schemas::count::<100>)]
         evidence: Vec<Uuid>,
+        /// When it became known, not in the future and within the last year: the 72 hours run from then.
+        #[serde(default)]
+        #[schemars(transform = schemas::instant)]
+        aware_at: Option<Timestamp>,
     },
     /// Says what it is about; again when more becomes known. People named before stay.
     ClassifyIncident {
@@ -148,8 +159,12 @@ pub enum SecurityIncidentCommand {
         /// When.
         #[schemars(transform = schemas::instant)]
         at: Timestamp,
+        /// Why it was told no earlier, where that was later than 72 hours (Art. 33(1)).
+        #[serde(default)]
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        reasons: Option<String>,
     },
-    /// Tells the people affected.
+    /// Tells the people affected, by mail where they have an address.
     NotifySubjects {
         /// The template of the message.
         #[schemars(transform = schemas::text::<1, 200>)]
@@ -169,6 +184,14 @@ pub enum SecurityIncidentCommand {
     EscalateIncident {
         /// The hours left: 24, or 0 when it is due.
         hours_left: i32,
+    },
+    /// Records to whom the notice was mailed (Art. 34); whoever cannot be reached so is told in another way.
+    #[schemars(extend("x-system" = true))]
+    RecordSubjectNotices {
+        /// To how many people it was mailed.
+        mailed: u32,
+        /// Who has no address.
+        unreachable: Vec<Uuid>,
     },
 }
 
@@ -201,6 +224,8 @@ pub enum SecurityIncidentEvent {
         at: Timestamp,
         /// Whether that was later than 72 hours, so that reasons are owed (Art. 33(1)).
         late: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reasons: Option<String>,
     },
     /// The people affected were told.
     SubjectsNotified { template: String, count: u32 },
@@ -208,6 +233,8 @@ pub enum SecurityIncidentEvent {
     SecurityIncidentClosed { root_cause: String, lessons: String },
     /// The incident was escalated.
     IncidentEscalated { hours_left: i32 },
+    /// The notice was mailed to so many people; the others have no address.
+    SubjectNoticesMailed { mailed: u32, unreachable: Vec<Uuid> },
 }
 
 impl Event for SecurityIncidentEvent {
@@ -226,11 +253,29 @@ pub enum SecurityIncidentRefusal {
     AuthorityNotTold {},
     #[error("the people were not told of the high risk yet")]
     SubjectsNotTold {},
+    #[error("who tells the authority later than 72 hours says why")]
+    ReasonsMissing {},
 }
 
 impl Refusal for SecurityIncidentRefusal {
     fn code(&self) -> &'static str {
         self.into()
+    }
+    fn kind(&self) -> RefusalKind {
+        match self {
+            SecurityIncidentRefusal::ReasonsMissing {} => RefusalKind::Invalid,
+            SecurityIncidentRefusal::NotClassified {}
+            | SecurityIncidentRefusal::AuthorityNotTold {}
+            | SecurityIncidentRefusal::SubjectsNotTold {} => RefusalKind::Conflict,
+        }
+    }
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            SecurityIncidentRefusal::ReasonsMissing {} => Some("reasons"),
+            SecurityIncidentRefusal::NotClassified {}
+            | SecurityIncidentRefusal::AuthorityNotTold {}
+            | SecurityIncidentRefusal::SubjectsNotTold {} => None,
+        }
     }
 }
 
@@ -259,7 +304,7 @@ impl Decider for SecurityIncident {
             | C::NotifyAuthority { .. }
             | C::NotifySubjects { .. }
             | C::CloseSecurityIncident { .. } => handles,
-            C::EscalateIncident { .. } => actor.is_system(),
+            C::EscalateIncident { .. } | C::RecordSubjectNotices { .. } => actor.is_system(),
         }
     }
 
@@ -272,10 +317,11 @@ impl Decider for SecurityIncident {
         let live = matches!(self.status, S::Open | S::Classified | S::Contained);
         let event = match command {
             C::OpenSecurityIncident { .. } if self.status != S::New => return Err(wrong_state),
-            C::OpenSecurityIncident { kind, severity, summary, evidence } => {
+            C::OpenSecurityIncident { kind, severity, summary, evidence, aware_at } => {
                 bounds::text("summary", &summary, 1..=bounds::LONG)?;
                 bounds::count("evidence", evidence.len(), 100)?;
-                E::SecurityIncidentOpened { kind, severity, summary, evidence, opened_at: context.now }
+                let opened_at = aware(aware_at, context)?;
+                E::SecurityIncidentOpened { kind, severity, summary, evidence, opened_at }
             }
             // A clock that comes late has nothing to say.
             C::EscalateIncident { hours_left } => {
@@ -294,6 +340,9 @@ impl Decider for SecurityIncident {
                 }
                 E::IncidentEscalated { hours_left }
             }
+            C::RecordSubjectNotices { mailed, unreachable } => {
+                E::SubjectNoticesMailed { mailed, unreachable }
+            }
             _ if !live => return Err(wrong_state),
             C::ClassifyIncident { personal_data, high_risk, subjects, classes } => {
                 bounds::count("subjects", subjects.len(), MOST_AT_ONCE)?;
@@ -308,11 +357,17 @@ impl Decider for SecurityIncident {
                 bounds::text("action", &action, 1..=bounds::LONG)?;
                 E::IncidentContained { action }
             }
-            C::NotifyAuthority { authority, reference, at } => {
+            C::NotifyAuthority { authority, reference, at, reasons } => {
                 bounds::text("authority", &authority, 1..=200)?;
                 bounds::text("reference", &reference, 1..=200)?;
                 check_at(at, self.opened_at, context)?;
-                E::AuthorityNotified { authority, reference, at, late: at > self.authority_due() }
+                bounds::maybe_text("reasons", reasons.as_deref(), 1..=bounds::LONG)?;
+                let late = at > self.authority_due();
+                // In phases (Art. 33(4)): the delay is that of the first time.
+                if late && !self.authority_told && reasons.is_none() {
+                    return Err(R::ReasonsMissing {}.into());
+                }
+                E::AuthorityNotified { authority, reference, at, late, reasons }
             }
             C::NotifySubjects { template } => {
                 bounds::text("template", &template, 1..=200)?;
@@ -344,11 +399,13 @@ impl Decider for SecurityIncident {
         use IncidentStatus as S;
         use SecurityIncidentEvent as E;
         match event {
-            E::SecurityIncidentOpened { opened_at, .. } => {
+            E::SecurityIncidentOpened { opened_at, summary, .. } => {
                 self.status = S::Open;
+                self.summary.clone_from(summary);
                 self.opened_at = *opened_at;
             }
-            E::IncidentClassified { high_risk, subjects, authority_due_at, .. } => {
+            E::IncidentClassified { high_risk, subjects, classes, authority_due_at, .. } => {
+                self.classes = classes.iter().copied().collect();
                 self.classified = true;
                 if self.status == S::Open {
                     self.status = S::Classified;
@@ -357,13 +414,17 @@ impl Decider for SecurityIncident {
                 self.subjects.extend(subjects);
                 self.authority_due_at = *authority_due_at;
             }
-            E::IncidentContained { .. } => self.status = S::Contained,
+            E::IncidentContained { action } => {
+                self.status = S::Contained;
+                self.measures.push(action.clone());
+            }
             E::AuthorityNotified { .. } => self.authority_told = true,
             E::SubjectsNotified { .. } => self.subjects_told = true,
             E::SecurityIncidentClosed { .. } => self.status = S::Closed,
             E::IncidentEscalated { hours_left } => {
                 self.escalated.insert(*hours_left);
             }
+            E::SubjectNoticesMailed { .. } => {}
         }
     }
 
@@ -371,6 +432,7 @@ impl Decider for SecurityIncident {
         use SecurityIncidentEvent as E;
         match event {
             E::IncidentClassified { subjects, .. } => subjects,
+            E::SubjectNoticesMailed { unreachable, .. } => unreachable,
             E::SecurityIncidentOpened { .. }
             | E::IncidentContained { .. }
             | E::AuthorityNotified { .. }
@@ -379,6 +441,17 @@ impl Decider for SecurityIncident {
             | E::IncidentEscalated { .. } => &[],
         }
     }
+}
+
+/// GOV-I1: when the incident became known.
+fn aware(stated: Option<Timestamp>, context: &Context) -> Result<Timestamp, RefusedBy<SecurityIncident>> {
+    let Some(at) = stated else { return Ok(context.now) };
+    bounds::instant("aware_at", at)?;
+    let earliest = context.now.checked_sub(ENTERED_WITHIN).unwrap_or(Timestamp::MIN);
+    if at > context.now || at < earliest {
+        return Err(Refused::invalid("aware_at", "within the last year, and not in the future"));
+    }
+    Ok(at)
 }
 
 /// Not before the incident was known, and not in the future.

@@ -16,6 +16,7 @@ fn open() -> C {
         severity: Severity::High,
         summary: "A list was mailed to the wrong address".into(),
         evidence: vec![Uuid::from_u128(0xE1)],
+        aware_at: None,
     }
 }
 
@@ -49,11 +50,23 @@ fn classified(personal_data: bool, high_risk: bool, subjects: &[Uuid]) -> E {
 }
 
 fn tell(instant: &str) -> C {
-    C::NotifyAuthority { authority: "DPA".into(), reference: "2026-17".into(), at: at(instant) }
+    C::NotifyAuthority {
+        authority: "DPA".into(),
+        reference: "2026-17".into(),
+        at: at(instant),
+        reasons: None,
+    }
 }
 
 fn told(instant: &str, late: bool) -> E {
-    E::AuthorityNotified { authority: "DPA".into(), reference: "2026-17".into(), at: at(instant), late }
+    let reasons = None;
+    E::AuthorityNotified {
+        authority: "DPA".into(),
+        reference: "2026-17".into(),
+        at: at(instant),
+        late,
+        reasons,
+    }
 }
 
 fn tell_people() -> C {
@@ -103,7 +116,23 @@ fn gov_i1_a_breach_of_personal_data_is_due_to_the_authority_72_hours_after_openi
 fn gov_i1_what_is_told_after_72_hours_is_late_and_told_all_the_same() {
     let case = || after([classified(true, false, &[ADA])]).at("2026-02-01T00:00:00Z");
     case().when(tell(DUE)).then([told(DUE, false)]);
-    case().when(tell("2026-01-04T12:00:01Z")).then([told("2026-01-04T12:00:01Z", true)]);
+    let late = "2026-01-04T12:00:01Z";
+    case().when(tell(late)).refused(R::ReasonsMissing {});
+    let reasons = Some("The extent was not known".to_owned());
+    let told_late = |reasons| E::AuthorityNotified {
+        authority: "DPA".into(),
+        reference: "2026-17".into(),
+        at: at(late),
+        late: true,
+        reasons,
+    };
+    let tell_late = C::NotifyAuthority {
+        authority: "DPA".into(),
+        reference: "2026-17".into(),
+        at: at(late),
+        reasons: reasons.clone(),
+    };
+    case().when(tell_late).then([told_late(reasons)]);
     case().when(tell("2026-01-01T11:59:59Z")).invalid("at");
     case().when(tell("2026-02-01T00:00:01Z")).invalid("at");
 }
@@ -173,6 +202,22 @@ fn gov_i2_the_system_opens_incidents_and_compliance_and_operators_handle_them() 
 }
 
 #[test]
+fn gov_i1_the_72_hours_run_from_when_it_became_known_however_late_it_is_entered() {
+    let open = |aware: &str| match open() {
+        C::OpenSecurityIncident { kind, severity, summary, evidence, .. } => {
+            let aware_at = Some(at(aware));
+            C::OpenSecurityIncident { kind, severity, summary, evidence, aware_at }
+        }
+        other => other,
+    };
+    let opened = |aware| nothing::<SecurityIncident>().at("2028-03-01T00:00:00Z").when(open(aware));
+    let state = opened("2028-02-28T18:00:00Z").then_names(["SecurityIncidentOpened"]);
+    assert_eq!(state.authority_due(), at("2028-03-02T18:00:00Z"), "through the 29th of February");
+    opened("2028-03-01T00:00:01Z").invalid("aware_at");
+    opened("2027-02-01T00:00:00Z").invalid("aware_at");
+}
+
+#[test]
 fn every_event_reads_as_it_was_stored() {
     keeps_history::<SecurityIncident>([
         opened(),
@@ -180,6 +225,7 @@ fn every_event_reads_as_it_was_stored() {
         E::IncidentContained { action: "The mail was recalled".into() },
         told(OPENED, false),
         people_told(1),
+        E::SubjectNoticesMailed { mailed: 1, unreachable: vec![BEN] },
         closed(),
         E::IncidentEscalated { hours_left: 24 },
     ]);

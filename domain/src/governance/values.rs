@@ -39,6 +39,17 @@ pub enum ConsentPurpose {
 }
 
 impl ConsentPurpose {
+    /// All of them.
+    pub const ALL: [ConsentPurpose; 7] = [
+        ConsentPurpose::AiProcessing,
+        ConsentPurpose::BiasMonitoring,
+        ConsentPurpose::Marketing,
+        ConsentPurpose::Analytics,
+        ConsentPurpose::ExternalSync,
+        ConsentPurpose::Leaderboard,
+        ConsentPurpose::SmsDetail,
+    ];
+
     /// The storage name, in snake case.
     pub fn name(self) -> &'static str {
         self.into()

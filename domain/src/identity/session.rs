@@ -193,6 +193,7 @@ pub struct SessionFacts {
 impl Decider for Session {
     const TYPE: &'static str = "identity.session";
     const CLASS: Option<RecordClass> = Some(RecordClass::SecurityLog);
+    const RESTRICTABLE: bool = false;
     type Command = SessionCommand;
     type Event = SessionEvent;
     type Refusal = SessionRefusal;

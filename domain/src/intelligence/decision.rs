@@ -209,6 +209,7 @@ impl Refusal for DecisionRefusal {
 impl Decider for Decision {
     const TYPE: &'static str = "intelligence.decision";
     const CLASS: Option<RecordClass> = Some(RecordClass::AiContent);
+    const RESTRICTABLE: bool = false;
     type Command = DecisionCommand;
     type Event = DecisionEvent;
     type Refusal = DecisionRefusal;

@@ -19,6 +19,9 @@ pub trait Decider: Default + Clone + Serialize + DeserializeOwned + Send + Sync 
     /// Which of its commands, by their names, can be granted to somebody on one resource (`GrantPermission`), and
     /// [`super::READ`] where its rows can. Only what concerns no other resource; nothing unless it is said.
     const GRANTABLE: &'static [&'static str] = &[];
+    /// Whether nobody but the person, and what the system does by itself, acts on it while the person has the data of its
+    /// class restricted (Art. 18 GDPR). What protects the person or keeps records of the house goes on.
+    const RESTRICTABLE: bool = true;
 
     /// What can be asked of it. Variants marked `#[schemars(extend("x-system" = true))]` have no route.
     type Command: Serialize + DeserializeOwned + JsonSchema + VariantNames + Clone + Send + Sync + 'static;

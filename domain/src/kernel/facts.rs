@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use jiff::civil::Date;
 use uuid::Uuid;
 
-use super::{Decider, Money, RecordClass};
+use super::{Decider, Money, Recipient, RecordClass};
 use crate::budgeting::{MonthFigures, SeenSpend, YearMonth};
 
 /// The look-up is under way: give the answer up with `?` and be asked again.
@@ -113,6 +113,23 @@ pub enum Question {
         /// The person.
         subject: Uuid,
     },
+    /// Who received data of a person, as far as that is on record (Art. 19 GDPR).
+    Recipients {
+        /// The person.
+        subject: Uuid,
+    },
+    /// The disclosures that were authorised on a consent and are not carried out yet (P-57).
+    DisclosuresOn {
+        /// The student.
+        subject: Uuid,
+        /// The consent.
+        consent: Uuid,
+    },
+    /// The active accounts that hold any of these roles everywhere.
+    RoleHolders {
+        /// The roles.
+        roles: Vec<String>,
+    },
     /// The applications of a person that are not decided yet (P-53).
     OpenApplications {
         /// The applicant.
@@ -179,6 +196,8 @@ pub enum Answer {
     Hash(String),
     /// Statements: the requests that they are attached to, and the records that they are about; none means all.
     Statements(Vec<(Uuid, Vec<String>)>),
+    /// Who received data.
+    Recipients(Vec<Recipient>),
     /// What a package has in it.
     Package {
         /// The lower-case hex SHA-256 of its list of contents.

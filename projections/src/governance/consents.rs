@@ -1,5 +1,6 @@
 //! R-66 `consents`: what people have consented to, and whether the consent stood at a moment. For the person and for
-//! compliance. A consent with an end stands until then, whatever its state says: the clock may come late.
+//! compliance. A consent with an end stands until then, whatever its state says: the clock may come late. One that a
+//! restriction or an objection came after does not stand until that is lifted.
 
 use domain::{
     Actor, Personal,
@@ -66,6 +67,8 @@ row! {
             signed_at: Option<Timestamp>,
             /// The document that is signed.
             signature: Option<Uuid>,
+            /// The privacy request by which the person had the purpose restricted or objected to it since.
+            stopped_by: Option<Uuid> => filter,
         }
         personal {
             /// To whom the records may be disclosed.
@@ -79,7 +82,7 @@ pub struct Consents;
 
 impl Table for Consents {
     const NAME: &'static str = "consents";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = &["governance.consent_ledger"];
     const OPTIONS: Options =
         Options { time_travel: true, stream_column: Some("subject"), ..Options::DEFAULT };
@@ -87,6 +90,11 @@ impl Table for Consents {
 
     fn keys(fact: &Fact, out: &mut Vec<(Uuid, String)>) {
         let AnyEvent::ConsentLedger(event) = &fact.event else { return };
+        if let E::ProcessingRestricted { purposes, .. } | E::ProcessingReleased { purposes, .. } = event {
+            let purposes = if purposes.is_empty() { &ConsentPurpose::ALL[..] } else { &purposes[..] };
+            out.extend(purposes.iter().map(|purpose| (fact.id, purpose.name().to_owned())));
+            return;
+        }
         let item = match event {
             E::ConsentGranted { purpose, .. }
             | E::ConsentWithdrawn { purpose }
@@ -94,6 +102,7 @@ impl Table for Consents {
             E::DisclosureConsentGranted { consent, .. } | E::DisclosureConsentRevoked { consent } => {
                 consent.to_string()
             }
+            E::ProcessingRestricted { .. } | E::ProcessingReleased { .. } => return,
         };
         out.push((fact.id, item));
     }
@@ -119,6 +128,7 @@ impl Table for Consents {
                 disclosed_for: None,
                 signed_at: None,
                 signature: None,
+                stopped_by: None,
                 party: None,
             }),
             E::ConsentWithdrawn { .. } | E::DisclosureConsentRevoked { .. } => ended(ConsentState::Withdrawn),
@@ -146,7 +156,17 @@ impl Table for Consents {
                 disclosed_for: Some(purpose.clone()),
                 signed_at: Some(*signed_at),
                 signature: Some(*signature),
+                stopped_by: None,
                 party: Some(party.clone()),
+            }),
+            // Where classes are named, the purpose goes on for the others.
+            E::ProcessingRestricted { classes, .. } if !classes.is_empty() => row,
+            E::ProcessingRestricted { request, .. } => {
+                row.map(|row| ConsentRow { stopped_by: Some(*request), ..row })
+            }
+            E::ProcessingReleased { request, .. } => row.map(|row| ConsentRow {
+                stopped_by: row.stopped_by.filter(|stopped| stopped != request),
+                ..row
             }),
         }
     }

@@ -264,7 +264,7 @@ mod tests {
     fn personal_fields_are_found_in_events_and_rows_however_deep_they_are() {
         let identity = class("identity");
         let named = |event: &str| identity.events.iter().find(|fields| fields.event == event);
-        assert_eq!(named("DisclosureRequested").unwrap().fields, ["party"]);
+        assert_eq!(named("DisclosureRequested").unwrap().fields, ["address", "party"]);
         let log = identity.rows.iter().find(|rows| rows.model == "disclosure_log").unwrap();
         assert!(log.sealed.contains(&"redisclosures[].party".to_owned()), "{log:?}");
         assert!(class("education").education_record && !identity.education_record);

@@ -110,8 +110,16 @@ impl Table for DisclosureLog {
 
     fn fold(key: &Uuid, row: Option<DisclosureRow>, fact: &Fact) -> Option<DisclosureRow> {
         let AnyEvent::Disclosure(event) = &fact.event else { return row };
-        let E::DisclosureRequested { subject, party, party_kind, records, interest, basis, redisclosure_to } =
-            event
+        let E::DisclosureRequested {
+            subject,
+            party,
+            party_kind,
+            records,
+            interest,
+            basis,
+            redisclosure_to,
+            address: _,
+        } = event
         else {
             return row.map(|row| changed(row, event));
         };
@@ -214,6 +222,7 @@ mod tests {
             interest: "Transfer".into(),
             basis,
             redisclosure_to: vec![],
+            address: None,
         }
     }
 

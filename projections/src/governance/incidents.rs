@@ -66,8 +66,12 @@ row! {
             authority_told_at: Option<Timestamp> => filter sort,
             /// Whether it was told later than 72 hours.
             authority_told_late: Option<bool> => filter,
+            /// Why it was told later.
+            late_reasons: Option<String>,
             /// How many people were told.
             subjects_told: Option<i64>,
+            /// Who of them has no address to be mailed to.
+            unreachable: Vec<Uuid>,
             /// The hours that were left at the last escalation.
             escalated: Option<i32> => filter,
             /// What was at the root of it.
@@ -85,7 +89,7 @@ pub struct Incidents;
 
 impl Table for Incidents {
     const NAME: &'static str = "incidents";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = &["governance.security_incident"];
     const OPTIONS: Options = Options { stream_column: Some("id"), sort: &["-opened_at"], ..Options::DEFAULT };
     type Row = IncidentRow;
@@ -112,7 +116,9 @@ impl Table for Incidents {
                 authority_due_at: None,
                 authority_told_at: None,
                 authority_told_late: None,
+                late_reasons: None,
                 subjects_told: None,
+                unreachable: Vec::new(),
                 escalated: None,
                 root_cause: None,
                 lessons: None,
@@ -123,7 +129,8 @@ impl Table for Incidents {
             | E::AuthorityNotified { .. }
             | E::SubjectsNotified { .. }
             | E::SecurityIncidentClosed { .. }
-            | E::IncidentEscalated { .. } => changed(row?, event),
+            | E::IncidentEscalated { .. }
+            | E::SubjectNoticesMailed { .. } => changed(row?, event),
         };
         let note = note(event);
         row.timeline.0.push(IncidentStep { at: fact.occurred_at(), event: fact.event.name().into(), note });
@@ -151,9 +158,12 @@ fn changed(mut row: IncidentRow, event: &E) -> IncidentRow {
             row.authority_due_at = *authority_due_at;
         }
         E::IncidentContained { action: _ } => row.state = IncidentStatus::Contained,
-        E::AuthorityNotified { authority: _, reference: _, at, late } => {
+        // In phases (Art. 33(4)): whether it was late, the first of them says.
+        E::AuthorityNotified { .. } if row.authority_told_at.is_some() => {}
+        E::AuthorityNotified { authority: _, reference: _, at, late, reasons } => {
             row.authority_told_at = Some(*at);
             row.authority_told_late = Some(*late);
+            row.late_reasons.clone_from(reasons);
         }
         E::SubjectsNotified { template: _, count } => row.subjects_told = Some((*count).into()),
         E::SecurityIncidentClosed { root_cause, lessons } => {
@@ -162,6 +172,7 @@ fn changed(mut row: IncidentRow, event: &E) -> IncidentRow {
             row.lessons = Some(lessons.clone());
         }
         E::IncidentEscalated { hours_left } => row.escalated = Some(*hours_left),
+        E::SubjectNoticesMailed { mailed: _, unreachable } => row.unreachable.clone_from(unreachable),
     }
     row
 }
@@ -173,6 +184,9 @@ fn note(event: &E) -> Option<String> {
         E::AuthorityNotified { authority, reference, .. } => Some(format!("{authority}, {reference}")),
         E::SubjectsNotified { template, count } => Some(format!("{template}, {count}")),
         E::IncidentEscalated { hours_left } => Some(format!("{hours_left} hours left")),
+        E::SubjectNoticesMailed { mailed, unreachable } => {
+            Some(format!("{mailed} mailed, {} without an address", unreachable.len()))
+        }
         E::SecurityIncidentOpened { .. }
         | E::IncidentClassified { .. }
         | E::SecurityIncidentClosed { .. } => None,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::{Actor, RecordClass, governance::retention_default};
+use domain::{Actor, Recipient, RecordClass, governance::retention_default};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -45,6 +45,8 @@ pub struct Inventory {
     pub holdings: Vec<Holding>,
     /// How many times other people read data of theirs.
     pub reads: u64,
+    /// Who received data of theirs, by where that is on record (Art. 15(1)(c), Art. 19 GDPR).
+    pub recipients: Vec<Recipient>,
     /// Whether everything was counted; there are limits to that.
     pub complete: bool,
     /// The position of the log that this shows.
@@ -79,7 +81,10 @@ impl Projections {
             let complete = page.next.is_none();
             if complete || counted >= EVENTS_MAX {
                 let holdings = holdings.into_values().collect();
-                return Ok(Inventory { subject, holdings, reads, complete, position: page.position });
+                let sees = actor.is(subject) || actor.has("read:audit") || actor.has("manage:privacy");
+                let recipients = if sees { self.recipients(subject).await? } else { Vec::new() };
+                let position = page.position;
+                return Ok(Inventory { subject, holdings, reads, recipients, complete, position });
             }
         }
     }

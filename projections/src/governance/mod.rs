@@ -23,6 +23,8 @@ mod openlineage;
 mod package;
 mod privacy_requests;
 mod processing_register;
+mod recipient_notices;
+mod recipients;
 mod retention_board;
 
 pub use audit::{AuditFilters, AuditPage, AuditQuery, CausationChain};
@@ -46,4 +48,5 @@ pub use package::{
 };
 pub use privacy_requests::{FulfilmentStep, PrivacyRequestRow, PrivacyRequests};
 pub use processing_register::{ProcessingRegister, ProcessingRow};
+pub use recipient_notices::{RecipientNoticeRow, RecipientNotices};
 pub use retention_board::{RetentionBoard, RetentionBoardRow};

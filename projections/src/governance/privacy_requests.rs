@@ -57,7 +57,9 @@ row! {
             r#type: PrivacyRequestType => filter,
             /// Where in its life it is.
             state: PrivacyRequestStatus => filter,
-            /// When it was opened.
+            /// The purposes that a restriction or an objection is about; for a restriction none means all.
+            purposes: Vec<String>,
+            /// When it was received.
             opened_at: Timestamp => filter sort,
             /// When it, or its hearing, is due.
             due_at: Timestamp => filter sort,
@@ -95,6 +97,12 @@ row! {
             decision: Option<String>,
             /// The days that were left at the last escalation.
             escalated: Option<i32> => filter,
+            /// How many hours after its approval it was last said that its fulfilment has stalled.
+            stalled_hours: Option<i32> => filter,
+            /// Whether it is a restriction or an objection that was carried out.
+            in_force: bool => filter,
+            /// When it ends, once that was said; from then on it is not in force.
+            lifts_at: Option<Timestamp>,
             /// When it was completed, denied or cancelled.
             closed_at: Option<Timestamp> => filter sort,
             /// What was done.
@@ -114,7 +122,7 @@ pub struct PrivacyRequests;
 
 impl Table for PrivacyRequests {
     const NAME: &'static str = "privacy_requests";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const FED_BY: &'static [&'static str] = &["governance.privacy_request"];
     const OPTIONS: Options = Options { stream_column: Some("id"), sort: &["due_at"], ..Options::DEFAULT };
     type Row = PrivacyRequestRow;
@@ -135,6 +143,7 @@ impl Table for PrivacyRequests {
             due_at,
             records,
             address: _,
+            purposes,
         } = event
         else {
             return row.map(|row| changed(row, event, fact));
@@ -145,6 +154,7 @@ impl Table for PrivacyRequests {
             regime: *regime,
             r#type: *r#type,
             state: PrivacyRequestStatus::Opened,
+            purposes: purposes.iter().map(|purpose| purpose.name().to_owned()).collect(),
             opened_at: *opened_at,
             due_at: *due_at,
             extended: false,
@@ -164,6 +174,9 @@ impl Table for PrivacyRequests {
             amended: None,
             decision: None,
             escalated: None,
+            stalled_hours: None,
+            in_force: false,
+            lifts_at: None,
             closed_at: None,
             summary: None,
             details: details.clone(),
@@ -231,6 +244,9 @@ fn changed(mut row: PrivacyRequestRow, event: &E, fact: &Fact) -> PrivacyRequest
         }
         E::PrivacyRequestCompleted { summary, regime: _, r#type: _, subject: _ } => {
             row.state = S::Completed;
+            row.stalled_hours = None;
+            row.in_force =
+                matches!(row.r#type, PrivacyRequestType::Restriction | PrivacyRequestType::Objection);
             row.summary = Some(summary.clone());
             row.closed_at = Some(at);
         }
@@ -239,6 +255,10 @@ fn changed(mut row: PrivacyRequestRow, event: &E, fact: &Fact) -> PrivacyRequest
             row.closed_at = Some(at);
         }
         E::PrivacyRequestEscalated { days_left } => row.escalated = Some(*days_left),
+        E::FulfilmentStalled { hours, waiting: _ } => {
+            row.stalled_hours = Some(i32::try_from(*hours).unwrap_or(i32::MAX));
+        }
+        E::RestrictionLiftAnnounced { reason: _, at, r#type: _, subject: _ } => row.lifts_at = Some(*at),
     }
     row
 }
@@ -270,6 +290,7 @@ mod tests {
             due_at: "2026-02-15T12:00:00Z".parse().unwrap(),
             records: vec!["transcript".into()],
             address: None,
+            purposes: vec![],
         }
     }
 

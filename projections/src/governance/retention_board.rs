@@ -3,7 +3,7 @@
 
 use domain::{
     Actor,
-    governance::{RetentionAction, RetentionPolicyEvent as E, RetentionStart},
+    governance::{RetentionAction, RetentionPolicyEvent as E, RetentionStart, next_run_after},
     registry::AnyEvent,
 };
 use jiff::Timestamp;
@@ -47,6 +47,8 @@ row! {
             last_run_as_of: Option<Timestamp> => sort,
             /// Whether it applied nothing.
             dry_run: Option<bool> => filter,
+            /// When the next nightly run is.
+            next_run: Option<Timestamp> => sort,
             /// Whether it is under way.
             running: bool => filter,
             /// For a dry run the number of records that are due, for a real one of those that were dealt with.
@@ -64,7 +66,7 @@ pub struct RetentionBoard;
 
 impl Table for RetentionBoard {
     const NAME: &'static str = "retention_board";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = &["governance.retention_policy"];
     const OPTIONS: Options = Options { sort: &["class"], about_people: false, ..Options::DEFAULT };
     type Row = RetentionBoardRow;
@@ -85,15 +87,31 @@ impl Table for RetentionBoard {
                 action: *action,
                 legal_basis: legal_basis.clone(),
                 active: true,
+                next_run: Some(next_run_after(fact.recorded_at)),
                 ..before
             });
         }
-        row.map(|row| changed(row, event))
+        // The default of a class is carried out although nobody has set it.
+        let row = row.or_else(|| by_default(*key, event));
+        row.map(|row| changed(row, event, fact.recorded_at))
     }
 
     fn visible(actor: &Actor) -> Filter {
         Filter::all_with(actor, "manage:governance")
     }
+}
+
+/// What a default says that was carried out before anybody set a policy.
+fn by_default(policy: Uuid, event: &E) -> Option<RetentionBoardRow> {
+    let E::RetentionRunStarted { record_class, after, days, action, .. } = event else { return None };
+    Some(RetentionBoardRow {
+        class: record_class.name().to_owned(),
+        after: *after,
+        days: (*days).try_into().unwrap_or(i32::MAX),
+        action: *action,
+        legal_basis: "the default of the house".to_owned(),
+        ..unset(policy)
+    })
 }
 
 fn unset(policy: Uuid) -> RetentionBoardRow {
@@ -109,6 +127,7 @@ fn unset(policy: Uuid) -> RetentionBoardRow {
         last_run: None,
         last_run_as_of: None,
         dry_run: None,
+        next_run: None,
         running: false,
         affected: 0,
         held: 0,
@@ -116,7 +135,7 @@ fn unset(policy: Uuid) -> RetentionBoardRow {
     }
 }
 
-fn changed(mut row: RetentionBoardRow, event: &E) -> RetentionBoardRow {
+fn changed(mut row: RetentionBoardRow, event: &E, at: Timestamp) -> RetentionBoardRow {
     match event {
         E::RetentionPolicySet { .. } | E::RetentionActionApplied { .. } => {}
         E::RetentionPolicyRetired { .. } => row.active = false,
@@ -124,6 +143,7 @@ fn changed(mut row: RetentionBoardRow, event: &E) -> RetentionBoardRow {
             row.last_run = Some(*run);
             row.last_run_as_of = Some(*as_of);
             row.dry_run = Some(*dry_run);
+            row.next_run = Some(next_run_after(at));
             row.running = true;
             (row.affected, row.held, row.failed) = (0, 0, 0);
         }
@@ -199,6 +219,13 @@ mod tests {
         assert!(!board(past.clone())[0].active);
         let row = &board(past.chain([set()]))[0];
         assert!(row.active && row.last_run == Some(RUN));
+    }
+
+    #[test]
+    fn a_default_that_is_carried_out_is_on_the_board_although_nobody_set_it() {
+        let row = &board(run())[0];
+        assert_eq!((&*row.class, row.days, row.active), ("device", 90, false));
+        assert!(row.next_run.is_some() && row.last_run == Some(RUN));
     }
 
     #[test]

@@ -24,6 +24,7 @@ const TRANSACTION: &str = "budgeting.transaction";
 const DECISION: &str = "intelligence.decision";
 const CONSENT: &str = "governance.consent_ledger";
 const PRIVACY: &str = "governance.privacy_request";
+const NOTICE: &str = "governance.recipient_notice";
 const DISCLOSURE: &str = "governance.disclosure";
 const PROCESSING: &str = "governance.processing_activity";
 const INCIDENT: &str = "governance.security_incident";
@@ -238,6 +239,12 @@ pub const TABLE: &[Resource] = &[
     post("/v1/privacy/requests/{id}/extend", PRIVACY, "ExtendPrivacyRequest"),
     post("/v1/privacy/requests/{id}/hearing", PRIVACY, "ScheduleHearing"),
     post("/v1/privacy/requests/{id}/hearing/outcome", PRIVACY, "RecordHearingOutcome"),
+    post("/v1/privacy/requests/{id}/lift", PRIVACY, "LiftRestriction"),
+    // Art. 19 GDPR: whoever received data is told what became of it
+    list("/v1/privacy/notices", "recipient_notices"),
+    one("/v1/privacy/notices/{id}", "recipient_notices", &[("id", Path("id"))]),
+    post("/v1/privacy/notices/{id}/tell", NOTICE, "TellRecipient"),
+    post("/v1/privacy/notices/{id}/waive", NOTICE, "WaiveNotice"),
     // 5.9 governance: disclosures of education records
     list("/v1/disclosures/me", "disclosure_log").only(&[("subject", Caller)]),
     list("/v1/disclosures", "disclosure_log"),

@@ -199,6 +199,41 @@ impl DisclosureBasis {
         }
     }
 
+    /// Whether it carries a disclosure although the student had the use of their records restricted: with consent, for legal
+    /// claims, or to protect others (Art. 18(2) GDPR).
+    pub fn overrides_restriction(self) -> bool {
+        use DisclosureBasis as B;
+        match self {
+            B::Consent
+            | B::JudicialOrder
+            | B::GrandJurySubpoena
+            | B::SealedSubpoena
+            | B::TerrorismOrder
+            | B::LegalAction
+            | B::Emergency
+            | B::Student => true,
+            B::SchoolOfficial
+            | B::Contractor
+            | B::OtherSchool
+            | B::EducationAuthority
+            | B::FinancialAid
+            | B::JuvenileJustice
+            | B::Study
+            | B::Accreditation
+            | B::ParentOfDependent
+            | B::Directory
+            | B::CrimeVictim
+            | B::DisciplinaryResult
+            | B::SubstanceViolation
+            | B::SexOffender => false,
+        }
+    }
+
+    /// Whether the party reads by order of a court or for legal claims: then it is no recipient in the sense of Art. 4(9) GDPR.
+    pub fn is_legal_proceeding(self) -> bool {
+        self.citation().starts_with("99.31(a)(9)")
+    }
+
     /// Whether the student may not be told of it (99.31(a)(9)(ii)).
     pub fn forbids_to_tell(self) -> bool {
         use DisclosureBasis as B;

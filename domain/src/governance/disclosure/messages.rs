@@ -61,6 +61,10 @@ pub enum DisclosureCommand {
         /// To whom the party may hand them on for the school (99.32(b), 99.33(b)).
         #[schemars(transform = schemas::texts::<100, 200>)]
         redisclosure_to: Vec<String>,
+        /// The party's e-mail address, at which it is told when the records are corrected or erased (Art. 19 GDPR).
+        #[serde(default)]
+        #[schemars(transform = schemas::text::<3, 254>)]
+        address: Option<Stated<String>>,
     },
     /// Authorises the disclosure, where its basis carries it.
     AuthorizeDisclosure {
@@ -77,7 +81,7 @@ pub enum DisclosureCommand {
         #[schemars(transform = schemas::instant)]
         notified_at: Option<Timestamp>,
     },
-    /// Refuses the request; the refusal is kept.
+    /// Refuses the request, also one that was authorised and not carried out; the refusal is kept.
     RefuseDisclosure {
         /// Why.
         #[schemars(transform = schemas::text::<1, 20000>)]
@@ -126,6 +130,8 @@ pub enum DisclosureEvent {
         interest: String,
         basis: DisclosureBasis,
         redisclosure_to: Vec<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<Personal<String, Identity>>,
     },
     /// The disclosure was authorised.
     DisclosureAuthorized {
@@ -202,6 +208,10 @@ pub enum DisclosureRefusal {
     NoticeMissing {},
     #[error("this basis carries the final results of the proceeding and nothing else")]
     NotFinalResults {},
+    #[error(
+        "the student had the use of these records restricted (Art. 18 GDPR); this basis does not override that"
+    )]
+    ProcessingRestricted {},
     #[error("a statement of the student has just been placed with the records; ask again")]
     StatementPending {},
 }
@@ -222,6 +232,7 @@ impl Refusal for DisclosureRefusal {
             | R::OptedOut {}
             | R::NotDirectoryInformation {}
             | R::NotFinalResults {}
+            | R::ProcessingRestricted {}
             | R::NotAuthorized {} => RefusalKind::Conflict,
         }
     }
@@ -238,6 +249,7 @@ impl Refusal for DisclosureRefusal {
             | R::NotDirectoryInformation {}
             | R::NotFinalResults {}
             | R::StatementPending {}
+            | R::ProcessingRestricted {}
             | R::NotAuthorized {} => None,
         }
     }

@@ -1,7 +1,7 @@
 //! A request for a student's education records, and what became of it: the record of 34 CFR 99.32 (catalogue 2.11,
 //! Disclosure).
 //!
-//! Life cycle: `requested -> authorized -> recorded`; `requested -> refused`.
+//! Life cycle: `requested -> authorized -> recorded`; `requested | authorized -> refused`.
 //!
 //! - **GOV-D1** without consent only on a basis of 99.31, stored by its paragraph. What no basis carries is not
 //!   authorised; the request is on record all the same, and its refusal too.
@@ -13,6 +13,7 @@
 //!   subpoena the notice to the student, and what 99.39 lets be told are the final results and nothing else.
 //! - The student's statement on a contested record is disclosed with it, each time (99.21(c)(2)). A disclosure takes the
 //!   seat after those of the statements that it has seen, so that it is never recorded past one that it has not.
+//! - What the student had restricted (Art. 18 GDPR) is disclosed only on a basis that overrides that.
 //! - **GOV-D5** kept as long as the record itself: its words about the student are of the class of education records.
 //!
 //! The consent and the opt-out are read from their own streams, pinned, when the disclosure is authorised and again when it
@@ -30,7 +31,7 @@ use uuid::Uuid;
 pub use basis::{DIRECTORY_INFORMATION, DisclosureBasis, FINAL_RESULTS, REDISCLOSURE_NOTICE};
 pub use messages::*;
 
-use super::{ConsentGap, ConsentLedger, alike};
+use super::{ConsentGap, ConsentLedger, alike, is_address};
 use crate::{
     identity::Profile,
     kernel::{
@@ -77,6 +78,8 @@ pub struct Disclosure {
     pub basis: Option<DisclosureBasis>,
     /// To whom the party may hand them on.
     pub redisclosure_to: Vec<String>,
+    /// The party's address, where it is known.
+    pub address: Option<Personal<String, Identity>>,
     /// The consent that it rests on.
     pub consent: Option<Uuid>,
     /// When they were disclosed.
@@ -90,6 +93,8 @@ pub struct DisclosureFacts {
     pub consent_gap: Option<ConsentGap>,
     /// Whether the student opted out of directory information.
     pub opted_out: bool,
+    /// Whether the student had the use of their education records restricted.
+    pub restricted: bool,
     /// The student's statements on contested records: the requests that they were attached to, and the records that
     /// they are about; none means all.
     pub statements: Vec<(Uuid, Vec<String>)>,
@@ -103,6 +108,7 @@ pub(super) fn statements_key(subject: Uuid) -> String {
 impl Decider for Disclosure {
     const TYPE: &'static str = "governance.disclosure";
     const CLASS: Option<RecordClass> = Some(RecordClass::Education);
+    const RESTRICTABLE: bool = false;
     type Command = DisclosureCommand;
     type Event = DisclosureEvent;
     type Refusal = DisclosureRefusal;
@@ -133,9 +139,10 @@ impl Decider for Disclosure {
         {
             facts.statements = statements;
         }
+        let ledger = known.pinned::<ConsentLedger>(self.subject)?.state;
+        facts.restricted = ledger.restricts(RecordClass::Education);
         match self.basis {
             Some(DisclosureBasis::Consent) => {
-                let ledger = known.pinned::<ConsentLedger>(self.subject)?.state;
                 let party = self.party.get().map_or("", String::as_str);
                 facts.consent_gap = match consent {
                     Some(consent) => ledger.carries(consent, party, &self.records, context.now).err(),
@@ -192,6 +199,7 @@ impl Decider for Disclosure {
                 interest,
                 basis,
                 redisclosure_to,
+                address,
             } => {
                 bounds::text("party", &party.0, 1..=200)?;
                 bounds::texts("records", &records, 100, 200)?;
@@ -200,8 +208,14 @@ impl Decider for Disclosure {
                 if records.is_empty() {
                     return Err(Refused::invalid("records", "at least one"));
                 }
+                let email = address.as_ref().map(|address| address.0.as_str());
+                bounds::maybe_text("address", email, 3..=254)?;
+                if email.is_some_and(|email| !is_address(email)) {
+                    return Err(Refused::invalid("address", "an e-mail address"));
+                }
                 let basis = DisclosureBasis::of_citation(&basis).ok_or(R::BasisUnknown {})?;
                 let party = party.about(party_id);
+                let address = address.map(|address| address.about(party_id));
                 E::DisclosureRequested {
                     subject,
                     party,
@@ -210,9 +224,11 @@ impl Decider for Disclosure {
                     interest,
                     basis,
                     redisclosure_to,
+                    address,
                 }
             }
-            C::AuthorizeDisclosure { .. } | C::RefuseDisclosure { .. } if self.status != S::Requested => {
+            C::AuthorizeDisclosure { .. } if self.status != S::Requested => return Err(wrong_state),
+            C::RefuseDisclosure { .. } if !matches!(self.status, S::Requested | S::Authorized) => {
                 return Err(wrong_state);
             }
             C::AuthorizeDisclosure { by, consent, agreement, notified_at } => {
@@ -295,6 +311,7 @@ impl Decider for Disclosure {
                 interest: _,
                 basis,
                 redisclosure_to,
+                address,
             } => {
                 *self = Disclosure {
                     status: S::Requested,
@@ -304,6 +321,7 @@ impl Decider for Disclosure {
                     records: records.clone(),
                     basis: Some(*basis),
                     redisclosure_to: redisclosure_to.clone(),
+                    address: address.clone(),
                     consent: None,
                     disclosed_at: None,
                 };
@@ -358,6 +376,9 @@ impl Disclosure {
         let basis = self.basis.ok_or(R::BasisUnknown {})?;
         if !basis.fits(self.party_kind) {
             return Err(R::BasisUnfit {});
+        }
+        if facts.restricted && !basis.overrides_restriction() {
+            return Err(R::ProcessingRestricted {});
         }
         if let (DisclosureBasis::Consent, Some(gap)) = (basis, facts.consent_gap) {
             return Err(R::ConsentMissing { gap });

@@ -30,6 +30,7 @@ fn request(basis: &str, party_kind: PartyKind, records: &[&str]) -> C {
         interest: "An application for work".into(),
         basis: basis.into(),
         redisclosure_to: texts(&["Payroll Ltd"]),
+        address: None,
     }
 }
 
@@ -42,6 +43,7 @@ fn requested_for(basis: B, party_kind: PartyKind, records: &[&str]) -> E {
         interest: "An application for work".into(),
         basis,
         redisclosure_to: texts(&["Payroll Ltd"]),
+        address: None,
     }
 }
 
@@ -275,7 +277,7 @@ fn the_consent_and_the_opt_out_are_pinned() {
     let mut world = World::default().with(ADA, opted(false));
     let _ = after([requested_for(B::Directory, PartyKind::Directory, &["name"])])
         .looking_up(&command, &mut world);
-    assert_eq!(world.pinned, [ADA]);
+    assert_eq!(world.pinned, [ADA, ADA], "a restriction too");
 }
 
 #[test]
@@ -378,6 +380,73 @@ fn a_disclosure_is_for_those_who_manage_privacy_each_in_their_own_name() {
         }
         assert!(!case.permits(&Actor::user(ADA, &["student"]), &command), "the student reads it");
     }
+}
+
+#[test]
+fn gov_p5_what_the_student_had_restricted_is_disclosed_on_a_basis_that_overrides_that_and_on_no_other() {
+    let mut ledger = consenting(None, false);
+    ledger.evolve(&ConsentLedgerEvent::ProcessingRestricted {
+        subject: ADA,
+        request: Uuid::from_u128(0x9E),
+        purposes: vec![],
+        classes: vec![RecordClass::Education],
+        objection: false,
+    });
+    for (basis, party) in
+        [(B::SchoolOfficial, PartyKind::SchoolOfficial), (B::OtherSchool, PartyKind::OtherSchool)]
+    {
+        let world = stating(&[]).with(ADA, ledger.clone());
+        in_world([requested(basis, party)], world, authorize(None)).refused(R::ProcessingRestricted {});
+        let world = stating(&[]).with(ADA, ledger.clone());
+        let past = [requested(basis, party), authorized(None)];
+        in_world(past, world, record(None)).refused(R::ProcessingRestricted {});
+    }
+    for (basis, party) in [(B::Student, PartyKind::Student), (B::GrandJurySubpoena, PartyKind::Court)] {
+        let world = stating(&[]).with(ADA, ledger.clone());
+        follows(in_world([requested(basis, party)], world, authorize(None)), "DisclosureAuthorized");
+    }
+}
+
+#[test]
+fn what_was_authorised_may_still_be_refused_until_it_is_carried_out() {
+    let refuse = C::RefuseDisclosure { reason: "The consent was revoked".into() };
+    let past = [requested(B::Student, PartyKind::Student), authorized(None)];
+    follows(after(past.clone()).when(refuse.clone()), "DisclosureRefused");
+    let recorded = recorded(B::Student, PartyKind::Student, None);
+    after(past.into_iter().chain([recorded])).when(refuse).invalid_state("recorded");
+}
+
+#[test]
+fn a_party_is_told_at_an_address_that_is_one() {
+    let at_address = |address: &str| match request("99.30", PartyKind::Employer, &["transcript"]) {
+        C::RequestDisclosure {
+            subject,
+            party,
+            party_kind,
+            records,
+            interest,
+            basis,
+            redisclosure_to,
+            ..
+        } => {
+            let address = Some(Stated(address.into()));
+            C::RequestDisclosure {
+                subject,
+                party,
+                party_kind,
+                records,
+                interest,
+                basis,
+                redisclosure_to,
+                address,
+            }
+        }
+        other => other,
+    };
+    for wrong in ["acme", "acme@example.org\r\nBcc: all"] {
+        nothing::<Disclosure>().when(at_address(wrong)).invalid("address");
+    }
+    follows(nothing().when(at_address("records@acme.example")), "DisclosureRequested");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use strum::{IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
 use crate::{
-    governance::{PrivacyRegime, PrivacyRequestType, StepOutcome, Verification},
+    governance::{ConsentPurpose, PrivacyRegime, PrivacyRequestType, StepOutcome, Verification},
     kernel::{
         Event, Personal, RecordClass, Refusal, RefusalKind, Stated,
         class::{Education, Identity},
@@ -43,6 +43,15 @@ pub enum PrivacyRequestCommand {
         #[serde(default)]
         #[schemars(transform = schemas::text::<3, 254>)]
         address: Option<Stated<String>>,
+        /// The purposes for which the data is not to be used: at least one for an objection, all of them where a
+        /// restriction names none; for nothing else.
+        #[serde(default)]
+        #[schemars(transform = schemas::count::<7>)]
+        purposes: Vec<ConsentPurpose>,
+        /// When the request was received, where staff enter it later than that: its time runs from then (GOV-P1).
+        #[serde(default)]
+        #[schemars(transform = schemas::instant)]
+        received_at: Option<Timestamp>,
     },
     /// Verifies that the requester is the person (GOV-P2).
     VerifyRequester {
@@ -140,6 +149,23 @@ pub enum PrivacyRequestCommand {
         /// The days left: 7, 2, or 0 when it is due.
         days_left: i32,
     },
+    /// Escalates a request that was approved and whose fulfilment does not come to its end (P-53, P-54).
+    #[schemars(extend("x-system" = true))]
+    ReportStall {
+        /// How many hours ago it was approved.
+        hours: u32,
+    },
+    /// Ends a restriction, or takes an objection back. The person does so at once; staff say when it will end, and the
+    /// person is told before (Art. 18(3)). An objection is the person's alone.
+    LiftRestriction {
+        /// Why.
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        reason: String,
+        /// When it ends; now where left out, which only the person may do.
+        #[serde(default)]
+        #[schemars(transform = schemas::instant)]
+        at: Option<Timestamp>,
+    },
 }
 
 /// What can have happened to a privacy request.
@@ -159,6 +185,8 @@ pub enum PrivacyRequestEvent {
         records: Vec<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         address: Option<Personal<String, Identity>>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        purposes: Vec<ConsentPurpose>,
     },
     /// The requester was verified.
     RequesterVerified { method: Verification },
@@ -210,6 +238,10 @@ pub enum PrivacyRequestEvent {
     PrivacyRequestCancelled { regime: PrivacyRegime, r#type: PrivacyRequestType, subject: Uuid },
     /// The request was escalated.
     PrivacyRequestEscalated { days_left: i32 },
+    /// It was approved so many hours ago, and these steps are still open.
+    FulfilmentStalled { hours: u32, waiting: Vec<String> },
+    /// The restriction ends then, or the objection is taken back.
+    RestrictionLiftAnnounced { reason: String, at: Timestamp, r#type: PrivacyRequestType, subject: Uuid },
 }
 
 impl Event for PrivacyRequestEvent {

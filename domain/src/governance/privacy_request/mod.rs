@@ -13,7 +13,8 @@
 //!   are not destroyed (99.10(e)): it has the seat that a legal hold on them would have, so that no destruction, for
 //!   whatever reason, is recorded past it.
 //! - **GOV-P5** what a request means to the records is done by the contexts that own them; here stands what they did. Where
-//!   a record is to be corrected, staff correct it with the owning context's own command and say so.
+//!   a record is to be corrected, staff correct it with the owning context's own command and say so. What a restriction
+//!   (Art. 18) or an objection (Art. 21) stops, the person's [`super::ConsentLedger`] says from then on, until it is lifted.
 //! - A statement (99.21(c)) takes a seat of the person's statements, so that no disclosure is recorded that has not seen it.
 //! - **GOV-P6** escalates 7 and 2 days before it is due, and when it is; a hearing before its day.
 //!
@@ -21,11 +22,13 @@
 //! Who asks in writing or in person is entered by staff, and verified by a document, or by the code that goes to the
 //! address on file.
 
+mod fold;
 mod messages;
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp, ToSpan, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
@@ -33,21 +36,28 @@ use uuid::Uuid;
 
 pub use messages::*;
 
+use rules::{check_classes, check_purposes, due, inspected, open_key, received};
+
 use super::{
-    PrivacyRegime, PrivacyRequestType, StepOutcome, Verification,
+    ConsentPurpose, PrivacyRegime, PrivacyRequestType, StepOutcome, Verification,
     disclosure::statements_key,
-    legal_duty,
-    legal_hold::{inspected_key, is_hold, not_held},
+    is_address, legal_duty,
+    legal_hold::{is_hold, not_held},
+    months_after,
 };
 use crate::kernel::{
-    Actor, ActorKind, Answer, Claim, Context, Decided, Decider, Known, NotYet, Question, RecordClass,
-    Refused, RefusedBy, bounds, sha256_hex,
+    Actor, ActorKind, Answer, Claim, Context, Decided, Decider, Known, NotYet, Personal, Question,
+    RecordClass, Refused, bounds, class::Identity, sha256_hex,
 };
 
 /// Within which time a school answers a request to inspect (34 CFR 99.10(b)).
 pub const INSPECT_WITHIN: SignedDuration = SignedDuration::from_hours(45 * 24);
 /// How many days before it is due a request is escalated (GOV-P6).
 pub const ESCALATE_BEFORE: [i32; 3] = [7, 2, 0];
+/// How long after its receipt a request may still be entered.
+pub const ENTERED_WITHIN: SignedDuration = SignedDuration::from_hours(366 * 24);
+/// How many hours after its approval a request is escalated whose fulfilment has not come to its end, and again after as many.
+pub const STALLED_AFTER_HOURS: u32 = 24;
 /// The most contexts that report steps.
 const MOST_STEPS: usize = 100;
 
@@ -92,7 +102,9 @@ pub struct PrivacyRequest {
     pub classes: Vec<RecordClass>,
     /// The contested records, for an amendment; none means all.
     pub records: Vec<String>,
-    /// When it was opened.
+    /// The purposes that a restriction or an objection is about; none means all.
+    pub purposes: Vec<ConsentPurpose>,
+    /// When it was received: its time runs from then.
     pub opened_at: Timestamp,
     /// When it, or its hearing, is due.
     pub due_at: Timestamp,
@@ -110,6 +122,12 @@ pub struct PrivacyRequest {
     pub amended: Option<bool>,
     /// The escalations of the present due date.
     pub escalated: BTreeSet<i32>,
+    /// How many hours after its approval it was last said that it has stalled; 0 where it was not.
+    pub stalled_hours: u32,
+    /// When the restriction or objection ends, once that was said.
+    pub lifted_at: Option<Timestamp>,
+    /// The address on file that staff gave, where the person has no account.
+    pub address: Option<Personal<String, Identity>>,
 }
 
 /// What a privacy request must know of others.
@@ -124,20 +142,6 @@ pub fn requester_code_label(request: Uuid) -> String {
     format!("privacy_request|{request}")
 }
 
-/// So many calendar months later, at the last day of a month that is too short, in UTC.
-fn months_after(start: Timestamp, months: i32) -> Timestamp {
-    let later = start.to_zoned(TimeZone::UTC).checked_add(months.months());
-    later.map_or(Timestamp::MAX, |later| later.timestamp())
-}
-
-/// GOV-P1.
-fn due(regime: PrivacyRegime, opened_at: Timestamp) -> Timestamp {
-    match regime {
-        PrivacyRegime::Gdpr => months_after(opened_at, 1),
-        PrivacyRegime::Ferpa => opened_at.checked_add(INSPECT_WITHIN).unwrap_or(Timestamp::MAX),
-    }
-}
-
 impl PrivacyRequest {
     /// Whether somebody still has to do something by the due date.
     pub fn is_pending(&self) -> bool {
@@ -149,6 +153,12 @@ impl PrivacyRequest {
         }
     }
 
+    /// Whether it is a restriction or an objection that was carried out.
+    fn restricts(&self) -> bool {
+        use PrivacyRequestType as T;
+        self.status == PrivacyRequestStatus::Completed && matches!(self.r#type, T::Restriction | T::Objection)
+    }
+
     fn in_work(&self) -> bool {
         matches!(self.status, PrivacyRequestStatus::Approved | PrivacyRequestStatus::InFulfilment)
     }
@@ -157,6 +167,7 @@ impl PrivacyRequest {
 impl Decider for PrivacyRequest {
     const TYPE: &'static str = "governance.privacy_request";
     const CLASS: Option<RecordClass> = Some(RecordClass::Identity);
+    const RESTRICTABLE: bool = false;
     type Command = PrivacyRequestCommand;
     type Event = PrivacyRequestEvent;
     type Refusal = PrivacyRequestRefusal;
@@ -194,6 +205,7 @@ impl Decider for PrivacyRequest {
             C::VerifyRequester { method: Verification::EmailCode, .. } => own || staff,
             C::VerifyRequester { method: Verification::Document, .. } => staff && !own,
             C::CancelPrivacyRequest {} | C::AttachStatement { .. } => own,
+            C::LiftRestriction { .. } => own || (staff && self.r#type == PrivacyRequestType::Restriction),
             C::ApprovePrivacyRequest { .. }
             | C::DenyPrivacyRequest { .. }
             | C::ExtendPrivacyRequest { .. }
@@ -205,9 +217,10 @@ impl Decider for PrivacyRequest {
             C::RecordFulfilmentStep { .. } => {
                 actor.is_system() || (self.r#type.is_correction() && staff && !own)
             }
-            C::AttachPackage { .. } | C::CompletePrivacyRequest { .. } | C::EscalatePrivacyRequest { .. } => {
-                actor.is_system()
-            }
+            C::AttachPackage { .. }
+            | C::CompletePrivacyRequest { .. }
+            | C::EscalatePrivacyRequest { .. }
+            | C::ReportStall { .. } => actor.is_system(),
         }
     }
 
@@ -226,13 +239,24 @@ impl Decider for PrivacyRequest {
         let undecided = matches!(self.status, S::Opened | S::Verified);
         let event = match command {
             C::OpenPrivacyRequest { .. } if self.status != S::New => return Err(wrong_state),
-            C::OpenPrivacyRequest { subject, regime, r#type, details, classes, records, address } => {
+            C::OpenPrivacyRequest {
+                subject,
+                regime,
+                r#type,
+                details,
+                classes,
+                records,
+                address,
+                purposes,
+                received_at,
+            } => {
                 if r#type.regime() != regime {
                     return Err(Refused::invalid("type", "a right that this law gives"));
                 }
                 let words = details.as_ref().map(|details| details.0.as_str());
                 bounds::maybe_text("details", words, 1..=bounds::LONG)?;
                 check_classes(&classes)?;
+                check_purposes(r#type, &purposes)?;
                 bounds::texts("records", &records, 100, 200)?;
                 if !records.is_empty() && r#type != PrivacyRequestType::Amendment {
                     return Err(Refused::invalid("records", "for an amendment, and for nothing else"));
@@ -248,7 +272,7 @@ impl Decider for PrivacyRequest {
                 }
                 let address = address.map(|address| address.about(subject));
                 let details = details.map(|details| details.about(subject));
-                let opened_at = context.now;
+                let opened_at = received(received_at, subject, context)?;
                 let due_at = due(regime, opened_at);
                 E::PrivacyRequestOpened {
                     subject,
@@ -260,6 +284,7 @@ impl Decider for PrivacyRequest {
                     due_at,
                     records,
                     address,
+                    purposes,
                 }
             }
             C::VerifyRequester { .. } if self.status != S::Opened => return Err(wrong_state),
@@ -373,6 +398,23 @@ impl Decider for PrivacyRequest {
                 }
                 E::PrivacyRequestEscalated { days_left }
             }
+            // What people do takes as long as it takes, and has its due date; what nothing is left of has come to its end.
+            C::ReportStall { hours } => {
+                if !self.in_work() || r#type.is_correction() || hours <= self.stalled_hours {
+                    return Ok(Vec::new());
+                }
+                E::FulfilmentStalled { hours, waiting: self.waiting() }
+            }
+            C::LiftRestriction { .. } if !self.restricts() => return Err(wrong_state),
+            C::LiftRestriction { reason, at } => {
+                bounds::text("reason", &reason, 1..=bounds::LONG)?;
+                let at = self.lifts_at(at, context)?;
+                // What was announced is brought forward, and by the person only.
+                if self.lifted_at.is_some_and(|announced| announced <= at) {
+                    return Err(wrong_state);
+                }
+                E::RestrictionLiftAnnounced { reason, at, r#type, subject }
+            }
         };
         Ok(vec![event])
     }
@@ -411,7 +453,9 @@ impl Decider for PrivacyRequest {
             | E::PrivacyPackageAttached { .. }
             | E::HearingScheduled { .. }
             | E::HearingDecided { .. }
-            | E::PrivacyRequestEscalated { .. } => Vec::new(),
+            | E::PrivacyRequestEscalated { .. }
+            | E::FulfilmentStalled { .. }
+            | E::RestrictionLiftAnnounced { .. } => Vec::new(),
         }
     }
 
@@ -424,140 +468,6 @@ impl Decider for PrivacyRequest {
 
     fn subject(&self) -> Option<Uuid> {
         (self.status != PrivacyRequestStatus::New).then_some(self.subject)
-    }
-}
-
-/// One open request of a kind for each person.
-fn open_key(subject: Uuid, regime: PrivacyRegime, r#type: PrivacyRequestType) -> String {
-    let (regime, r#type): (&str, &str) = (regime.into(), r#type.into());
-    format!("privacy:{subject}:{regime}:{type}")
-}
-
-/// Whether it has the form `local@domain`, without blanks and control characters: nothing that could end a line of a mail.
-fn is_address(text: &str) -> bool {
-    let plain = |letter: char| !letter.is_whitespace() && !letter.is_control();
-    let parts = text.rsplit_once('@').filter(|_| text.chars().all(plain));
-    parts.is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty())
-}
-
-/// What a request to inspect keeps from being destroyed (34 CFR 99.10(e)).
-fn inspected(r#type: PrivacyRequestType, subject: Uuid) -> Option<String> {
-    (r#type == PrivacyRequestType::Inspection).then(|| inspected_key(subject))
-}
-
-type Check = Result<(), RefusedBy<PrivacyRequest>>;
-
-fn check_classes(classes: &[RecordClass]) -> Check {
-    bounds::count("classes", classes.len(), 10)?;
-    let distinct: BTreeSet<_> = classes.iter().collect();
-    if distinct.len() == classes.len() { Ok(()) } else { Err(Refused::invalid("classes", "each one once")) }
-}
-
-/// The classes approved, and those refused.
-type Classes = (Vec<RecordClass>, Vec<RecordClass>);
-
-impl PrivacyRequest {
-    /// GOV-P4: which classes are approved and which are refused; refusing some takes a note.
-    fn approved(
-        &self,
-        only: Option<Vec<RecordClass>>,
-        noted: bool,
-    ) -> Result<Classes, RefusedBy<PrivacyRequest>> {
-        let Some(only) = only else { return Ok((self.classes.clone(), Vec::new())) };
-        check_classes(&only)?;
-        let asked = if self.classes.is_empty() { &RecordClass::ALL[..] } else { &self.classes[..] };
-        if only.is_empty() || !only.iter().all(|class| asked.contains(class)) {
-            return Err(Refused::invalid("classes", "some of those that the request is about"));
-        }
-        let refused: Vec<RecordClass> = asked.iter().copied().filter(|class| !only.contains(class)).collect();
-        if refused.is_empty() || noted {
-            Ok((only, refused))
-        } else {
-            Err(Refused::invalid("note", "the ground on which the other classes are refused"))
-        }
-    }
-
-    /// A denied amendment, until its hearing is decided.
-    fn may_be_heard(&self) -> bool {
-        use PrivacyRequestStatus as S;
-        let denied = self.status == S::Denied && self.r#type == PrivacyRequestType::Amendment;
-        denied || (self.status == S::Hearing && self.amended.is_none())
-    }
-
-    fn has_all_steps(&self) -> bool {
-        if self.status == PrivacyRequestStatus::Hearing {
-            return self.amended.is_some();
-        }
-        let settled = self.steps.values().all(|outcome| *outcome != StepOutcome::Partial);
-        !self.steps.is_empty() && settled && (self.package || !self.r#type.wants_package())
-    }
-
-    fn fold(&mut self, event: &PrivacyRequestEvent) {
-        use PrivacyRequestEvent as E;
-        use PrivacyRequestStatus as S;
-        match event {
-            E::PrivacyRequestOpened {
-                subject,
-                regime,
-                r#type,
-                details: _,
-                classes,
-                opened_at,
-                due_at,
-                records,
-                address: _,
-            } => {
-                *self = PrivacyRequest {
-                    records: records.clone(),
-                    status: S::Opened,
-                    subject: *subject,
-                    regime: *regime,
-                    r#type: *r#type,
-                    classes: classes.clone(),
-                    opened_at: *opened_at,
-                    due_at: *due_at,
-                    ..PrivacyRequest::default()
-                };
-            }
-            E::RequesterVerified { .. } => self.status = S::Verified,
-            E::PrivacyRequestApproved { classes, .. } => {
-                self.status = S::Approved;
-                self.classes.clone_from(classes);
-            }
-            E::PrivacyRequestDenied { by, .. } => {
-                self.status = S::Denied;
-                self.denied_by = *by;
-            }
-            E::PrivacyRequestExtended { due_at, .. } => {
-                self.extended = true;
-                self.due(*due_at);
-            }
-            E::FulfilmentStepRecorded { context, outcome, .. } => {
-                self.status = S::InFulfilment;
-                self.steps.insert(context.clone(), *outcome);
-            }
-            E::PrivacyPackageAttached { .. } => {
-                self.status = S::InFulfilment;
-                self.package = true;
-            }
-            E::HearingScheduled { at, officer } => {
-                self.status = S::Hearing;
-                self.hearing = Some((*at, *officer));
-                self.due(*at);
-            }
-            E::HearingDecided { amended, .. } => self.amended = Some(*amended),
-            E::StatementAttached { .. } => {}
-            E::PrivacyRequestCompleted { .. } => self.status = S::Completed,
-            E::PrivacyRequestCancelled { .. } => self.status = S::Cancelled,
-            E::PrivacyRequestEscalated { days_left } => {
-                self.escalated.insert(*days_left);
-            }
-        }
-    }
-
-    fn due(&mut self, due_at: Timestamp) {
-        self.due_at = due_at;
-        self.escalated.clear();
     }
 }
 

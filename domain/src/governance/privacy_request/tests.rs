@@ -4,6 +4,8 @@ use crate::kernel::{
     testing::{Outcome, Scenario, World, given, keeps_history, nothing},
 };
 
+mod clocks;
+
 const ME: Uuid = Uuid::from_u128(0xAA);
 const OFFICER: Uuid = Uuid::from_u128(0x0F);
 const DENIER: Uuid = Uuid::from_u128(0xDE);
@@ -31,6 +33,8 @@ fn open(r#type: PrivacyRequestType, classes: &[RecordClass]) -> C {
         classes: classes.to_vec(),
         records: vec![],
         address: None,
+        purposes: vec![],
+        received_at: None,
     }
 }
 
@@ -45,6 +49,7 @@ fn opened_for(r#type: PrivacyRequestType, classes: &[RecordClass], due_at: &str)
         due_at: at(due_at),
         records: vec![],
         address: None,
+        purposes: vec![],
     }
 }
 
@@ -196,6 +201,8 @@ fn a_law_gives_its_own_rights_and_no_others() {
         classes: vec![],
         records: vec![],
         address: None,
+        purposes: vec![],
+        received_at: None,
     };
     nothing::<PrivacyRequest>().by(me()).when(mixed).invalid("type");
     let twice = open(PrivacyRequestType::Access, &[RecordClass::Profile, RecordClass::Profile]);
@@ -287,6 +294,8 @@ fn an_amendment_names_the_records_that_it_contests_and_nothing_else_does() {
         classes: vec![],
         records: vec!["transcript".into()],
         address: None,
+        purposes: vec![],
+        received_at: None,
     };
     let state = follows(nothing().by(me()).when(open(PrivacyRequestType::Amendment)), "PrivacyRequestOpened");
     assert_eq!(state.records, ["transcript"]);
@@ -303,6 +312,8 @@ fn gov_p2_a_code_goes_to_an_address_that_staff_have_on_file_and_not_to_one_that_
         classes: vec![],
         records: vec![],
         address: Some(Stated(address.into())),
+        purposes: vec![],
+        received_at: None,
     };
     nothing::<PrivacyRequest>().by(me()).when(open("me@example.org")).invalid("address");
     follows(nothing().by(staff()).when(open("me@example.org")), "PrivacyRequestOpened");

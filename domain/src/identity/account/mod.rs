@@ -201,6 +201,7 @@ pub struct AccountFacts {
 impl Decider for Account {
     const TYPE: &'static str = "identity.account";
     const CLASS: Option<RecordClass> = Some(RecordClass::Identity);
+    const RESTRICTABLE: bool = false;
     type Command = AccountCommand;
     type Event = AccountEvent;
     type Refusal = AccountRefusal;

@@ -1,0 +1,133 @@
+//! P-53: what follows an erasure, and what happens when it does not come to its end.
+
+use domain::{
+    ReceivedBy, Recipient,
+    governance::{RecipientNotice, RecipientNoticeCommand, STALLED_AFTER_HOURS},
+};
+
+use super::{retention::old_keys, *};
+
+const CLEO: Uuid = Uuid::from_u128(0xC1E0);
+
+/// Whoever received data of a person: of Cleo, two.
+pub(super) fn recipients(subject: Uuid) -> Vec<Recipient> {
+    let recipient = |reference, by| Recipient {
+        by,
+        reference: Uuid::from_u128(reference),
+        account: None,
+        records: Vec::new(),
+    };
+    match subject {
+        CLEO => vec![recipient(1, ReceivedBy::Disclosure), recipient(2, ReceivedBy::Export)],
+        _ => Vec::new(),
+    }
+}
+
+/// Signs nothing for now: where its key is kept cannot be reached.
+struct Away;
+
+impl Certifier for Away {
+    fn sign(&self, _: &Value) -> Result<String, PortError> {
+        Err(PortError { port: "certifier", reason: "it cannot be reached".into() })
+    }
+}
+
+/// An approved erasure of a class.
+async fn erasing(node: &Node, person: Uuid, class: RecordClass) -> Uuid {
+    let request = Uuid::now_v7();
+    let own = || Request::by(Actor::user(person, &["student"]));
+    let open: PrivacyRequestCommand = serde_json::from_value(json!({ "OpenPrivacyRequest": {
+        "subject": person, "regime": "gdpr", "type": "erasure", "classes": [class.name()] } }))
+    .unwrap();
+    node.commands.execute::<PrivacyRequest>(request, open, &own()).await.unwrap();
+    let verify = PrivacyRequestCommand::VerifyRequester { method: Verification::Session, proof: None };
+    node.commands.execute::<PrivacyRequest>(request, verify, &own()).await.unwrap();
+    let approve = PrivacyRequestCommand::ApprovePrivacyRequest { note: None, classes: None };
+    node.commands.execute::<PrivacyRequest>(request, approve, &compliance()).await.unwrap();
+    request
+}
+
+async fn timers(node: &Node, policy: &str) -> i64 {
+    let count = sqlx::query_scalar("SELECT count(*) FROM annals.timers WHERE policy = $1").bind(policy);
+    count.fetch_one(node.commands.store().pool()).await.unwrap()
+}
+
+/// The timers of a policy come due now.
+async fn pass(node: &Node, policy: &str) {
+    let due = sqlx::query("UPDATE annals.timers SET due_at = now() WHERE policy = $1").bind(policy);
+    due.execute(node.commands.store().pool()).await.unwrap();
+}
+
+async fn until(node: &Node, name: &str, times: usize) -> Vec<(String, Value)> {
+    let mut head = node.commands.store().subscribe_head();
+    let found = async {
+        loop {
+            let events = node.events(name).await;
+            if events.len() >= times {
+                return events;
+            }
+            head.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), found).await.unwrap()
+}
+
+#[tokio::test]
+async fn art_19_an_erasure_is_owed_to_every_recipient_and_each_notice_is_watched_until_it_is_settled() {
+    let database = testing::database().await;
+    let mut node = Node::start(database.store().await.unwrap()).await;
+    old_keys(&node, RecordClass::Education, &[CLEO], &[202012]).await;
+    let request = erasing(&node, CLEO, RecordClass::Education).await;
+    node.settled().await;
+    let owed = until(&node, "RecipientNoticeOwed", 2).await;
+    assert_eq!(owed.len(), 2);
+    for (_, notice) in &owed {
+        assert_eq!((&notice["request"], &notice["classes"]), (&json!(request), &json!(["education"])));
+    }
+    node.settled().await;
+    assert_eq!(timers(&node, "tell_recipients").await, 2 * 3, "7 and 2 days before it is due, and then");
+    for (id, _) in &owed {
+        let tell =
+            RecipientNoticeCommand::TellRecipient { method: "letter".into(), at: jiff::Timestamp::now() };
+        let id = id.parse().unwrap();
+        node.commands.execute::<RecipientNotice>(id, tell, &compliance()).await.unwrap();
+    }
+    node.settled().await;
+    assert_eq!(timers(&node, "tell_recipients").await, 0);
+}
+
+#[tokio::test]
+async fn p_53_an_erasure_that_stands_still_is_escalated_each_day_and_its_destruction_is_never_given_up() {
+    let database = testing::database().await;
+    let mut node = Node::start_with(database.store().await.unwrap(), Arc::new(Away), 0);
+    node.headline(ANNA).await;
+    erasing(&node, ANNA, RecordClass::Profile).await;
+    node.settled().await;
+    assert_eq!(node.events("PrivacyRequestCompleted").await, []);
+    for hours in [STALLED_AFTER_HOURS, 2 * STALLED_AFTER_HOURS] {
+        node.settled().await;
+        pass(&node, "watch_fulfilment").await;
+        let times = (hours / STALLED_AFTER_HOURS) as usize;
+        let stalled = until(&node, "FulfilmentStalled", times).await;
+        let (_, last) = &stalled[times - 1];
+        assert_eq!((&last["hours"], &last["waiting"]), (&json!(hours), &json!(["keys of profile"])));
+    }
+    // What else fails for a day is parked; a destruction goes on being tried.
+    let pool = node.commands.store().pool().clone();
+    let attempts = "SELECT attempts FROM annals.policy_backlog WHERE policy = 'destroy_keys' AND NOT parked";
+    let old = "UPDATE annals.policy_backlog SET since = now() - interval '10 days', due_at = now()";
+    let before: i32 = sqlx::query_scalar(attempts).fetch_one(&pool).await.unwrap();
+    sqlx::query(old).execute(&pool).await.unwrap();
+    let tried = async {
+        while sqlx::query_scalar::<_, i32>(attempts).fetch_one(&pool).await.unwrap() == before {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), tried).await.unwrap();
+    // And comes to its end as soon as it can.
+    node.policies.abort();
+    let _ = (&mut node.policies).await;
+    let node = Node::start(database.store().await.unwrap()).await;
+    sqlx::query("UPDATE annals.policy_backlog SET due_at = now()").execute(&pool).await.unwrap();
+    until(&node, "PrivacyRequestCompleted", 1).await;
+}
