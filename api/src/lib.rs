@@ -14,3 +14,10 @@ pub mod problem;
 pub mod telemetry;
 pub mod vitals;
 pub mod wiring;
+
+/// Chooses the implementation of cryptography for those who leave that to the process, as HTTP clients do. Once chosen it
+/// stays.
+pub fn choose_cryptography() {
+    // An error says that it was chosen already.
+    _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -162,6 +162,7 @@ impl Annals {
         owner: bool,
     ) -> Annals {
         let keys = SigningKeys::read(&std::fs::read(&env["ANNALS_JWT_KEY_FILE"]).unwrap()).unwrap();
+        api::choose_cryptography();
         let http = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
         Annals { folder, env, url, process, http, keys, owner }
     }
@@ -293,5 +294,6 @@ fn log(folder: &Path, name: &str) -> String {
 }
 
 async fn reachable(url: &str) -> bool {
+    api::choose_cryptography();
     reqwest::get(format!("{url}/health/ready")).await.is_ok_and(|answer| answer.status().is_success())
 }

@@ -95,6 +95,7 @@ async fn a_node_that_stops_answers_what_it_has_begun_and_loses_nothing() {
     let server = api::http::server(node.node.api.clone(), listener).unwrap();
     let handle = server.handle();
     let running = actix_web::rt::spawn(server);
+    api::choose_cryptography();
     let token = node.token(ADMIN, &["admin"]);
     let accepted = Arc::new(Mutex::new(BTreeSet::new()));
     let clients: Vec<_> = (0..8)

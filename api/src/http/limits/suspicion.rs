@@ -44,6 +44,7 @@ pub(in crate::http) async fn look_into(
                 quota.limit.window_s
             ),
             evidence: denied.into_iter().map(|event| event.event_id).collect(),
+            aware_at: None,
         };
         let request =
             Request::by(Actor::policy("limits")).under(derived_id(&["open", &incident.to_string()]), None);
