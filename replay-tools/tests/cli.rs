@@ -58,7 +58,7 @@ fn the_help_of_every_command_says_what_it_is_for() {
         let own = annals_replay(&[name, "--help"]);
         let text = String::from_utf8(own.stdout).unwrap();
         assert_eq!(own.status.code(), Some(0), "{name}");
-        assert!(text.contains("--json") && text.len() > 200, "{text}");
+        assert!(text.contains("--json") && !text.starts_with("Usage"), "{text}");
     }
 }
 

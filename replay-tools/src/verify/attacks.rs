@@ -146,12 +146,12 @@ async fn rows_of_read_models_that_are_not_what_the_log_gives_are_found() {
     let unit = crate::testing::unit(0);
     for (change, told) in [
         (
-            format!("UPDATE {schema}.org_directory SET name = 'Elsewhere' WHERE id = '{unit}'"),
+            format!("UPDATE {schema}.org_directory SET name = 'Elsewhere' WHERE org_id = '{unit}'"),
             "1 are different",
         ),
-        (format!("DELETE FROM {schema}.org_directory WHERE id = '{unit}'"), "1 rows are missing"),
+        (format!("DELETE FROM {schema}.org_directory WHERE org_id = '{unit}'"), "1 rows are missing"),
         (
-            format!("UPDATE {schema}.org_directory SET id = gen_random_uuid() WHERE id <> '{unit}'"),
+            format!("UPDATE {schema}.org_directory SET org_id = gen_random_uuid() WHERE org_id <> '{unit}'"),
             "2 rows are missing, 1 are too many",
         ),
     ] {
