@@ -123,6 +123,16 @@ impl Filter {
         self.conditions().into_iter().any(|condition| condition.mark(columns).is_some())
     }
 
+    /// What it asks of marks, and the rest of it: rows fit where both hold.
+    pub(crate) fn sifted(&self, columns: &[Column]) -> (Filter, Filter) {
+        let mut parts = (Filter::All, Filter::All);
+        for condition in self.conditions() {
+            let part = if condition.mark(columns).is_some() { &mut parts.0 } else { &mut parts.1 };
+            *part = std::mem::replace(part, Filter::All).and(condition.clone());
+        }
+        parts
+    }
+
     /// The column and the value that all its rows are marked with.
     fn mark(&self, columns: &[Column]) -> Option<(Column, Value)> {
         let (name, value) = match self {

@@ -24,7 +24,7 @@ const NEARER: usize = 200;
 pub(super) enum Path {
     /// As the database finds best.
     Order,
-    /// Among the first rows in the order of the page, words aside. Not every row is found by it.
+    /// Among the first rows in the order of the page, words and values aside. Not every row is found by it.
     Near,
     /// By the index of words.
     Words,
@@ -60,12 +60,13 @@ impl Path {
             }
             Path::Near => {
                 let near = if plan.has_places(shape) { NEARER } else { NEAR };
-                let (words, rest) = plan.filter.parted();
+                // What is rare must not make the walk longer.
+                let (marked, rest) = plan.filter.sifted(shape.columns);
                 sql.push(&format!("SELECT * FROM (SELECT {columns} FROM {table} WHERE "));
                 sql.filter(&rest);
                 plan.keyset(sql);
                 sql.push(&format!(" ORDER BY {} LIMIT {near}) near WHERE ", plan.order_by()));
-                sql.filter(&words);
+                sql.filter(&marked);
             }
             // `OFFSET 0`: the order must not reach into the search. Only what the order needs is sorted.
             Path::Words => {
