@@ -42,6 +42,10 @@ impl EventStore {
     /// # Errors
     /// When the database fails.
     pub async fn holders(&self, key: &str) -> Result<Vec<HeldClaim>, StoreError> {
+        // PostgreSQL knows no such text, so nobody holds it.
+        if key.contains('\0') {
+            return Ok(Vec::new());
+        }
         let rows = sqlx::query(
             "SELECT key, seat, holder_type, holder_id FROM annals.claims WHERE key = $1 ORDER BY seat",
         )

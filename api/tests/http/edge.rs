@@ -141,3 +141,16 @@ async fn a_node_that_stops_answers_what_it_has_begun_and_loses_nothing() {
     assert!(recorded.len() >= 40);
     assert_eq!(recorded, *accepted.lock().unwrap());
 }
+
+#[actix_web::test]
+async fn a_text_that_no_database_stores_is_refused_wherever_it_stands() {
+    let node = node().await;
+    let retired = TestRequest::delete().uri("/v1/security-policy/roles/%00");
+    let answer = node.send_elevated(ADMIN, &["admin"], retired).await;
+    assert!(answer.status.is_client_error(), "{}", answer.text);
+    let policy = domain::identity::security_policy_id();
+    let path = format!("/v1/identity/security-policy/{policy}/retire-role");
+    let retired = TestRequest::post().uri(&path).set_json(json!({ "role": "a\u{0}b" }));
+    let answer = node.send_elevated(ADMIN, &["admin"], retired).await;
+    assert!(answer.status.is_client_error(), "{}", answer.text);
+}
