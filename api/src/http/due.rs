@@ -63,18 +63,23 @@ pub(super) async fn due(api: &Api, call: &Call<'_>, mut pairs: Pairs) -> Result<
     pairs.done()?;
     let hours = i64::try_from(days * 24).unwrap_or(i64::MAX);
     let until = at.checked_add(SignedDuration::from_hours(hours)).unwrap_or(Timestamp::MAX);
+    for model in ["privacy_requests", "incidents"] {
+        if let Some(not_yet) = query::behind(api, model, since).await? {
+            return Ok(not_yet);
+        }
+    }
 
     let mut items = Vec::new();
     let pending = ["opened", "verified", "approved", "in_fulfilment", "hearing"];
     let by = Condition { column: "due_at".into(), op: Op::AtMost, values: vec![until.to_string()] };
-    let rows = all(api, call, "privacy_requests", vec![one_of("state", &pending), by], since).await?;
+    let rows = all(api, call, "privacy_requests", vec![one_of("state", &pending), by]).await?;
     items.extend(rows.iter().filter_map(|row| request(row, at)));
     let live = ["open", "classified", "contained"];
-    let rows = all(api, call, "incidents", vec![one_of("state", &live)], since).await?;
+    let rows = all(api, call, "incidents", vec![one_of("state", &live)]).await?;
     let due = rows.iter().flat_map(|row| [incident(row, at), breach_notice(row, at)]).flatten();
     items.extend(due.filter(|due| due.due_at <= until));
     let by = Condition { column: "due_at".into(), op: Op::AtMost, values: vec![until.to_string()] };
-    let rows = all(api, call, "recipient_notices", vec![one_of("state", &["owed"]), by], since).await?;
+    let rows = all(api, call, "recipient_notices", vec![one_of("state", &["owed"]), by]).await?;
     let owed = |row| told("recipient_notice", row, instant(&row["due_at"])?, at);
     items.extend(rows.iter().filter_map(owed));
     items.sort_by_key(|due| due.due_at);
@@ -90,15 +95,7 @@ async fn all(
     call: &Call<'_>,
     model: &str,
     filters: Vec<Condition>,
-    since: Option<u64>,
 ) -> Result<Vec<Value>, Problem> {
-    if let Some(position) = since
-        && !query::reached(api, model, position).await?
-    {
-        return Err(
-            Problem::new(crate::problem::UNAVAILABLE, "the read model has not come so far").retry_after(1)
-        );
-    }
     let mut asked = Query { filters, limit: Some(LIMIT_MAX), ..Query::default() };
     let mut rows = Vec::new();
     loop {

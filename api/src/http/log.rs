@@ -82,16 +82,17 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: Log) -> Result<Htt
             let from = from.ok_or_else(|| Problem::parameter("from", "it is needed: a size"))?;
             let to = pairs.number("to")?;
             pairs.done()?;
-            if to.is_some_and(|to| to < from) {
+            let signed = directory.clone();
+            let (checkpoint, note) = blocking(move || signed.signed()).await?;
+            let to = to.unwrap_or(checkpoint.size);
+            if from > checkpoint.size {
+                return Err(Problem::new(NOT_FOUND, "no tree of this size has been signed yet").at("from"));
+            }
+            if to < from {
                 return Err(Problem::parameter("to", "it is before `from`"));
             }
-            let consistency = blocking(move || {
-                let (checkpoint, note) = directory.signed()?;
-                let to = to.unwrap_or(checkpoint.size);
-                let hashes = directory.consistency(from, to)?;
-                Ok(Consistency { from, to, hashes, checkpoint: note })
-            });
-            let consistency = consistency.await?;
+            let hashes = blocking(move || directory.consistency(from, to)).await?;
+            let consistency = Consistency { from, to, hashes, checkpoint: note };
             Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, FRESH)).json(consistency))
         }
     }

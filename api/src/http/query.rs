@@ -211,7 +211,7 @@ fn columns(text: &str) -> Option<Vec<String>> {
 }
 
 /// Waits for the read model, but not for what is not even in the log.
-pub(super) async fn reached(api: &Api, model: &str, position: u64) -> Result<bool, Problem> {
+async fn reached(api: &Api, model: &str, position: u64) -> Result<bool, Problem> {
     let known = *api.commands.store().subscribe_head().borrow() >= position;
     if !known && api.commands.store().head().await.map_err(|error| failed(&error))?.position < position {
         return Ok(false);

@@ -3,11 +3,11 @@
 use commands::Catalog;
 use serde_json::{Value, json};
 
-use super::components::{header_references, problems, uuid};
+use super::components::{date, header_references, problems, uuid};
 use crate::http::{CommandRoute, From, IdFrom, Route};
 
 /// What a command can be answered besides being accepted.
-const PROBLEMS: &[u16] = &[400, 401, 403, 404, 409, 412, 413, 415, 422, 500, 503];
+const PROBLEMS: &[u16] = &[400, 401, 403, 404, 408, 409, 412, 413, 415, 422, 500, 503];
 
 /// The operation of a command's route.
 pub(super) fn operation(catalog: &Catalog, route: &Route, command: &CommandRoute) -> Value {
@@ -90,7 +90,7 @@ fn parameter_schema(command: &Value, route: &CommandRoute, name: &str) -> Value 
 /// A parameter that only the stream's derived id is made of.
 fn part_schema(parts: &[From], name: &str) -> Value {
     match parts.iter().find(|part| part.parameter() == Some(name)) {
-        Some(From::MonthOf(_)) => json!({ "type": "string", "format": "date" }),
+        Some(From::MonthOf(_)) => date(),
         Some(From::Path("month")) => json!({ "$ref": "#/components/schemas/YearMonth" }),
         Some(
             From::Path(_) | From::Piece(..) | From::Derived(_) | From::Caller | From::Address | From::Text(_),

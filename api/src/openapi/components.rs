@@ -43,6 +43,11 @@ pub(super) fn uuid() -> Value {
     json!({ "type": "string", "format": "uuid" })
 }
 
+/// A date in a path: of the years that months have.
+pub(super) fn date() -> Value {
+    json!({ "type": "string", "format": "date", "pattern": "^(19[0-9]{2}|2[01][0-9]{2}|2200)-" })
+}
+
 /// References to the problems that an operation can answer, by status.
 pub(super) fn problems(statuses: &[u16]) -> Map<String, Value> {
     let reference = |status: &u16| {
@@ -108,6 +113,15 @@ fn not_yet() -> Value {
             "min_position": { "type": "integer", "minimum": 0 },
         },
         "additionalProperties": false,
+    })
+}
+
+/// The answer to who wants to read what is not in the read model yet.
+pub(super) fn not_yet_response() -> Value {
+    json!({
+        "description": "The read model has not come to `min_position` yet: ask again.",
+        "headers": header_references(&["Retry-After"]),
+        "content": { "application/json": { "schema": { "$ref": "#/components/schemas/NotYet" } } },
     })
 }
 
@@ -182,6 +196,8 @@ fn headers() -> Value {
         "Link": text("The next page, `rel=\"next\"` (RFC 8288)."),
         "Cache-Control": text("For how long the answer may be used again."),
         "WWW-Authenticate": text("What is wrong with the token (RFC 6750)."),
+        "RateLimit": text("What is left of the limit, and for how long (draft-ietf-httpapi-ratelimit-headers-10)."),
+        "RateLimit-Policy": text("The limit that holds for the call."),
         "Allow": text("The methods that the path takes."),
         "Retry-After": {
             "description": "When to come back, in seconds.",

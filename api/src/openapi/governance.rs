@@ -204,6 +204,9 @@ fn get(summary: &str, schema: Value, parameters: Vec<Value>) -> Value {
         "content": { "application/json": { "schema": schema } },
     });
     responses.insert("200".into(), ok);
+    if parameters.iter().any(|parameter| parameter["name"] == "min_position") {
+        responses.insert("202".into(), super::components::not_yet_response());
+    }
     json!({ "tags": ["governance"], "summary": summary, "parameters": parameters, "responses": responses })
 }
 

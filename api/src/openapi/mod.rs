@@ -17,6 +17,9 @@ use serde_json::{Map, Value, json};
 
 use crate::http::{Class, Operation, Page, Route, filters};
 
+/// What any request can be answered: there were too many, its headers are too large, or the server cannot now.
+const ALWAYS: &[u16] = &[429, 431, 500, 503];
+
 /// The document.
 pub fn document(catalog: &Catalog, models: &[&dyn ReadModel], routes: &[Route]) -> Value {
     let mut schemas = filters::generator();
@@ -24,6 +27,11 @@ pub fn document(catalog: &Catalog, models: &[&dyn ReadModel], routes: &[Route]) 
     for route in routes {
         let Some(mut operation) = operation(catalog, models, route, &mut schemas) else { continue };
         operation["operationId"] = operation_id(route).into();
+        if let Some(responses) = operation["responses"].as_object_mut() {
+            for (status, problem) in components::problems(ALWAYS) {
+                responses.entry(status).or_insert(problem);
+            }
+        }
         if !route.access.needs_token() {
             operation["security"] = json!([]);
         }
@@ -161,6 +169,18 @@ mod tests {
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), all);
+    }
+
+    #[test]
+    fn every_operation_tells_what_any_request_can_be_answered() {
+        let document = described();
+        let paths = document["paths"].as_object().unwrap().values();
+        for operation in paths.flat_map(|path| path.as_object().unwrap().values()) {
+            for status in ALWAYS {
+                let response = &operation["responses"][status.to_string()];
+                assert!(!response.is_null(), "{} {status}", operation["operationId"]);
+            }
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use projections::{
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
-use super::components::{header_references, problems, uuid};
+use super::components::{date, header_references, not_yet_response, problems, uuid};
 use crate::http::{
     From, QueryRoute, Route, Shows, filters,
     nearest::{NEAREST, NEAREST_MAX, TEXT_MAX},
@@ -48,7 +48,7 @@ pub(super) fn operation(
             filters::parameters(shape, schemas).into_iter().find(|filter| filter.name == *column)
         });
         let schema = match (column, known) {
-            (Some((_, From::MonthOf(_))), _) => json!({ "type": "string", "format": "date" }),
+            (Some((_, From::MonthOf(_))), _) => date(),
             (_, Some(filter)) => filter.schema,
             (_, None) => uuid(),
         };
@@ -70,14 +70,7 @@ pub(super) fn operation(
             "content": { "application/json": { "schema": schema } },
         }),
     );
-    responses.insert(
-        "202".into(),
-        json!({
-            "description": "The read model has not come to `min_position` yet: ask again.",
-            "headers": header_references(&["Retry-After"]),
-            "content": { "application/json": { "schema": { "$ref": "#/components/schemas/NotYet" } } },
-        }),
-    );
+    responses.insert("202".into(), not_yet_response());
     responses.insert(
         "304".into(),
         json!({

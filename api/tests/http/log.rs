@@ -83,7 +83,9 @@ async fn what_is_not_there_is_a_problem_with_a_code() {
     ] {
         node.get(path).await.problem(400, "InvalidParameter");
     }
-    node.get("/v1/log/consistency?from=1&to=999").await.problem(404, "NotFound");
+    for path in ["/v1/log/consistency?from=1&to=999", "/v1/log/consistency?from=999&to=0"] {
+        node.get(path).await.problem(404, "NotFound");
+    }
 }
 
 #[actix_web::test]

@@ -34,6 +34,9 @@ async fn a_position_that_has_not_come_is_answered_202() {
     let page = node.get("/v1/orgs?min_position=1000").await;
     assert_eq!((page.status.as_u16(), page.header("retry-after")), (202, "1"));
     assert_eq!(page.json()["status"], "not_yet");
+    let due = TestRequest::get().uri("/v1/governance/due?min_position=9223372036854775807");
+    let due = node.send_elevated(ADMIN, &["compliance"], due).await;
+    assert_eq!((due.status.as_u16(), due.header("retry-after")), (202, "1"), "{}", due.text);
 }
 
 #[actix_web::test]
@@ -82,6 +85,18 @@ async fn rows_are_filtered_and_columns_chosen() {
         node.get(&format!("/v1/orgs?{wrong}")).await.problem(400, "InvalidParameter");
     }
     node.get("/v1/orgs?after=nowhere").await.problem(404, "NotFound");
+}
+
+#[actix_web::test]
+async fn a_column_that_is_for_others_is_refused_by_name() {
+    let node = node().await;
+    let (id, _) = node.org("PSU").await;
+    for path in ["/v1/orgs?fields=contact_email".to_owned(), format!("/v1/orgs/{id}?fields=contact_email")] {
+        let asked = TestRequest::get().uri(&path);
+        let problem = node.send_as(Uuid::from_u128(7), &["member"], asked).await.problem(403, "Forbidden");
+        assert_eq!(problem["field"], "contact_email");
+    }
+    assert_eq!(node.get("/v1/orgs?fields=contact_email").await.status, 200);
 }
 
 #[actix_web::test]

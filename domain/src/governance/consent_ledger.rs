@@ -208,13 +208,13 @@ pub enum ConsentLedgerCommand {
         /// A new id for this consent.
         consent: Uuid,
         /// The records that may be disclosed, separated by commas.
-        #[schemars(transform = schemas::text::<0, 2000>)]
+        #[schemars(transform = schemas::text::<1, 2000>)]
         records: String,
         /// The purpose of the disclosure.
-        #[schemars(transform = schemas::text::<0, 2000>)]
+        #[schemars(transform = schemas::text::<1, 2000>)]
         purpose: String,
         /// To whom.
-        #[schemars(transform = schemas::text::<0, 200>)]
+        #[schemars(transform = schemas::text::<1, 200>)]
         party: Stated<String>,
         /// When it was signed; not in the future.
         #[schemars(transform = schemas::instant)]

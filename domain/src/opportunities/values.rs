@@ -100,8 +100,10 @@ pub struct ScholarshipTerms {
     #[schemars(transform = schemas::number::<1, 10_000>)]
     pub max_awards: u32,
     /// When applications open.
+    #[schemars(transform = schemas::instant)]
     pub opens_at: Timestamp,
     /// The last instant at which an application may be submitted.
+    #[schemars(transform = schemas::instant)]
     pub deadline: Timestamp,
     /// The grade point average asked for, in milli-points, 0 to 4000.
     #[serde(default)]

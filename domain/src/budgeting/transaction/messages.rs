@@ -89,6 +89,7 @@ pub enum TransactionCommand {
         #[schemars(transform = schemas::money_from::<1>)]
         amount: Stated<Money>,
         /// When, at most 24 hours ahead (BUD-T6).
+        #[schemars(transform = schemas::instant)]
         spent_at: Timestamp,
         /// Where; 1 to 200 characters.
         #[serde(default)]

@@ -99,6 +99,7 @@ pub enum PrivacyRequestCommand {
         /// What came of it.
         outcome: StepOutcome,
         /// How many records it was about.
+        #[schemars(transform = schemas::number::<0, 4_294_967_295>)]
         records: u32,
         /// A note.
         #[serde(default)]

@@ -29,6 +29,7 @@ pub enum ScholarshipCommand {
     /// Moves the deadline later.
     ExtendDeadline {
         /// The new deadline.
+        #[schemars(transform = schemas::instant)]
         deadline: Timestamp,
         /// Why, 1 to 2000 characters.
         #[schemars(transform = schemas::text::<1, 2000>)]
