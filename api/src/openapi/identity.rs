@@ -7,7 +7,7 @@ use super::components::{header_references, problems};
 use crate::http::{Identity, identity::bodies as b};
 
 /// What every one of these can be answered.
-const PROBLEMS: &[u16] = &[400, 401, 403, 408, 409, 413, 415, 422, 429, 500, 503];
+const PROBLEMS: &[u16] = &[400, 401, 403, 404, 408, 409, 413, 415, 422, 429, 500, 503];
 
 /// The operation of a route.
 pub(super) fn operation(route: Identity, schemas: &mut SchemaGenerator) -> Value {
