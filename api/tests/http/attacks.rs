@@ -377,7 +377,8 @@ async fn p_01_an_address_that_nobody_verifies_within_fourteen_days_has_no_accoun
     let id = holder(&node, "ada@example.edu").await.unwrap();
     let pool = node.node.api.commands.store().pool();
     let armed = async || -> Vec<i64> {
-        let days = "SELECT (extract(epoch FROM due_at - now()) / 86400)::bigint FROM annals.timers";
+        let days = "SELECT (extract(epoch FROM due_at - now()) / 86400)::bigint FROM annals.timers
+            WHERE policy = 'welcome_accounts'";
         sqlx::query_scalar(days).fetch_all(pool).await.unwrap()
     };
     // That of the verified one is taken back.
@@ -387,7 +388,8 @@ async fn p_01_an_address_that_nobody_verifies_within_fourteen_days_has_no_accoun
         }
     };
     tokio::time::timeout(Duration::from_secs(20), one).await.unwrap();
-    sqlx::query("UPDATE annals.timers SET due_at = now() - interval '1 s'").execute(pool).await.unwrap();
+    let due = "UPDATE annals.timers SET due_at = now() - interval '1 s' WHERE policy = 'welcome_accounts'";
+    sqlx::query(due).execute(pool).await.unwrap();
     let over = async {
         while history(&node, id).await.last().unwrap().0 != "AccountDeactivated" {
             tokio::task::yield_now().await;

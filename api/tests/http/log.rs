@@ -78,7 +78,7 @@ async fn what_is_not_there_is_a_problem_with_a_code() {
         "/v1/log/proof/0",
         "/v1/log/proof/x",
         "/v1/log/consistency",
-        "/v1/log/consistency?from=2&to=1",
+        "/v1/log/consistency?from=1&to=0",
         "/v1/log/key?x=1",
     ] {
         node.get(path).await.problem(400, "InvalidParameter");

@@ -187,7 +187,7 @@ async fn a_student_reads_who_got_their_records_and_what_these_were_told() {
 #[actix_web::test]
 async fn a_request_is_opened_once_verified_and_decided_by_another() {
     let node = node().await;
-    let body = json!({ "regime": "gdpr", "type": "restriction", "classes": [], "details": "All of it" });
+    let body = json!({ "regime": "gdpr", "type": "rectification", "classes": [], "details": "All of it" });
     let opened = node.post_as(ADA, "student", "/v1/privacy/requests", body.clone()).await;
     let path = format!("/v1/privacy/requests/{}", ok(&opened)["id"].as_str().unwrap());
     node.post_as(ADA, "student", "/v1/privacy/requests", body).await.problem(409, "Duplicate");

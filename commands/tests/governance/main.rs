@@ -57,6 +57,7 @@ impl Answers for Residue {
                 | Question::RoleHolders { .. }
                 | Question::Holders { .. }
                 | Question::DisclosuresOn { .. } => Ok(Answer::References(Vec::new())),
+                Question::TokenHash { label } => Ok(Answer::Hash(domain::sha256_hex(&label))),
                 Question::Recipients { subject } => Ok(Answer::Recipients(fulfilment::recipients(subject))),
                 _ => Err(CommandError::Unavailable("the read models".into())),
             }

@@ -147,19 +147,20 @@ async fn rows_of_read_models_that_are_not_what_the_log_gives_are_found() {
     for (change, told) in [
         (
             format!("UPDATE {schema}.org_directory SET name = 'Elsewhere' WHERE org_id = '{unit}'"),
-            "1 are different",
+            "org_directory (generation 1) is not what the log gives",
         ),
         (format!("DELETE FROM {schema}.org_directory WHERE org_id = '{unit}'"), "1 rows are missing"),
         (
             format!("UPDATE {schema}.org_directory SET org_id = gen_random_uuid() WHERE org_id <> '{unit}'"),
-            "2 rows are missing, 1 are too many",
+            "a row of a read model does not open",
         ),
     ] {
-        sqlx::query(&change).execute(world.annals.store.pool()).await.unwrap();
+        let changed = sqlx::query(&change).execute(world.annals.store.pool()).await.unwrap();
+        assert_eq!(changed.rows_affected(), 1, "{change}");
         let report = command.verify(&world.annals).await.unwrap();
         let finding = report.findings.iter().find(|finding| finding.kind == Kind::ReadModel);
-        let detail = &finding.unwrap().detail;
-        assert!(detail.contains("org_directory") && detail.contains(told), "{report}");
+        let detail = &finding.unwrap_or_else(|| panic!("{change}: {report}")).detail;
+        assert!(detail.contains(told), "{report}");
         assert!(Verify { log_only: true, ..command.clone() }.verify(&world.annals).await.unwrap().is_well());
     }
     assert!(!Rebuild::of("org_directory").run(&world.annals).await.unwrap(), "what is different is told");

@@ -16,10 +16,18 @@ pub(super) async fn compare(annals: &Annals, report: &mut Report) -> Result<(), 
     let checked = match progress::of_rebuild(projections, projections.compare_with_log(&[])).await {
         Ok(checked) => checked,
         Err(ProjectionError::Store(StoreError::Unreadable(why))) if report.is_well() => {
-            let position = first_that_does_not_open(&annals.store).await?;
-            let text =
-                format!("what is sealed does not open: {why} (it is bound to the event's id and stream)");
-            report.find(Kind::Unreadable, position, text);
+            match first_that_does_not_open(&annals.store).await? {
+                Some(position) => {
+                    let text = format!(
+                        "what is sealed does not open: {why} (it is bound to the event's id and stream)"
+                    );
+                    report.find(Kind::Unreadable, Some(position), text);
+                }
+                None => {
+                    let text = format!("a row of a read model does not open: {why} (it is bound to its key)");
+                    report.find(Kind::ReadModel, None, text);
+                }
+            }
             return Ok(());
         }
         // A log that is broken cannot be folded, and that is told already.
