@@ -110,12 +110,12 @@ settings! {
     smtp_url: Option<String> = "";
     /// In whose name mail is sent.
     mail_from: String = "Annals <annals@localhost>";
-    /// A TOML file of the identity providers at which people may log in, such as Google, Microsoft or the campus: for each a
-    /// table [[provider]] with name, kind (google, microsoft or oidc), issuer, client_id, client_secret and redirect_uri.
-    /// Unset, there are none.
+    /// A TOML file of the identity providers at which people may log in, such as Google, Microsoft or the campus: for each an
+    /// entry of the array `provider` with name, kind (google, microsoft or oidc), issuer, client_id, client_secret and
+    /// redirect_uri. Unset, there are none.
     sso_providers_file: Option<PathBuf> = "";
-    /// The origin of the web pages on which people use security keys and passkeys, as https://host[:port]. Keys are bound to
-    /// its host. Unset, there are none.
+    /// The origin of the web pages on which people use security keys and passkeys: https, the host, and the port if it is not
+    /// 443. Keys are bound to its host. Unset, there are none.
     web_origin: Option<String> = "";
     /// What is logged: a level (error, warn, info, debug, trace) or a filter such as "info,api=debug".
     log: String = "info";
