@@ -179,7 +179,7 @@ impl Commands {
         let mut conditions = gathering.into_conditions();
         conditions.retain(|condition| condition.stream != stream::<D>(id));
         conditions.push(Condition { stream: stream::<D>(id), version: found.version });
-        if let Err(error) = self.refuse_if_restricted::<D>(folded, request, &mut conditions).await {
+        if let Err(error) = self.refuse_if_restricted::<D>(folded, request, &mut conditions, fresh).await {
             return refuse(error);
         }
         let append = to_append::<D>(&events, folded, conditions, request, &context)?;
@@ -217,6 +217,7 @@ impl Commands {
         state: &D,
         request: &Request,
         conditions: &mut Vec<Condition>,
+        fresh: bool,
     ) -> Result<(), CommandError> {
         let (Some(owner), Some(class), true) = (state.subject(), D::CLASS, D::RESTRICTABLE) else {
             return Ok(());
@@ -224,7 +225,19 @@ impl Commands {
         if request.actor.is_system() || request.actor.is(owner) {
             return Ok(());
         }
-        let ledger = self.0.states.read::<ConsentLedger>(&self.0.store, owner).await?;
+        let Inner { store, states, .. } = &*self.0;
+        let remembered = if fresh { None } else { states.recall::<ConsentLedger>(owner) };
+        let ledger = match remembered.filter(|ledger| !ledger.state.restricts(class)) {
+            // It may be behind the log: the append checks its version.
+            Some(ledger) => ledger,
+            None => {
+                let since = states.since(store.keyring());
+                let ledger = states.read::<ConsentLedger>(store, owner).await?;
+                // Most people have none, and that is worth remembering too.
+                states.keep(owner, &ledger, since, store.keyring());
+                ledger
+            }
+        };
         if ledger.state.restricts(class) {
             return Err(CommandError::ProcessingRestricted);
         }
