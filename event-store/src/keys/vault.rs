@@ -200,9 +200,9 @@ mod tests {
             let file = sealed(&master, &plain);
             assert_eq!(opened(&[&other, &master], &file).unwrap(), plain);
             assert!(opened(&[&other], &file).unwrap_err().to_string().contains("another master key"));
-            assert!(
-                length == 0 || !file.windows(8.min(length)).any(|window| window == &plain[..8.min(length)])
-            );
+            // Fewer bytes are found in any noise.
+            let begin = plain.get(..8);
+            assert!(begin.is_none_or(|begin| !file.windows(8).any(|window| window == begin)));
         }
         assert!(opened(&[&master], &[b'P'; 100]).is_err());
     }
