@@ -67,7 +67,8 @@ const DESCRIPTION: &str = "Every event of the log is published to JetStream unde
      `annals.events.<aggregate type>.<event type>`, as a CloudEvent 1.0 in binary mode: attributes are the headers `ce-*`, \
      the event is the body. Messages are delivered at least once and `Nats-Msg-Id` makes repetitions known; \
      `ce-position` is the place in the log, without gaps and in commit order. Personal values are encrypted \
-     (`sealed`) and stand in the payload as references. A message larger than the server takes comes without a body. The \
+     (`sealed`) and stand in the payload as references. A message larger than the server takes comes without a body. After \
+     each run of events `annals.runs` says in one message from which position to which they are. The \
      log is the truth: whoever finds a hole reads it. `GET /v1/stream` tells the same events to people as \
      server-sent events, without personal values.";
 
@@ -101,9 +102,6 @@ fn described(aggregate: &AggregateEntry, event: &EventEntry) -> Value {
             "allOf": [{ "$ref": format!("{SCHEMAS}/CloudEvent") }],
             "properties": {
                 "ce-type": { "const": kind },
-                "ce-aggregatetype": { "const": aggregate.aggregate_type },
-                "ce-eventtype": { "const": event.name },
-                "ce-eventversion": { "const": event.version.to_string() },
             },
         },
         "payload": {
@@ -194,22 +192,19 @@ fn cloud_event() -> Value {
         "description": "The attributes of a CloudEvent, as headers of the message.",
         "required": [
             "Nats-Msg-Id", "ce-specversion", "ce-id", "ce-source", "ce-type", "ce-subject", "ce-time",
-            "ce-datacontenttype", "ce-position", "ce-sequence", "ce-aggregatetype", "ce-eventtype", "ce-eventversion",
+            "ce-datacontenttype", "ce-position", "ce-sequence",
         ],
         "properties": {
             "Nats-Msg-Id": text("The log and the position: what is published again has the same."),
             "ce-specversion": { "const": "1.0" },
             "ce-id": id("The event."),
             "ce-source": text("The log, `urn:annals:` and its incarnation."),
-            "ce-type": text("The aggregate type, the event type and its version."),
+            "ce-type": text("`annals.`, the aggregate type, the event type and the version of its schema, with points between."),
             "ce-subject": text("The aggregate."),
             "ce-time": { "type": "string", "format": "date-time", "description": "When it was recorded." },
             "ce-datacontenttype": { "const": "application/json" },
             "ce-position": number("Its position in the log, from 1, without gaps."),
             "ce-sequence": number("Its number in its stream, from 1."),
-            "ce-aggregatetype": text("The aggregate type."),
-            "ce-eventtype": text("The event type."),
-            "ce-eventversion": number("The version of its schema."),
             "ce-commandid": id("The command that it came of."),
             "ce-traceparent": text("The trace (W3C)."),
         },
@@ -231,10 +226,8 @@ mod tests {
                 let subject = format!("annals.events.{}.{}", aggregate.aggregate_type, event.name);
                 assert_eq!(channel["address"], subject);
                 let message = &document["components"]["messages"][event.name];
-                assert_eq!(
-                    message["headers"]["properties"]["ce-eventversion"]["const"],
-                    event.version.to_string()
-                );
+                let kind = format!("annals.{}.{}.v{}", aggregate.aggregate_type, event.name, event.version);
+                assert_eq!(message["headers"]["properties"]["ce-type"]["const"], kind);
                 let fields = &message["payload"]["properties"]["payload"]["properties"][event.name];
                 let named = |schema: &Value| {
                     schema["properties"].as_object().map(|fields| fields.keys().cloned().collect::<Vec<_>>())

@@ -92,6 +92,6 @@ impl EventStore {
 fn held(row: &sqlx::postgres::PgRow) -> Result<HeldClaim, StoreError> {
     let seat: &str = row.try_get(1)?;
     let holder: &str = row.try_get(2)?;
-    let by = StreamId { aggregate_type: crate::names::intern(holder), aggregate_id: row.try_get(3)? };
+    let by = StreamId::new(crate::names::intern(holder), row.try_get::<&str, _>(3)?);
     Ok(HeldClaim { key: row.try_get(0)?, seat: !seat.is_empty(), by })
 }

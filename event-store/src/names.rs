@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     collections::HashSet,
     fmt,
-    sync::{LazyLock, RwLock},
+    sync::{Arc, LazyLock, RwLock},
 };
 
 /// One stream: the events of one aggregate.
@@ -13,12 +13,12 @@ pub struct StreamId {
     /// `context.aggregate` in snake case, such as `opportunities.scholarship_application`.
     pub aggregate_type: Cow<'static, str>,
     /// The aggregate's identifier.
-    pub aggregate_id: String,
+    pub aggregate_id: Arc<str>,
 }
 
 impl StreamId {
     /// The stream of the aggregate `aggregate_id` of type `aggregate_type`.
-    pub fn new(aggregate_type: impl Into<Cow<'static, str>>, aggregate_id: impl Into<String>) -> Self {
+    pub fn new(aggregate_type: impl Into<Cow<'static, str>>, aggregate_id: impl Into<Arc<str>>) -> Self {
         Self { aggregate_type: aggregate_type.into(), aggregate_id: aggregate_id.into() }
     }
 }

@@ -121,12 +121,6 @@ impl EventStore {
             events => Ok(events),
         }
     }
-
-    /// The event at a position, where this node recorded it just now.
-    pub fn recent(&self, position: Position) -> Option<Recorded> {
-        self.tail().after(position.checked_sub(1)?, 1).pop()
-    }
-
     /// The events at these positions, in order; those that are not there are left out.
     ///
     /// # Errors
@@ -169,7 +163,7 @@ impl EventStore {
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(None) };
         let mut versions: Vec<(StreamId, u64)> = Vec::new();
         for row in &rows {
-            let stream = StreamId { aggregate_type: intern(row.try_get(3)?), aggregate_id: row.try_get(4)? };
+            let stream = StreamId::new(intern(row.try_get(3)?), row.try_get::<&str, _>(4)?);
             let sequence = unsigned(row.try_get(5)?)?;
             match versions.iter_mut().find(|(of, _)| *of == stream) {
                 Some((_, version)) => *version = sequence,

@@ -1,6 +1,6 @@
 //! What the log gives back: recorded events, and where it ends.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -25,11 +25,11 @@ pub struct Recorded {
     /// The schema version as text.
     pub event_version: Cow<'static, str>,
     /// JSON text, byte for byte as it was recorded.
-    pub payload: String,
+    pub payload: Arc<str>,
     /// The personal fields, encrypted; [`crate::Keyring::open`] reads them.
     pub sealed: Option<Bytes>,
     /// JSON text: a flat object of strings.
-    pub metadata: String,
+    pub metadata: Arc<str>,
     /// When it was recorded, exact to the microsecond; never decreases along the log.
     pub recorded_at: Timestamp,
     /// The command that caused it; None for imported events without one.
@@ -61,7 +61,8 @@ pub(crate) const COLUMNS: &str = "e.position, e.event_id, e.aggregate_type, e.ag
      e.event_type, e.event_version, e.payload, e.sealed, e.metadata, e.recorded_at, e.command_id";
 
 pub(crate) fn from_row(row: &PgRow) -> Result<Recorded, StoreError> {
-    let stream = StreamId { aggregate_type: intern(row.try_get(2)?), aggregate_id: row.try_get(3)? };
+    let stream =
+        StreamId { aggregate_type: intern(row.try_get(2)?), aggregate_id: row.try_get::<&str, _>(3)?.into() };
     Ok(Recorded {
         position: unsigned(row.try_get(0)?)?,
         event_id: row.try_get(1)?,
@@ -78,12 +79,12 @@ pub(crate) fn from_row(row: &PgRow) -> Result<Recorded, StoreError> {
 }
 
 /// The text of a `json` column as it is, neither parsed nor validated again.
-fn json_text(row: &PgRow, index: usize) -> Result<String, StoreError> {
+fn json_text(row: &PgRow, index: usize) -> Result<Arc<str>, StoreError> {
     let value = row.try_get_raw(index)?;
     if value.is_null() {
         return Err(StoreError::Unreadable("a payload is null".into()));
     }
-    Ok(value.as_str().map_err(sqlx::Error::Decode)?.to_owned())
+    Ok(value.as_str().map_err(sqlx::Error::Decode)?.into())
 }
 
 /// PostgreSQL has no unsigned integers.

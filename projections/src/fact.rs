@@ -3,7 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{BTreeSet, HashMap},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use domain::{
@@ -34,7 +34,7 @@ pub struct Fact {
     pub event: AnyEvent,
     /// The command that caused it, where one did.
     pub command_id: Option<Uuid>,
-    metadata: String,
+    metadata: Arc<str>,
     envelope: OnceLock<Envelope>,
 }
 
@@ -70,7 +70,7 @@ impl Fact {
             sequence: position,
             event,
             command_id: None,
-            metadata: String::new(),
+            metadata: "".into(),
             envelope: OnceLock::new(),
         }
     }

@@ -122,7 +122,6 @@ async fn follow(inner: &Arc<Inner>, mut stop: watch::Receiver<bool>) -> Result<(
                 let begun = Instant::now();
                 // Not to be interrupted: what was begun is committed.
                 follower.fold(events).await?;
-                source.reached(follower.layout.position);
                 if busy {
                     tokio::time::sleep((2 * begun.elapsed()).clamp(BREATH, BREATH_MAX)).await;
                 }

@@ -205,7 +205,7 @@ fn one(
         event_type: event.event_type.into_owned(),
         version: event.event_version.into_owned(),
         aggregate_type: event.stream.aggregate_type.into_owned(),
-        aggregate_id: event.stream.aggregate_id,
+        aggregate_id: event.stream.aggregate_id.to_string(),
         sequence: event.sequence,
         recorded_at: event.recorded_at,
         occurred_at: envelope.occurred_at,

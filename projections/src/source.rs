@@ -1,7 +1,6 @@
 //! Where the follower's events come from: from NATS while it delivers them in order and in time, else from the log itself.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -31,15 +30,15 @@ const ON_ITS_WAY: u64 = 512;
 /// Where events came from, and what was wrong with those that came through NATS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Feed {
-    /// Folded as NATS delivered them.
+    /// Folded when NATS told of them.
     pub from_nats: u64,
-    /// Read from the log.
+    /// Read from the log without being told.
     pub from_log: u64,
     /// Times that NATS left something out.
     pub holes: u64,
-    /// Delivered by NATS although they were folded already.
+    /// Times that NATS told of what was folded already.
     pub repeated: u64,
-    /// Delivered by NATS although they are not of this log.
+    /// Times that NATS told of another log.
     pub foreign: u64,
     /// Times that NATS did not deliver in time what the log had.
     pub late: u64,
@@ -86,8 +85,8 @@ struct Nats {
     consumer: Consumer,
     _relay: Relay,
     grace: Duration,
-    /// Events that follow one another and were not given out yet.
-    ready: VecDeque<Recorded>,
+    /// Everything up to here was delivered one after the other, without a hole.
+    ready: Position,
     /// The newest position that was delivered.
     delivered: Position,
     /// It left something out: the log has to be asked once.
@@ -109,15 +108,10 @@ impl Source {
             Some(config) => {
                 let client = nats::connect(config).await?;
                 Some(Nats {
-                    consumer: Consumer::start(
-                        config.clone(),
-                        client.clone(),
-                        incarnation,
-                        inner.store.clone(),
-                    ),
+                    consumer: Consumer::start(config.clone(), client.clone(), incarnation),
                     _relay: Relay::start(inner, config.clone(), client, incarnation, after),
                     grace: config.grace,
-                    ready: VecDeque::new(),
+                    ready: 0,
                     delivered: 0,
                     hole: false,
                     // Until it has shown that it delivers.
@@ -139,10 +133,17 @@ impl Source {
             let counters = &self.inner.feed;
             if let Some(nats) = &mut self.nats {
                 nats.drain(after, counters);
-                let events = nats.give(limit);
-                if !events.is_empty() {
-                    count(&counters.from_nats, events.len());
-                    return Ok(events);
+                let told = usize::try_from(nats.ready.saturating_sub(after)).unwrap_or(usize::MAX);
+                if told > 0 {
+                    let events = self.inner.store.read_recent(after, limit.min(told)).await?;
+                    let events = contiguous(after, events)?;
+                    if !events.is_empty() {
+                        nats.due = None;
+                        count(&counters.from_nats, events.len());
+                        return Ok(events);
+                    }
+                    // It was told of what is not in the log.
+                    (nats.ready, nats.hole) = (0, true);
                 }
             }
             // Seen before reading: what is recorded meanwhile wakes us again.
@@ -196,22 +197,10 @@ impl Source {
         }
         Ok(events)
     }
-
-    /// Everything up to here is committed.
-    pub(crate) fn reached(&mut self, position: Position) {
-        if let Some(nats) = &self.nats {
-            nats.consumer.committed(position);
-        }
-    }
 }
 
 impl Nats {
     fn drain(&mut self, after: Position, counters: &Counters) {
-        // What was read from the log meanwhile is behind us.
-        while self.ready.front().is_some_and(|event| event.position <= after) {
-            self.ready.pop_front();
-            count(&counters.repeated, 1);
-        }
         while let Some(delivered) = self.consumer.at_once() {
             self.take(delivered, after, counters);
         }
@@ -221,26 +210,23 @@ impl Nats {
     }
 
     fn take(&mut self, delivered: Delivered, after: Position, counters: &Counters) {
-        let expected = self.ready.back().map_or(after, |last| last.position) + 1;
+        let expected = self.ready.max(after) + 1;
         match delivered {
             Delivered::Foreign => count(&counters.foreign, 1),
-            Delivered::Event(event) if event.position == expected => {
-                self.delivered = self.delivered.max(event.position);
-                self.ready.push_back(*event);
+            Delivered::Run(_, last) if last < expected => {
+                self.delivered = self.delivered.max(last);
+                count(&counters.repeated, 1);
             }
-            Delivered::Event(event) => self.notice(event.position, expected, counters),
-            Delivered::Mention(position) => self.notice(position, expected, counters),
-        }
-    }
-
-    fn notice(&mut self, position: Position, expected: Position, counters: &Counters) {
-        self.delivered = self.delivered.max(position);
-        if position < expected {
-            count(&counters.repeated, 1);
-        } else {
-            tracing::debug!(position, expected, "NATS left events out; they are read from the log");
-            count(&counters.holes, 1);
-            self.hole = true;
+            Delivered::Run(first, last) if first <= expected => {
+                self.delivered = self.delivered.max(last);
+                self.ready = last;
+            }
+            Delivered::Run(position, last) => {
+                tracing::debug!(position, expected, "NATS left events out; they are read from the log");
+                self.delivered = self.delivered.max(last);
+                count(&counters.holes, 1);
+                self.hole = true;
+            }
         }
     }
 
@@ -256,14 +242,6 @@ impl Nats {
             self.delivered = 0;
         }
         self.hole || self.late
-    }
-
-    fn give(&mut self, limit: usize) -> Vec<Recorded> {
-        let some = self.ready.len().min(limit);
-        if some > 0 {
-            self.due = None;
-        }
-        self.ready.drain(..some).collect()
     }
 }
 

@@ -99,8 +99,8 @@ async fn read_and_hash(store: &EventStore, events: u64) -> f64 {
             let events = store.read_all(after, PART as usize).await.unwrap();
             let mut all = Sha256::new();
             for event in &events {
-                all.update(Sha256::digest(&event.payload));
-                all.update(Sha256::digest(&event.metadata));
+                all.update(Sha256::digest(event.payload.as_bytes()));
+                all.update(Sha256::digest(event.metadata.as_bytes()));
             }
             (events.len(), all.finalize())
         })

@@ -209,7 +209,7 @@ async fn there(
     let (mut types, mut ids, mut sequences) = (Vec::new(), Vec::new(), Vec::new());
     for (_, event) in events {
         types.push(event.stream.aggregate_type.to_string());
-        ids.push(event.stream.aggregate_id.clone());
+        ids.push(event.stream.aggregate_id.to_string());
         sequences.push(event.sequence.cast_signed());
     }
     let rows: Vec<(String, String, i64, Uuid)> = sqlx::query_as(include_str!("sql/import_there.sql"))

@@ -58,7 +58,8 @@ pub async fn dispatch(request: HttpRequest, payload: web::Payload, api: web::Dat
         let response = answer(&api, &incoming, found, Body::Sent(payload), &trace, &mut quota).await?;
         Ok(coding::compressed(response, &incoming, route).await)
     };
-    let mut response = guarded(answer).await.unwrap_or_else(|problem| problem.respond(&trace));
+    // In a box: actix moves a handler's future about, and this one is large.
+    let mut response = guarded(Box::pin(answer)).await.unwrap_or_else(|problem| problem.respond(&trace));
     let status = response.status().as_u16();
     api.metrics.request(method_name(request.method()), template, status, begun);
     note(&incoming, template, status, begun, &trace);
@@ -92,7 +93,7 @@ pub(super) async fn answer(
                 *quota = left;
                 if let Some(left) = left.filter(|_| first) {
                     let refusal = (&problem, left);
-                    limits::look_into(api, request, route, ticket.as_deref(), refusal, trace).await;
+                    Box::pin(limits::look_into(api, request, route, ticket.as_deref(), refusal, trace)).await;
                 }
                 return Err(problem);
             }
@@ -100,7 +101,7 @@ pub(super) async fn answer(
         Err(problem) => Err(problem),
     };
     if let Err(problem) = &answer {
-        access::log_denial(api, request, route, actor, problem, trace).await;
+        Box::pin(access::log_denial(api, request, route, actor, problem, trace)).await;
     }
     answer
 }
@@ -134,12 +135,13 @@ async fn operate(api: &web::Data<Api>, call: Call<'_>, body: Body) -> Result<Htt
     let under_way = if reads { Some(api.overload.enter(Kind::Query)?) } else { None };
     let answer = match &call.route.operation {
         Operation::Command(route) => command::handle(api, &call, route, body).await,
-        Operation::Query(route) => query::handle(api, &call, route).await,
-        Operation::Governance(route) => governance::handle(api, &call, *route).await,
-        Operation::Identity(route) => identity::handle(api, &call, *route, body).await,
-        Operation::Log(route) => log::handle(api, &call, *route).await,
-        Operation::Page(page) => documents::handle(api, &call, *page).await,
-        Operation::Batch => batch::handle(api, &call, body).await,
+        // In boxes, so that a command's future need not be as large as the largest of these.
+        Operation::Query(route) => Box::pin(query::handle(api, &call, route)).await,
+        Operation::Governance(route) => Box::pin(governance::handle(api, &call, *route)).await,
+        Operation::Identity(route) => Box::pin(identity::handle(api, &call, *route, body)).await,
+        Operation::Log(route) => Box::pin(log::handle(api, &call, *route)).await,
+        Operation::Page(page) => Box::pin(documents::handle(api, &call, *page)).await,
+        Operation::Batch => Box::pin(batch::handle(api, &call, body)).await,
     };
     // What was refused, or was not there yet, need not have waited where others wait.
     if let Some(under_way) = under_way.filter(|_| answer.as_ref().is_ok_and(|answer| answer.status() == 200))

@@ -321,7 +321,7 @@ mod tests {
             payload: r#"{"OrgUnitCreated":{"code":"A","contact_email":{"$personal":[0,0]},"list":[{"$personal":[0,1]},{"a":{"$personal":null}}]}}"#.into(),
             sealed: None,
             metadata: json!({ "actor": actor, "occurred_at": "2026-01-01T00:00:00Z", "subjects": subject.to_string(),
-                "correlation_id": subject.to_string() }).to_string(),
+                "correlation_id": subject.to_string() }).to_string().into(),
             recorded_at: "2026-01-01T00:00:00Z".parse().unwrap(),
             command_id: None,
         }

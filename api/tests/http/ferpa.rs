@@ -100,7 +100,7 @@ async fn erasure_step(node: &TestNode, erasure: &str) -> Value {
     let settled = async {
         loop {
             let events = store.read_all(0, 10_000).await.unwrap();
-            let own = events.iter().filter(|event| event.stream.aggregate_id == id);
+            let own = events.iter().filter(|event| *event.stream.aggregate_id == *id);
             let steps = own.filter(|event| event.event_type == "FulfilmentStepRecorded");
             let last = steps.filter_map(|event| {
                 let mut payload: Value = serde_json::from_str(&event.payload).unwrap();

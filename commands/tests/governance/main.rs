@@ -116,7 +116,7 @@ impl Node {
         of_name
             .map(|event| {
                 let mut payload: Value = serde_json::from_str(&event.payload).unwrap();
-                (event.stream.aggregate_id, payload[name].take())
+                (event.stream.aggregate_id.to_string(), payload[name].take())
             })
             .collect()
     }
@@ -226,7 +226,7 @@ async fn gov_k2_an_erasure_destroys_the_keys_and_is_certified_without_personal_d
     let store = node.commands.store();
     store.keyring().load_for(&events).await.unwrap();
     let opened = |account: Uuid| {
-        let own = events.iter().filter(|event| event.stream.aggregate_id == account.to_string());
+        let own = events.iter().filter(|event| *event.stream.aggregate_id == *account.to_string());
         own.flat_map(|event| store.keyring().open(event).unwrap()).collect::<Vec<_>>()
     };
     assert!(opened(ANNA).iter().all(Option::is_none) && !opened(ANNA).is_empty());

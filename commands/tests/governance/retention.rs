@@ -341,7 +341,7 @@ async fn p_50_what_is_archived_is_out_of_daily_use_on_every_node_and_still_part_
     let of = |person: Uuid| {
         events
             .iter()
-            .find(|e| e.stream.aggregate_id == person.to_string() && e.event_type == "ProfileRevised")
+            .find(|e| *e.stream.aggregate_id == *person.to_string() && e.event_type == "ProfileRevised")
     };
     let (anna, bert) = (of(ANNA).unwrap().clone(), of(BERT).unwrap().clone());
     other.keyring().load_for(&events).await.unwrap();

@@ -45,13 +45,13 @@ impl Leaf {
         Leaf {
             position: event.position,
             aggregate_type: event.stream.aggregate_type.to_string(),
-            aggregate_id: event.stream.aggregate_id.clone(),
+            aggregate_id: event.stream.aggregate_id.to_string(),
             sequence: event.sequence,
             event_type: event.event_type.to_string(),
             event_version: event.event_version.to_string(),
             recorded_at_micros: event.recorded_at.as_microsecond(),
-            payload_sha256: hex(&Sha256::digest(&event.payload)),
-            metadata_sha256: hex(&Sha256::digest(&event.metadata)),
+            payload_sha256: hex(&Sha256::digest(event.payload.as_bytes())),
+            metadata_sha256: hex(&Sha256::digest(event.metadata.as_bytes())),
             sealed_sha256: event.sealed.as_ref().map(|sealed| hex(&Sha256::digest(sealed))),
         }
     }
@@ -123,7 +123,7 @@ mod tests {
             event_version: "1".into(),
             payload: "abc".into(),
             sealed: sealed.map(Bytes::from_static),
-            metadata: String::new(),
+            metadata: "".into(),
             recorded_at: Timestamp::from_microsecond(1_600_000_000_000_001).unwrap(),
             command_id: None,
         }

@@ -104,7 +104,7 @@ impl Changes<'_> {
             keys.push(*key);
             seats.push(seat.as_str());
             types.push(&*by.aggregate_type);
-            ids.push(by.aggregate_id.as_str());
+            ids.push(&*by.aggregate_id);
         }
         (keys, seats, types, ids)
     }

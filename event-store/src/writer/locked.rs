@@ -152,7 +152,7 @@ async fn look(connection: &Connection, expected: Fence, requests: &[Request]) ->
 
 fn stream_of(row: &Row, first: usize) -> Result<StreamId, StoreError> {
     let aggregate_type: &str = row.try_get(first)?;
-    Ok(StreamId { aggregate_type: intern(aggregate_type), aggregate_id: row.try_get(first + 1)? })
+    Ok(StreamId::new(intern(aggregate_type), row.try_get::<_, &str>(first + 1)?))
 }
 
 fn decide(request: Request, ledger: &mut Ledger, next: Fence, month: Epoch) -> Decision {

@@ -120,9 +120,9 @@ impl Accepted {
             sequence: *sequence,
             event_type: keep(event.event_type),
             event_version: keep(event.event_version),
-            payload: event.payload,
+            payload: event.payload.into(),
             sealed,
-            metadata: event.metadata,
+            metadata: event.metadata.into(),
             recorded_at,
             command_id,
         })

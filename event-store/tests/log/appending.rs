@@ -18,7 +18,7 @@ async fn an_append_is_answered_with_its_position_and_read_back_as_it_was() {
     assert_eq!(read.len(), 1);
     assert_eq!(read[0].event_id, event_id);
     assert_eq!(read[0].command_id, Some(command_id));
-    assert_eq!(read[0].payload, payload, "the bytes stay as they were");
+    assert_eq!(*read[0].payload, *payload, "the bytes stay as they were");
     assert_eq!(read[0].recorded_at, appended.recorded_at);
     assert_eq!(whole_log(&store).await, read);
 }
@@ -136,7 +136,7 @@ async fn what_is_not_json_or_not_flat_is_refused_before_it_can_harm_its_neighbou
         spoil(|event| event.metadata = r#"{"a":{}}"#.into()),
         spoil(|event| event.metadata = "[]".into()),
         spoil(|event| event.event_type = "nul\0".into()),
-        spoil(|event| event.stream.aggregate_id = String::new()),
+        spoil(|event| event.stream.aggregate_id = "".into()),
         appending(vec![]),
     ] {
         assert!(matches!(store.append(bad).await, Err(AppendError::Invalid(_))));

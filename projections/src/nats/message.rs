@@ -1,134 +1,123 @@
-//! Events as messages: CloudEvents 1.0 in binary mode. What the follower needs and CloudEvents has no word for stands in
-//! extension attributes.
+//! What the relay publishes: events as CloudEvents 1.0 in binary mode, and after each run of them a note of how far it is.
 
-use async_nats::{HeaderMap, jetstream::message::PublishMessage};
+use async_nats::{
+    HeaderMap, HeaderName,
+    jetstream::message::{OutboundMessage, PublishMessage},
+};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
-use event_store::{EventStore, Position, Recorded, StreamId};
-use jiff::Timestamp;
+use event_store::{Position, Recorded};
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
-/// `payload` and `metadata` byte for byte as they are recorded, the personal fields encrypted.
-#[derive(Serialize, Deserialize)]
-struct Body<'a> {
-    #[serde(borrow)]
-    payload: &'a RawValue,
-    #[serde(borrow)]
-    metadata: &'a RawValue,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sealed: Option<String>,
+/// Where events are published, under their aggregate type and their type.
+pub(super) const EVENTS: &str = "annals.events";
+
+/// Where runs are published.
+pub(super) const RUNS: &str = "annals.runs";
+
+/// Events that were published one after the other. A follower needs no more: it is told that they are there, and takes
+/// them from memory or from the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Run {
+    /// The incarnation of the log.
+    pub(super) log: Uuid,
+    /// The positions of the first event and of the last.
+    pub(super) first: Position,
+    pub(super) last: Position,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Trace {
-    traceparent: Option<String>,
+impl Run {
+    pub(super) fn write(&self) -> PublishMessage {
+        PublishMessage::build().payload(serde_json::to_vec(self).unwrap_or_default().into())
+    }
+}
+
+/// What a message about a run turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivered {
+    /// The events from the first of these positions to the second are in the log.
+    Run(Position, Position),
+    /// Nothing about our log.
+    Foreign,
+}
+
+pub(super) fn read(payload: &[u8], log: Uuid) -> Delivered {
+    match serde_json::from_slice::<Run>(payload) {
+        Ok(run) if run.log == log && run.first <= run.last => Delivered::Run(run.first, run.last),
+        Ok(_) | Err(_) => Delivered::Foreign,
+    }
 }
 
 /// The subject of an event.
 pub(super) fn subject(event: &Recorded) -> String {
-    format!("annals.events.{}.{}", event.stream.aggregate_type, event.event_type)
+    format!("{EVENTS}.{}.{}", event.stream.aggregate_type, event.event_type)
 }
 
-/// What makes a repeated publication of an event one message.
-fn message_id(incarnation: Uuid, position: Position) -> String {
-    format!("{incarnation}-{position}")
-}
-
-/// The message for an event. One that is larger than the server takes goes without its body: who gets it reads the log.
+/// The message for an event. What CloudEvents has no word for stands in extension attributes. One that is larger than the
+/// server takes goes without its body: who gets it reads the log.
 pub(super) fn write(event: &Recorded, incarnation: Uuid, max_payload: usize) -> PublishMessage {
     let mut headers = HeaderMap::new();
-    headers.insert("ce-specversion", "1.0");
-    headers.insert("ce-id", event.event_id.to_string());
-    headers.insert("ce-source", format!("urn:annals:{incarnation}"));
-    headers.insert(
+    let mut put = |name: &'static str, value: &str| headers.insert(HeaderName::from_static(name), value);
+    put("ce-specversion", "1.0");
+    put("ce-id", &event.event_id.to_string());
+    put("ce-source", &format!("urn:annals:{incarnation}"));
+    put(
         "ce-type",
-        format!("annals.{}.{}.v{}", event.stream.aggregate_type, event.event_type, event.event_version),
+        &format!("annals.{}.{}.v{}", event.stream.aggregate_type, event.event_type, event.event_version),
     );
-    headers.insert("ce-subject", event.stream.aggregate_id.as_str());
-    headers.insert("ce-time", event.recorded_at.to_string());
-    headers.insert("ce-datacontenttype", "application/json");
-    headers.insert("ce-position", event.position.to_string());
-    headers.insert("ce-sequence", event.sequence.to_string());
-    headers.insert("ce-aggregatetype", event.stream.aggregate_type.as_ref());
-    headers.insert("ce-eventtype", event.event_type.as_ref());
-    headers.insert("ce-eventversion", event.event_version.as_ref());
+    put("ce-subject", &event.stream.aggregate_id);
+    put("ce-time", &event.recorded_at.to_string());
+    put("ce-datacontenttype", "application/json");
+    put("ce-position", &event.position.to_string());
+    put("ce-sequence", &event.sequence.to_string());
     if let Some(command_id) = event.command_id {
-        headers.insert("ce-commandid", command_id.to_string());
+        put("ce-commandid", &command_id.to_string());
     }
-    let trace: Trace = serde_json::from_str(&event.metadata).unwrap_or_default();
-    if let Some(traceparent) = trace.traceparent.filter(|trace| trace.is_ascii()) {
-        headers.insert("ce-traceparent", traceparent);
+    if let Some(traceparent) = traceparent(&event.metadata) {
+        put("ce-traceparent", traceparent);
     }
-    let payload = body(event).filter(|body| body.len() + 2048 <= max_payload).unwrap_or_default();
-    PublishMessage::build()
-        .headers(headers)
-        .message_id(message_id(incarnation, event.position))
-        .payload(payload)
+    // What makes a repeated publication of an event one message.
+    put("Nats-Msg-Id", &format!("{incarnation}-{}", event.position));
+    let payload = Some(body(event)).filter(|body| body.len() + 2048 <= max_payload).unwrap_or_default();
+    PublishMessage::build().headers(headers).payload(payload)
 }
 
-fn body(event: &Recorded) -> Option<Bytes> {
-    let body = Body {
-        payload: serde_json::from_str(&event.payload).ok()?,
-        metadata: serde_json::from_str(&event.metadata).ok()?,
-        sealed: event.sealed.as_deref().map(|sealed| STANDARD.encode(sealed)),
-    };
-    serde_json::to_vec(&body).ok().map(Bytes::from)
+/// The same, for a server from which no acknowledgement is wanted.
+pub(super) fn unacknowledged(event: &Recorded, incarnation: Uuid, max_payload: usize) -> OutboundMessage {
+    write(event, incarnation, max_payload).outbound_message(subject(event))
 }
 
-/// What a message turned out to be.
-pub(crate) enum Delivered {
-    /// An event of our log.
-    Event(Box<Recorded>),
-    /// Something that only says that there is an event at this position.
-    Mention(Position),
-    /// No event of our log.
-    Foreign,
-}
-
-/// Reads a message. Its bytes are of interest only where this node does not have the event in memory anyway.
-pub(super) fn read(message: &async_nats::Message, incarnation: Uuid, store: &EventStore) -> Delivered {
-    match read_headers(message, incarnation) {
-        Some(position) => match store.recent(position) {
-            Some(event) => Delivered::Event(Box::new(event)),
-            None => read_body(message, position),
-        },
-        None => Delivered::Foreign,
+/// `payload` and `metadata` byte for byte as they are recorded, the personal fields encrypted.
+fn body(event: &Recorded) -> Bytes {
+    let sealed = event.sealed.as_deref().map(|sealed| STANDARD.encode(sealed));
+    let mut body = String::with_capacity(
+        event.payload.len() + event.metadata.len() + sealed.as_ref().map_or(0, String::len) + 48,
+    );
+    for text in ["{\"payload\":", &event.payload, ",\"metadata\":", &event.metadata] {
+        body.push_str(text);
     }
+    if let Some(sealed) = sealed {
+        for text in [",\"sealed\":\"", &sealed, "\""] {
+            body.push_str(text);
+        }
+    }
+    body.push('}');
+    body.into()
 }
 
-/// The position of an event of this log.
-fn read_headers(message: &async_nats::Message, incarnation: Uuid) -> Option<Position> {
-    let header = |name: &str| message.headers.as_ref()?.get(name).map(|value| value.as_str());
-    let source = header("ce-source")?.strip_prefix("urn:annals:")?;
-    if source.parse() == Ok(incarnation) { header("ce-position")?.parse().ok() } else { None }
-}
-
-fn read_body(message: &async_nats::Message, position: Position) -> Delivered {
-    let header = |name: &str| message.headers.as_ref()?.get(name).map(|value| value.as_str());
-    let event = || {
-        let body: Body<'_> = serde_json::from_slice(&message.payload).ok()?;
-        Some(Recorded {
-            position,
-            event_id: header("ce-id")?.parse().ok()?,
-            stream: StreamId::new(header("ce-aggregatetype")?.to_owned(), header("ce-subject")?),
-            sequence: header("ce-sequence")?.parse().ok()?,
-            event_type: header("ce-eventtype")?.to_owned().into(),
-            event_version: header("ce-eventversion")?.to_owned().into(),
-            payload: body.payload.get().to_owned(),
-            sealed: body.sealed.map(|sealed| STANDARD.decode(sealed)).transpose().ok()?.map(Bytes::from),
-            metadata: body.metadata.get().to_owned(),
-            recorded_at: header("ce-time")?.parse::<Timestamp>().ok()?,
-            command_id: header("ce-commandid").map(str::parse).transpose().ok()?,
-        })
-    };
-    event().map_or(Delivered::Mention(position), |event| Delivered::Event(Box::new(event)))
+/// The trace context that metadata states. Metadata is a flat object of strings as this program writes it, in which an
+/// unescaped quotation mark only begins or ends one.
+fn traceparent(metadata: &str) -> Option<&str> {
+    let (_, rest) = metadata.split_once("\"traceparent\":\"")?;
+    let (traceparent, _) = rest.split_once('"')?;
+    traceparent.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-').then_some(traceparent)
 }
 
 #[cfg(test)]
 mod tests {
+    use event_store::StreamId;
+
     use super::*;
 
     fn event() -> Recorded {
@@ -147,43 +136,55 @@ mod tests {
         }
     }
 
-    fn sent(event: &Recorded, log: Uuid, max_payload: usize) -> async_nats::Message {
-        let sent = write(event, log, max_payload).outbound_message(subject(event));
-        async_nats::Message {
-            subject: sent.subject,
-            reply: None,
-            length: sent.payload.len(),
-            payload: sent.payload,
-            headers: sent.headers,
-            status: None,
-            description: None,
-        }
-    }
-
     #[test]
-    fn an_event_comes_out_of_its_message_as_it_went_in() {
+    fn an_event_is_a_cloud_event_whose_body_has_the_recorded_bytes() {
         let log = Uuid::from_u128(9);
-        let message = sent(&event(), log, 1 << 20);
+        let message = unacknowledged(&event(), log, 1 << 20);
         assert_eq!(message.subject.as_str(), "annals.events.identity.org_unit.OrgUnitMoved");
-        let headers = message.headers.as_ref().unwrap();
-        assert_eq!(headers.get("ce-type").unwrap().as_str(), "annals.identity.org_unit.OrgUnitMoved.v2");
-        assert_eq!(headers.get("Nats-Msg-Id").unwrap().as_str(), format!("{log}-7"));
-        assert_eq!(headers.get("ce-traceparent").unwrap().as_str(), "00-1-2-3");
-        assert_eq!(read_headers(&message, log), Some(7));
-        let Delivered::Event(read) = read_body(&message, 7) else { panic!("it is an event") };
-        assert_eq!(*read, event());
+        let headers = message.headers.unwrap();
+        let header = |name: &str| headers.get(name).unwrap().as_str();
+        assert_eq!(header("ce-specversion"), "1.0");
+        assert_eq!(header("ce-type"), "annals.identity.org_unit.OrgUnitMoved.v2");
+        assert_eq!(header("ce-id"), Uuid::from_u128(1).to_string());
+        assert_eq!(header("ce-source"), format!("urn:annals:{log}"));
+        assert_eq!(header("ce-subject"), "x");
+        assert_eq!(header("ce-time"), "2026-03-04T05:06:07.000008Z");
+        assert_eq!((header("ce-position"), header("ce-sequence")), ("7", "3"));
+        assert_eq!(header("ce-commandid"), Uuid::from_u128(2).to_string());
+        assert_eq!(header("Nats-Msg-Id"), format!("{log}-7"));
+        assert_eq!(header("ce-traceparent"), "00-1-2-3");
+        let body: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+        assert_eq!(body["payload"], serde_json::json!({ "OrgUnitMoved": { "parent": null } }));
+        assert_eq!(body["metadata"]["actor"], "user:x");
+        assert_eq!(STANDARD.decode(body["sealed"].as_str().unwrap()).unwrap(), b"\x01\xffsealed");
+        let text = String::from_utf8(message.payload.to_vec()).unwrap();
+        assert!(text.contains(&*event().payload) && text.contains(&*event().metadata));
     }
 
     #[test]
-    fn an_event_of_another_log_is_foreign() {
-        let message = sent(&event(), Uuid::from_u128(9), 1 << 20);
-        assert_eq!(read_headers(&message, Uuid::from_u128(8)), None);
+    fn a_trace_is_found_only_where_metadata_states_one() {
+        assert_eq!(traceparent(r#"{"actor":"user:x"}"#), None);
+        assert_eq!(traceparent(r#"{"purpose":"\"traceparent\":\"00-1\""}"#), None);
+        assert_eq!(traceparent(r#"{"traceparent":"00-a-b-01","x":"y"}"#), Some("00-a-b-01"));
+        assert_eq!(traceparent("{\"traceparent\":\"00\\r\\nx: y\"}"), None);
     }
 
     #[test]
-    fn an_event_that_is_too_large_is_only_mentioned() {
+    fn a_run_comes_out_of_its_message_as_it_went_in() {
         let log = Uuid::from_u128(9);
-        let large = Recorded { payload: format!("{{\"OrgUnitMoved\":\"{}\"}}", "x".repeat(5000)), ..event() };
-        assert!(matches!(read_body(&sent(&large, log, 4096), 7), Delivered::Mention(7)));
+        let message = Run { log, first: 3, last: 8 }.write().outbound_message(RUNS);
+        assert_eq!(read(&message.payload, log), Delivered::Run(3, 8));
+        assert_eq!(read(&message.payload, Uuid::from_u128(8)), Delivered::Foreign);
+        assert_eq!(read(b"{}", log), Delivered::Foreign);
+        assert_eq!(read(br#"{"log":"not an id","first":1,"last":2}"#, log), Delivered::Foreign);
+    }
+
+    #[test]
+    fn an_event_that_is_too_large_goes_without_its_body() {
+        let large =
+            Recorded { payload: format!("{{\"OrgUnitMoved\":\"{}\"}}", "x".repeat(5000)).into(), ..event() };
+        let message = unacknowledged(&large, Uuid::from_u128(9), 4096);
+        assert!(message.payload.is_empty());
+        assert_eq!(message.headers.unwrap().get("ce-position").unwrap().as_str(), "7");
     }
 }

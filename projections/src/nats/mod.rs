@@ -1,8 +1,9 @@
 //! NATS carries the log to whoever follows it, and is never the truth.
 //!
-//! The relay publishes every event to JetStream; the follower takes them from a durable pull consumer. Every message
-//! says which position of which log it is: what is missing, repeated, out of order or of another log is noticed by whoever
-//! takes it, and read from PostgreSQL. Nothing personal is in a message in the clear: personal values stay sealed.
+//! The relay publishes every event to JetStream, for whoever wants it, and after each run of them a note of how far it is.
+//! These notes drive the follower, through a durable pull consumer. Every message says which positions of which log it is
+//! about: what is missing, repeated, out of order or of another log is noticed by whoever takes it, and read from
+//! PostgreSQL. Nothing personal is in a message in the clear: personal values stay sealed.
 
 mod consumer;
 mod message;
@@ -108,7 +109,7 @@ async fn stream(context: &Context, config: &NatsConfig) -> Result<Stream, NatsEr
         description: Some(
             "The log of Annals, as far back as the limits allow. PostgreSQL has it all.".to_owned(),
         ),
-        subjects: vec!["annals.events.>".to_owned()],
+        subjects: vec![format!("{}.>", message::EVENTS), message::RUNS.to_owned()],
         max_age: config.max_age,
         max_bytes: config.max_bytes.try_into().unwrap_or(i64::MAX),
         num_replicas: config.replicas,
@@ -118,7 +119,9 @@ async fn stream(context: &Context, config: &NatsConfig) -> Result<Stream, NatsEr
     };
     let stream = context.get_or_create_stream(wanted.clone()).await?;
     let present = &stream.cached_info().config;
-    if present.max_age != wanted.max_age || present.max_bytes != wanted.max_bytes {
+    let is_wanted = present.subjects == wanted.subjects
+        && (present.max_age, present.max_bytes) == (wanted.max_age, wanted.max_bytes);
+    if !is_wanted {
         context.update_stream(wanted).await?;
     }
     Ok(stream)

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, jetstream::Context};
+use async_nats::{
+    Client,
+    jetstream::{Context, context::PublishAckFuture},
+};
 use event_store::{EventStore, Position, Recorded};
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use tokio::{
@@ -120,7 +123,7 @@ impl Relaying {
             let Some(last) = events.last().map(|event| event.position) else { continue };
             match end {
                 Some(before) => {
-                    let expected = before + events.len() as u64;
+                    let expected = before + events.len() as u64 + 1;
                     let sequence = publish(&context, client, &events, self.incarnation).await?;
                     let run = async move {
                         Ok::<_, NatsError>(Run { last, is_whole: sequence.await? == expected })
@@ -129,7 +132,7 @@ impl Relaying {
                     end = Some(expected);
                 }
                 None => {
-                    end = publish_each(&context, client, &events, self.incarnation).await?;
+                    end = Some(publish_each(&context, client, &events, self.incarnation).await?);
                     acknowledged = last;
                 }
             }
@@ -168,9 +171,9 @@ struct Run {
     is_whole: bool,
 }
 
-/// Publishes events; what comes back is the sequence that the last of them gets. Only that one is acknowledged, which
-/// spares both sides most of the work: JetStream takes what one connection sends in order, so the sequence tells whether
-/// all of them are in.
+/// Publishes events and the note that they are there; what comes back is the note's sequence. Only that is acknowledged,
+/// which spares both sides most of the work: JetStream takes what one connection sends in order, so the sequence tells
+/// whether all of them are in.
 async fn publish(
     context: &Context,
     client: &Client,
@@ -178,39 +181,40 @@ async fn publish(
     incarnation: Uuid,
 ) -> Result<impl Future<Output = Result<u64, NatsError>> + use<>, NatsError> {
     let max_payload = client.server_info().max_payload;
-    let mut ack = None;
-    for (index, event) in events.iter().enumerate() {
-        let message = message::write(event, incarnation, max_payload);
-        if index + 1 == events.len() {
-            ack = Some(context.send_publish(message::subject(event), message).await?);
-        } else {
-            let message = message.outbound_message(message::subject(event));
-            let headers = message.headers.unwrap_or_default();
-            client.publish_with_headers(message.subject, headers, message.payload).await?;
-        }
+    for event in events {
+        let message = message::unacknowledged(event, incarnation, max_payload);
+        let headers = message.headers.unwrap_or_default();
+        client.publish_with_headers(message.subject, headers, message.payload).await?;
     }
-    let ack = ack.ok_or("nothing was published")?;
+    let ack = tell(context, events, incarnation).await?;
     Ok(async move { Ok(ack.await?.sequence) })
 }
 
 /// Publishes events, each with its acknowledgement: what JetStream has already it recognises by its message id. What comes
-/// back is the sequence of the last one, if it was new.
+/// back is the sequence of the note that follows them.
 async fn publish_each(
     context: &Context,
     client: &Client,
     events: &[Recorded],
     incarnation: Uuid,
-) -> Result<Option<u64>, NatsError> {
+) -> Result<u64, NatsError> {
     let max_payload = client.server_info().max_payload;
     let mut acks = Vec::with_capacity(events.len());
     for event in events {
         let message = message::write(event, incarnation, max_payload);
         acks.push(context.send_publish(message::subject(event), message).await?);
     }
-    let mut end = None;
     for ack in acks {
-        let ack = ack.await?;
-        end = (!ack.duplicate).then_some(ack.sequence);
+        ack.await?;
     }
-    Ok(end)
+    Ok(tell(context, events, incarnation).await?.await?.sequence)
+}
+
+/// Tells followers that these events are there.
+async fn tell(context: &Context, events: &[Recorded], log: Uuid) -> Result<PublishAckFuture, NatsError> {
+    let (Some(first), Some(last)) = (events.first(), events.last()) else {
+        return Err("nothing was published".into());
+    };
+    let run = message::Run { log, first: first.position, last: last.position };
+    Ok(context.send_publish(message::RUNS, run.write()).await?)
 }

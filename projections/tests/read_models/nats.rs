@@ -223,30 +223,48 @@ async fn holes_repetitions_and_events_of_another_log_are_noticed_and_the_log_is_
     world.projections.start();
     world.append(unit(1), created("A")).await;
     until_nats_delivers(&world).await;
-    // Somebody publishes an event of another log, an old one again, and one that is far ahead.
+    // Somebody tells of events of another log, of old ones again, of some that are far ahead, and of nothing.
     let context = server.context().await;
     let stream = context.get_stream(STREAM).await.unwrap();
-    let old = stream.get_raw_message(1).await.unwrap();
-    let forge = async |change: &[(&str, &str)]| {
-        let mut headers = old.headers.clone();
-        headers.insert("Nats-Msg-Id", uuid::Uuid::now_v7().to_string());
-        for (name, value) in change {
-            headers.insert(*name, *value);
-        }
-        let ack = context.publish_with_headers(old.subject.to_string(), headers, old.payload.clone()).await;
-        ack.unwrap().await.unwrap();
+    let told = stream.get_last_raw_message_by_subject("annals.runs").await.unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&told.payload).unwrap();
+    let forge = async |log: &serde_json::Value, first: u64, last: u64| {
+        let run = serde_json::json!({ "log": log, "first": first, "last": last });
+        context.publish("annals.runs", run.to_string().into()).await.unwrap().await.unwrap();
     };
     let before = world.projections.feed();
-    forge(&[("ce-source", "urn:annals:00000000-0000-0000-0000-000000000001")]).await;
-    forge(&[]).await;
-    forge(&[("ce-position", "1000000")]).await;
+    forge(&"00000000-0000-0000-0000-000000000001".into(), 1, 9).await;
+    forge(&told["log"], 1, 1).await;
+    forge(&told["log"], 1_000_000, 1_000_001).await;
+    forge(&told["log"], 2, 1).await;
     eventually("they are noticed", async || {
         let feed = world.projections.feed();
-        feed.foreign > before.foreign && feed.repeated > before.repeated && feed.holes > before.holes
+        feed.foreign > before.foreign + 1 && feed.repeated > before.repeated && feed.holes > before.holes
     })
     .await;
     until_nats_delivers(&world).await;
     let last = world.append(unit(2), created("B")).await;
+    complete(&world, last).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_told_of_more_than_the_log_has_folds_what_it_has() {
+    let server = Server::start().await;
+    let world = world(&server).await;
+    world.projections.start();
+    world.append(unit(1), created("A")).await;
+    until_nats_delivers(&world).await;
+    let context = server.context().await;
+    let stream = context.get_stream(STREAM).await.unwrap();
+    let told = stream.get_last_raw_message_by_subject("annals.runs").await.unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&told.payload).unwrap();
+    let run = serde_json::json!({ "log": told["log"], "first": 1, "last": 1_000_000 });
+    context.publish("annals.runs", run.to_string().into()).await.unwrap().await.unwrap();
+    let mut last = 0;
+    for number in 0..20 {
+        last = world.append(unit(1), renamed(&format!("Name {number}"))).await;
+        world.visible("history", last).await;
+    }
     complete(&world, last).await;
 }
 
@@ -278,7 +296,11 @@ async fn whoever_takes_over_goes_on_through_nats() {
     // And the stream has every event once.
     let context = server.context().await;
     let stream = context.get_stream(STREAM).await.unwrap();
-    let consumer = stream.create_consumer(jetstream::consumer::pull::OrderedConfig::default()).await.unwrap();
+    let events = jetstream::consumer::pull::OrderedConfig {
+        filter_subject: "annals.events.>".to_owned(),
+        ..Default::default()
+    };
+    let consumer = stream.create_consumer(events).await.unwrap();
     let mut messages = consumer.messages().await.unwrap();
     let head = next.store.head().await.unwrap().position;
     for expected in 1..=head {

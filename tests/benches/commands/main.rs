@@ -2,7 +2,8 @@
 //! envelope) in the process and through HTTP, `cqrs-es` with `postgres-es` as its users run it, and PostgreSQL by itself.
 //!
 //! `cargo bench -p annals-tests --bench commands`; `SECONDS=3`, `ROUNDS=3`, `WORK=new`, `existing` or `http`,
-//! `IN_FLIGHT=64` and `CACHE=100000` (aggregates kept in memory) may be set. Only the ratios mean anything.
+//! `IN_FLIGHT=64` and `CACHE=100000` (aggregates kept in memory) may be set; with `PEER=0` Annals runs alone, for a
+//! profiler. Only the ratios mean anything.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 #![allow(missing_docs, reason = "a benchmark is no library")]
@@ -43,6 +44,10 @@ trait Contender: Send + Sync + 'static {
     fn start(&self) -> BoxFuture<'_, ()>;
     /// A command to an existing stream.
     fn go_on(&self, stream: usize) -> BoxFuture<'_, ()>;
+    /// Whether it is not to run this time.
+    fn is_left_out(&self) -> bool {
+        false
+    }
 }
 
 struct Annals {
@@ -95,6 +100,9 @@ struct Figure {
 }
 
 async fn measure(contender: Arc<dyn Contender>, in_flight: usize, hot: bool, time: Duration) -> Figure {
+    if contender.is_left_out() {
+        return Figure::default();
+    }
     let (seed, begin) = (Arc::new(AtomicU64::new(0x9E37_79B9)), Instant::now());
     let workers = (0..in_flight).map(|_| {
         let (contender, seed) = (contender.clone(), seed.clone());
@@ -198,7 +206,7 @@ async fn main() {
             for _ in 0..rounds {
                 theirs.push(measure(peer.clone(), in_flight, hot, time).await);
                 ours.push(measure(annals.clone(), in_flight, hot, time).await);
-                if in_flight == 256 {
+                if in_flight == 256 && !peer.is_left_out() {
                     rows.push(unnest(&raw, time).await);
                 }
             }
@@ -215,6 +223,7 @@ async fn main() {
         let config = Config { data_dir: home, ..Config::default() };
         let servers = Servers::start(&config).await.unwrap();
         let (served, node) = Served::new(&config, &servers).await;
+        settle(&sqlx::PgPool::connect(&servers.database_url).await.unwrap()).await;
         let served: Arc<dyn Contender> = Arc::new(served);
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..rounds {

@@ -117,4 +117,7 @@ impl Contender for Peer {
     fn go_on(&self, stream: usize) -> BoxFuture<'_, ()> {
         Box::pin(async move { self.write(&self.streams[stream]).await })
     }
+    fn is_left_out(&self) -> bool {
+        crate::setting("PEER", 1) == 0
+    }
 }

@@ -11,7 +11,7 @@
 mod messages;
 
 use core::net::IpAddr;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -53,7 +53,8 @@ const ROLES_MAX: usize = 200;
 
 /// Where the security policy of this deployment stands.
 pub fn security_policy_id() -> Uuid {
-    derived_id(&["security-policy"])
+    static ID: LazyLock<Uuid> = LazyLock::new(|| derived_id(&["security-policy"]));
+    *ID
 }
 
 /// Whether a role is part of the house, and not of this deployment.
