@@ -23,8 +23,8 @@ use crate::{
 /// How often a decision is made again when others write to the same streams, before the client is told.
 const ATTEMPTS: u32 = 32;
 
-/// Streams that share a queue do each other no harm but a wait.
-const TURNS: usize = 1024;
+/// Streams that share a queue do each other no harm but a wait; with so many queues they rarely do.
+const TURNS: usize = 1 << 14;
 
 /// An accepted command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +49,8 @@ struct Inner {
     store: EventStore,
     states: States,
     answers: Arc<dyn Answers>,
-    /// Where those who lost a race for a stream wait for their turn, so that a crowd does not run in vain again and again.
+    /// Where commands to the same stream wait for each other: who runs beside another decides in vain, since the first
+    /// append makes the others' versions wrong, and each has to look at the log again.
     turns: Vec<Mutex<()>>,
 }
 
@@ -92,11 +93,12 @@ impl Commands {
     ) -> Result<Accepted, CommandError> {
         let mut current = 0;
         let queue = &self.0.turns[id.as_u128() as usize % TURNS];
-        // Nobody waits who is alone; where somebody waits already, newcomers queue behind.
-        let mut turn = if queue.try_lock().is_ok() { None } else { Some(queue.lock().await) };
+        // Whoever begins a stream is alone with it, as a rule; where somebody waits already, newcomers queue behind.
+        let alone = D::creates(&command) && queue.try_lock().is_ok();
+        let mut turn = if alone { None } else { Some(queue.lock().await) };
         for attempt in 0..ATTEMPTS {
             let fresh = attempt > 0;
-            if fresh && turn.is_none() {
+            if turn.is_none() && fresh {
                 turn = Some(queue.lock().await);
             }
             match self.attempt::<D>(id, command.clone(), request, fresh).await {
