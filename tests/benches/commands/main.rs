@@ -150,6 +150,11 @@ async fn settle(pool: &sqlx::PgPool) {
     let write =
         "SELECT pg_logical_emit_message(false, 'settle', repeat('x', 1 << 20)) FROM generate_series(1, 2000)";
     sqlx::query(write).execute(pool).await.unwrap();
+    rest(pool).await;
+}
+
+/// Has the server write out what it owes, so that nobody pays for what was measured before.
+async fn rest(pool: &sqlx::PgPool) {
     sqlx::query("CHECKPOINT").execute(pool).await.unwrap();
 }
 
@@ -204,9 +209,12 @@ async fn main() {
             }
             let (mut ours, mut theirs, mut rows) = (Vec::new(), Vec::new(), Vec::new());
             for _ in 0..rounds {
+                rest(&raw).await;
                 theirs.push(measure(peer.clone(), in_flight, hot, time).await);
+                rest(&raw).await;
                 ours.push(measure(annals.clone(), in_flight, hot, time).await);
                 if in_flight == 256 && !peer.is_left_out() {
+                    rest(&raw).await;
                     rows.push(unnest(&raw, time).await);
                 }
             }
@@ -223,11 +231,15 @@ async fn main() {
         let config = Config { data_dir: home, ..Config::default() };
         let servers = Servers::start(&config).await.unwrap();
         let (served, node) = Served::new(&config, &servers).await;
-        settle(&sqlx::PgPool::connect(&servers.database_url).await.unwrap()).await;
+        let pool = sqlx::PgPool::connect(&servers.database_url).await.unwrap();
+        settle(&pool).await;
         let served: Arc<dyn Contender> = Arc::new(served);
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
+            rest(&raw).await;
             theirs.push(measure(peer.clone(), 64, false, time).await);
+            rest(&raw).await;
+            rest(&pool).await;
             ours.push(measure(served.clone(), 64, false, time).await);
         }
         println!("| through HTTP, new streams | 64 | {} |", compared(&ours, &theirs).1);
