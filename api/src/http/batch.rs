@@ -64,7 +64,6 @@ struct Part {
     /// The method.
     method: Verb,
     /// The path and the query string, from `/v1/` on.
-    #[schemars(length(min = 4, max = 4000))]
     path: String,
     /// The fields of a command.
     #[serde(default)]

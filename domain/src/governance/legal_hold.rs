@@ -65,7 +65,7 @@ pub enum LegalHoldCommand {
         subjects: Vec<Uuid>,
         /// Which classes it is on; every class where empty.
         #[serde(default)]
-        #[schemars(transform = schemas::count::<10>)]
+        #[schemars(transform = schemas::classes)]
         classes: Vec<RecordClass>,
         /// Which contexts were named in the order, at most 20.
         #[serde(default)]
@@ -86,7 +86,7 @@ pub enum LegalHoldCommand {
         subjects: Vec<Uuid>,
         /// Which classes it is on as well.
         #[serde(default)]
-        #[schemars(transform = schemas::count::<10>)]
+        #[schemars(transform = schemas::classes)]
         classes: Vec<RecordClass>,
     },
     /// Ends the hold.

@@ -51,7 +51,7 @@ pub struct ProcessingChanges {
     #[schemars(transform = schemas::texts::<100, 200>)]
     pub subjects: Option<Vec<String>>,
     /// The record classes.
-    #[schemars(transform = schemas::count::<10>)]
+    #[schemars(transform = schemas::classes)]
     pub classes: Option<Vec<RecordClass>>,
     /// Who receives the data.
     #[schemars(transform = schemas::texts::<100, 200>)]
@@ -115,7 +115,7 @@ pub enum ProcessingActivityCommand {
         #[schemars(transform = schemas::some_texts::<100, 200>)]
         subjects: Vec<String>,
         /// The record classes.
-        #[schemars(transform = schemas::count::<10>)]
+        #[schemars(transform = schemas::classes)]
         classes: Vec<RecordClass>,
         /// Who receives the data, by category.
         #[schemars(transform = schemas::texts::<100, 200>)]

@@ -139,7 +139,7 @@ pub enum SecurityIncidentCommand {
         #[schemars(transform = schemas::count::<1000>)]
         subjects: Vec<Uuid>,
         /// The record classes.
-        #[schemars(transform = schemas::count::<10>)]
+        #[schemars(transform = schemas::classes)]
         classes: Vec<RecordClass>,
     },
     /// Records what stopped it.

@@ -8,6 +8,8 @@ use jiff::tz::TimeZoneDatabase;
 use schemars::Schema;
 use serde_json::{Map, Value, json};
 
+use super::RecordClass;
+
 /// Without control characters other than tabs and line ends.
 const PRINTABLE: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
 /// The same, with something else than blanks in it.
@@ -43,6 +45,11 @@ pub fn some_texts<const MOST: u32, const CHARS: u32>(schema: &mut Schema) {
 pub fn count<const MOST: u32>(schema: &mut Schema) {
     on_each(schema, "array", &|list| insert(list, "maxItems", MOST.into()));
     on_each(schema, "object", &|map| insert(map, "maxProperties", MOST.into()));
+}
+
+/// As many record classes as there are.
+pub fn classes(schema: &mut Schema) {
+    on_each(schema, "array", &|list| insert(list, "maxItems", RecordClass::ALL.len().into()));
 }
 
 /// At most so many pairs of a key of 1 to 500 characters and a text of at most `CHARS`.
@@ -272,6 +279,12 @@ mod tests {
         assert_eq!((&list["maxItems"], &list["items"]["maxLength"]), (&json!(3), &json!(9)));
         let map = of::<BTreeMap<String, i32>>(number_map::<3, 0, 9>);
         assert_eq!((&map["maxProperties"], &map["additionalProperties"]["maximum"]), (&json!(3), &json!(9)));
+    }
+
+    #[test]
+    fn every_record_class_fits_into_a_list_of_them() {
+        let list = of::<Vec<RecordClass>>(classes);
+        assert_eq!(list["maxItems"], RecordClass::ALL.len());
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub enum PrivacyRequestCommand {
         #[schemars(transform = schemas::text::<1, 20000>)]
         details: Option<Stated<String>>,
         /// The record classes it is about; none means all.
-        #[schemars(transform = schemas::count::<10>)]
+        #[schemars(transform = schemas::classes)]
         classes: Vec<RecordClass>,
         /// The education records that are contested, for an amendment, by the names that disclosures use; none means
         /// all of them.
@@ -70,7 +70,7 @@ pub enum PrivacyRequestCommand {
         note: Option<String>,
         /// The classes approved, where not all: the others are refused on the ground that the note gives (GOV-P4).
         #[serde(default)]
-        #[schemars(transform = schemas::count::<10>)]
+        #[schemars(transform = schemas::classes)]
         classes: Option<Vec<RecordClass>>,
     },
     /// Denies the request.

@@ -76,7 +76,7 @@ pub(super) fn inspected(r#type: PrivacyRequestType, subject: Uuid) -> Option<Str
 type Check = Result<(), RefusedBy<PrivacyRequest>>;
 
 pub(super) fn check_classes(classes: &[RecordClass]) -> Check {
-    bounds::count("classes", classes.len(), 10)?;
+    bounds::count("classes", classes.len(), RecordClass::ALL.len())?;
     let distinct: BTreeSet<_> = classes.iter().collect();
     if distinct.len() == classes.len() { Ok(()) } else { Err(Refused::invalid("classes", "each one once")) }
 }
