@@ -210,6 +210,23 @@ async fn art_21_an_objection_stops_the_purpose_that_it_names_and_the_person_take
 }
 
 #[actix_web::test]
+async fn art_21_an_objection_to_marketing_is_carried_out_while_another_one_is_weighed() {
+    let node = node().await;
+    let objects = |purposes: &[&str]| json!({ "regime": "gdpr", "type": "objection", "classes": [], "purposes": purposes });
+    let weighed = request(&node, ADA, objects(&["ai_processing"])).await;
+    let marketing = request(&node, ADA, objects(&["marketing"])).await;
+    let (position, stopped) = until(&node, "ProcessingRestricted", 1).await;
+    assert_eq!((&stopped["purposes"], &stopped["objection"]), (&json!(["marketing"]), &json!(true)));
+    let (done, _) = until(&node, "PrivacyRequestCompleted", 1).await;
+    let requests = rows(&node, ADA, "student", "/v1/privacy/requests", done.max(position)).await;
+    let state = |path: &str| {
+        let row = requests.iter().find(|row| path.ends_with(row["id"].as_str().unwrap())).unwrap();
+        row["state"].clone()
+    };
+    assert_eq!((state(&marketing), state(&weighed)), (json!("completed"), json!("verified")));
+}
+
+#[actix_web::test]
 async fn art_19_whoever_received_what_is_erased_is_told_by_mail_or_by_the_office_in_time() {
     let node = node().await;
     ok(&student(&node).await);

@@ -238,6 +238,7 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(privacy::EscalateRequests),
         Box::new(privacy::CompleteCorrections),
         Box::new(privacy::WatchIncidents),
+        Box::new(restriction::StopMarketing),
         Box::new(restriction::StopProcessing),
         Box::new(restriction::ReleaseProcessing),
         Box::new(anomalies::OpenIncidents),

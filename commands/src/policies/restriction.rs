@@ -10,6 +10,30 @@ use domain::{
 
 use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, timer_id};
 
+/// Art. 21(3): an objection to direct marketing waits for nobody's judgement, but for who asks.
+pub(super) struct StopMarketing;
+
+impl Policy for StopMarketing {
+    fn name(&self) -> &'static str {
+        "stop_marketing"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["RequesterVerified"]
+    }
+
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
+        Box::pin(async move {
+            if !world.state::<PrivacyRequest>(fact.id).await?.state.is_absolute() {
+                return Ok(Vec::new());
+            }
+            let note = Some("nothing is weighed against it (Art. 21(3) GDPR)".to_owned());
+            let approve = PrivacyRequestCommand::ApprovePrivacyRequest { note, classes: None };
+            Ok(vec![Issue::new(fact.id, AnyCommand::PrivacyRequest(approve), "approve").into()])
+        })
+    }
+}
+
 /// An approved restriction or objection stands in the person's consent ledger, where every decision looks, and is complete.
 pub(super) struct StopProcessing;
 

@@ -43,8 +43,8 @@ pub enum PrivacyRequestCommand {
         #[serde(default)]
         #[schemars(transform = schemas::text::<3, 254>)]
         address: Option<Stated<String>>,
-        /// The purposes for which the data is not to be used: at least one for an objection, all of them where a
-        /// restriction names none; for nothing else.
+        /// The purposes for which the data is not to be used: at least one for an objection, `marketing` alone in one of
+        /// its own, all of them where a restriction names none; for nothing else.
         #[serde(default)]
         #[schemars(transform = schemas::count::<7>)]
         purposes: Vec<ConsentPurpose>,
@@ -273,6 +273,8 @@ pub enum PrivacyRequestRefusal {
     LegalHoldActive {},
     #[error("who conducts the hearing must have no direct interest in its outcome")]
     OfficerInterested {},
+    #[error("an objection to direct marketing is carried out whole, and nothing is weighed against it")]
+    ObjectionAbsolute {},
 }
 
 impl Refusal for PrivacyRequestRefusal {
@@ -290,7 +292,8 @@ impl Refusal for PrivacyRequestRefusal {
             | R::ExtensionTooLate {}
             | R::StepsMissing {}
             | R::LegalHoldActive {}
-            | R::OfficerInterested {} => RefusalKind::Conflict,
+            | R::OfficerInterested {}
+            | R::ObjectionAbsolute {} => RefusalKind::Conflict,
         }
     }
     fn field(&self) -> Option<&'static str> {
@@ -304,7 +307,8 @@ impl Refusal for PrivacyRequestRefusal {
             | R::RegimeForbids {}
             | R::ExtensionTooLate {}
             | R::StepsMissing {}
-            | R::LegalHoldActive {} => None,
+            | R::LegalHoldActive {}
+            | R::ObjectionAbsolute {} => None,
         }
     }
 }

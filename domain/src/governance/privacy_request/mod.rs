@@ -15,6 +15,8 @@
 //! - **GOV-P5** what a request means to the records is done by the contexts that own them; here stands what they did. Where
 //!   a record is to be corrected, staff correct it with the owning context's own command and say so. What a restriction
 //!   (Art. 18) or an objection (Art. 21) stops, the person's [`super::ConsentLedger`] says from then on, until it is lifted.
+//!   An objection to direct marketing is weighed by nobody (Art. 21(3)): it names no other purpose, no other objection keeps
+//!   it waiting, and once the requester is verified it is approved as a whole and by the system.
 //! - A statement (99.21(c)) takes a seat of the person's statements, so that no disclosure is recorded that has not seen it.
 //! - **GOV-P6** escalates 7 and 2 days before it is due, and when it is; a hearing before its day.
 //!
@@ -36,7 +38,7 @@ use uuid::Uuid;
 
 pub use messages::*;
 
-use rules::{check_classes, check_purposes, due, inspected, open_key, received};
+use rules::{check_classes, check_purposes, due, ended_keys, inspected, open_key, received};
 
 use super::{
     ConsentPurpose, PrivacyRegime, PrivacyRequestType, StepOutcome, Verification,
@@ -159,6 +161,11 @@ impl PrivacyRequest {
         self.status == PrivacyRequestStatus::Completed && matches!(self.r#type, T::Restriction | T::Objection)
     }
 
+    /// Whether it is an objection to direct marketing, against which nothing weighs (Art. 21(3)).
+    pub fn is_absolute(&self) -> bool {
+        self.r#type == PrivacyRequestType::Objection && self.purposes.contains(&ConsentPurpose::Marketing)
+    }
+
     fn in_work(&self) -> bool {
         matches!(self.status, PrivacyRequestStatus::Approved | PrivacyRequestStatus::InFulfilment)
     }
@@ -206,10 +213,10 @@ impl Decider for PrivacyRequest {
             C::VerifyRequester { method: Verification::Document, .. } => staff && !own,
             C::CancelPrivacyRequest {} | C::AttachStatement { .. } => own,
             C::LiftRestriction { .. } => own || (staff && self.r#type == PrivacyRequestType::Restriction),
-            C::ApprovePrivacyRequest { .. }
-            | C::DenyPrivacyRequest { .. }
-            | C::ExtendPrivacyRequest { .. }
-            | C::ScheduleHearing { .. } => staff && !own,
+            C::ApprovePrivacyRequest { .. } => (staff && !own) || (actor.is_system() && self.is_absolute()),
+            C::DenyPrivacyRequest { .. } | C::ExtendPrivacyRequest { .. } | C::ScheduleHearing { .. } => {
+                staff && !own
+            }
             C::RecordHearingOutcome { .. } => {
                 let officer = self.hearing.is_some_and(|(_, officer)| actor.is(officer));
                 (staff || (officer && actor.kind == ActorKind::User)) && !own
@@ -308,9 +315,16 @@ impl Decider for PrivacyRequest {
             C::ApprovePrivacyRequest { note, classes } => {
                 bounds::maybe_text("note", note.as_deref(), 1..=bounds::LONG)?;
                 let (classes, refused) = self.approved(classes, note.is_some())?;
+                if self.is_absolute() && !refused.is_empty() {
+                    return Err(R::ObjectionAbsolute {}.into());
+                }
                 E::PrivacyRequestApproved { note, regime, r#type, subject, classes, refused }
             }
             C::DenyPrivacyRequest { .. } if !undecided => return Err(wrong_state),
+            // Before that, somebody else may have asked in the person's name.
+            C::DenyPrivacyRequest { .. } if self.status == S::Verified && self.is_absolute() => {
+                return Err(R::ObjectionAbsolute {}.into());
+            }
             C::DenyPrivacyRequest { ground, note } => {
                 bounds::text("ground", &ground, 1..=200)?;
                 bounds::text("note", &note, 1..=bounds::LONG)?;
@@ -426,16 +440,16 @@ impl Decider for PrivacyRequest {
     fn claims(_id: Uuid, event: &PrivacyRequestEvent) -> Vec<Claim> {
         use PrivacyRequestEvent as E;
         match event {
-            E::PrivacyRequestOpened { subject, regime, r#type, .. } => {
-                let one = Claim::Take(open_key(*subject, *regime, *r#type));
+            E::PrivacyRequestOpened { subject, regime, r#type, purposes, .. } => {
+                let one = Claim::Take(open_key(*subject, *regime, *r#type, purposes));
                 let seat = |key| Claim::Seat { key, limit: u32::MAX };
                 [one].into_iter().chain(inspected(*r#type, *subject).map(seat)).collect()
             }
             E::PrivacyRequestDenied { regime, r#type, subject, .. }
             | E::PrivacyRequestCompleted { regime, r#type, subject, .. }
             | E::PrivacyRequestCancelled { regime, r#type, subject } => {
-                let one = Claim::Free(open_key(*subject, *regime, *r#type));
-                [one].into_iter().chain(inspected(*r#type, *subject).map(Claim::Free)).collect()
+                let held = ended_keys(*subject, *regime, *r#type).into_iter();
+                held.chain(inspected(*r#type, *subject)).map(Claim::Free).collect()
             }
             E::StatementAttached { subject, .. } => {
                 vec![Claim::Seat { key: statements_key(*subject), limit: u32::MAX }]

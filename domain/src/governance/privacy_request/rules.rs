@@ -40,7 +40,7 @@ pub(super) fn received(
     Ok(at)
 }
 
-/// GOV-P5: an objection names what is to stop; a restriction may.
+/// GOV-P5: an objection names what is to stop, and marketing by itself; a restriction may.
 pub(super) fn check_purposes(r#type: PrivacyRequestType, purposes: &[ConsentPurpose]) -> Check {
     use PrivacyRequestType as T;
     let distinct: BTreeSet<_> = purposes.iter().collect();
@@ -51,6 +51,9 @@ pub(super) fn check_purposes(r#type: PrivacyRequestType, purposes: &[ConsentPurp
         T::Objection if purposes.is_empty() => {
             Err(Refused::invalid("purposes", "at least one: an objection is to a purpose"))
         }
+        T::Objection if purposes.len() > 1 && purposes.contains(&ConsentPurpose::Marketing) => Err(
+            Refused::invalid("purposes", "marketing in a request of its own: nothing is weighed against it"),
+        ),
         T::Objection | T::Restriction => Ok(()),
         T::Access | T::Portability | T::Rectification | T::Erasure | T::Inspection | T::Amendment => {
             if purposes.is_empty() {
@@ -62,10 +65,26 @@ pub(super) fn check_purposes(r#type: PrivacyRequestType, purposes: &[ConsentPurp
     }
 }
 
-/// One open request of a kind for each person.
-pub(super) fn open_key(subject: Uuid, regime: PrivacyRegime, r#type: PrivacyRequestType) -> String {
+/// One open request of a kind for each person. An objection to marketing is of a kind of its own.
+pub(super) fn open_key(
+    subject: Uuid,
+    regime: PrivacyRegime,
+    r#type: PrivacyRequestType,
+    purposes: &[ConsentPurpose],
+) -> String {
+    let marketing = r#type == PrivacyRequestType::Objection && *purposes == [ConsentPurpose::Marketing];
+    let kind = if marketing { ":marketing" } else { "" };
     let (regime, r#type): (&str, &str) = (regime.into(), r#type.into());
-    format!("privacy:{subject}:{regime}:{type}")
+    format!("privacy:{subject}:{regime}:{type}{kind}")
+}
+
+/// What a request that is over may have held. Of an objection, its last event does not say which of the two.
+pub(super) fn ended_keys(subject: Uuid, regime: PrivacyRegime, r#type: PrivacyRequestType) -> Vec<String> {
+    let key = |purposes: &[ConsentPurpose]| open_key(subject, regime, r#type, purposes);
+    match r#type {
+        PrivacyRequestType::Objection => vec![key(&[]), key(&[ConsentPurpose::Marketing])],
+        _ => vec![key(&[])],
+    }
 }
 
 /// What a request to inspect keeps from being destroyed (34 CFR 99.10(e)).

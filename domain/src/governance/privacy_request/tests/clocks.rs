@@ -118,6 +118,44 @@ fn gov_p5_an_objection_names_its_purposes_and_only_restrictions_and_objections_h
 }
 
 #[test]
+fn art_21_an_objection_to_marketing_is_approved_by_the_system_and_denied_by_nobody_once_the_requester_is_verified()
+ {
+    let marketing = |verified_too: bool| {
+        let objects = stopping(PrivacyRequestType::Objection, &[ConsentPurpose::Marketing]);
+        let opened = nothing::<PrivacyRequest>().by(me()).when(objects).events();
+        after(opened.into_iter().chain(verified_too.then(verified)))
+    };
+    let (policy, absolute) = (Actor::policy("stop_marketing"), R::ObjectionAbsolute {});
+    assert!(marketing(true).permits(&policy, &approve(None, None)));
+    follows(marketing(true).by(policy.clone()).when(approve(None, None)), "PrivacyRequestApproved");
+    marketing(false).by(policy.clone()).when(approve(None, None)).refused(R::NotVerified {});
+    marketing(true).when(deny()).refused(absolute.clone());
+    follows(marketing(false).when(deny()), "PrivacyRequestDenied");
+    marketing(true)
+        .when(approve(Some(&[RecordClass::Profile]), Some("The rest is needed")))
+        .refused(absolute);
+    let others = stopping(PrivacyRequestType::Objection, &[ConsentPurpose::Analytics]);
+    let weighed = nothing::<PrivacyRequest>().by(me()).when(others).events();
+    assert!(!after(weighed).permits(&policy, &approve(None, None)), "people weigh what else is objected to");
+}
+
+#[test]
+fn art_21_an_objection_to_marketing_waits_for_no_other_objection() {
+    let objects = |purposes: &[_]| {
+        nothing::<PrivacyRequest>().by(me()).when(stopping(PrivacyRequestType::Objection, purposes))
+    };
+    objects(&[ConsentPurpose::Marketing, ConsentPurpose::Analytics]).invalid("purposes");
+    let (marketing, analytics) =
+        (objects(&[ConsentPurpose::Marketing]).claims(), objects(&[ConsentPurpose::Analytics]).claims());
+    assert!(marketing.iter().all(|claim| !analytics.contains(claim)));
+    let ended = PrivacyRequest::claims(Uuid::nil(), &completed(PrivacyRequestType::Objection));
+    for taken in marketing.into_iter().chain(analytics) {
+        let Claim::Take(key) = taken else { panic!("{taken:?}") };
+        assert!(ended.contains(&Claim::Free(key.clone())), "{key}");
+    }
+}
+
+#[test]
 fn gov_p5_a_restriction_is_lifted_after_the_person_was_told_and_by_the_person_at_once() {
     let restriction = PrivacyRequestType::Restriction;
     let case = || carried_out(restriction).at("2026-01-10T12:00:00Z");
