@@ -350,6 +350,29 @@ async fn ferpa_99_34_the_student_is_told_of_a_disclosure_unless_the_law_forbids_
 }
 
 #[actix_web::test]
+async fn ferpa_99_33_records_that_were_handed_on_although_that_was_not_allowed_are_an_incident() {
+    let node = node().await;
+    let body = json!({ "subject": ADA, "party": "Acme", "party_kind": "other_school", "records": ["transcript"],
+        "interest": "A transfer", "basis": "99.31(a)(2)", "redisclosure_to": ["Payroll Ltd"] });
+    let id = ok(&office(&node, "/v1/disclosures", body).await)["id"].as_str().unwrap().to_owned();
+    ok(&office(&node, &format!("/v1/disclosures/{id}/authorize"), json!({})).await);
+    let record = json!({ "documents": [], "method": "mail", "at": Timestamp::now() });
+    ok(&office(&node, &format!("/v1/disclosures/{id}/record"), record).await);
+    for party in ["Payroll Ltd", "A newspaper"] {
+        let handed_on = json!({ "party": party, "interest": "Theirs", "at": Timestamp::now() });
+        ok(&office(&node, &format!("/v1/disclosures/{id}/redisclosures"), handed_on).await);
+    }
+    let (position, opened) = until(&node, "SecurityIncidentOpened", 1).await;
+    let events = node.node.api.commands.store().read_all(0, 10_000).await.unwrap();
+    let newspaper = events.iter().rfind(|event| event.event_type == "RedisclosureAppended").unwrap();
+    assert_eq!(opened["evidence"], json!([newspaper.event_id]), "the other one was allowed");
+    let incidents = rows(&node, OFFICER, "compliance", "/v1/incidents", position).await;
+    let [incident] = &incidents[..] else { panic!("{incidents:?}") };
+    assert_eq!((&incident["kind"], &incident["severity"]), (&json!("data_breach"), &json!("high")));
+    assert!(incident["summary"].as_str().unwrap().contains(&id), "{incident}");
+}
+
+#[actix_web::test]
 async fn p_57_what_was_authorised_on_a_consent_is_refused_when_the_consent_is_revoked() {
     let node = node().await;
     let consent = Uuid::from_u128(0xC1);

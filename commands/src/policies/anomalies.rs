@@ -1,4 +1,4 @@
-//! Anomalies: signs that mean nothing each by itself, and an incident when they gather (GOV-I2).
+//! Anomalies: signs that mean nothing each by itself, and an incident when they gather (GOV-I2). Some mean enough alone.
 //!
 //! A sign is kept in a table of its own until its window is over, under what it is a sign of and by whom. It is kept once,
 //! however often its event is delivered and on however many nodes, so that the count is that of the log. The incident's id
@@ -6,7 +6,9 @@
 
 use domain::{
     derived_id,
-    governance::{AccessLogEvent, AuditReplayEvent, IncidentKind, SecurityIncidentCommand, Severity},
+    governance::{
+        AccessLogEvent, AuditReplayEvent, DisclosureEvent, IncidentKind, SecurityIncidentCommand, Severity,
+    },
     identity::{AccountEvent, SessionEvent},
     registry::{AnyCommand, AnyEvent},
 };
@@ -227,7 +229,8 @@ fn denied(fact: &Fact) -> Option<Uuid> {
     }
 }
 
-/// GOV-I2: a log that was tampered with is an incident.
+/// What is an incident by itself: a log that was tampered with (GOV-I2), and education records that a party handed on although
+/// 34 CFR 99.33 did not allow it.
 pub(super) struct OpenIncidents;
 
 impl Policy for OpenIncidents {
@@ -236,22 +239,32 @@ impl Policy for OpenIncidents {
     }
 
     fn interests(&self) -> &'static [&'static str] {
-        &["IntegrityVerified"]
+        &["IntegrityVerified", "RedisclosureAppended"]
     }
 
     fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
-        let AnyEvent::AuditReplay(AuditReplayEvent::IntegrityVerified { ok: false, broken_at, .. }) =
-            &fact.event
-        else {
-            return Box::pin(std::future::ready(Ok(Vec::new())));
-        };
-        let summary = match broken_at {
-            Some(position) => format!("The log is not what it was: it disagrees from position {position} on"),
-            None => "The log is not what it was".to_owned(),
+        let (kind, severity, summary) = match &fact.event {
+            AnyEvent::AuditReplay(AuditReplayEvent::IntegrityVerified { ok: false, broken_at, .. }) => {
+                let summary = match broken_at {
+                    Some(position) => {
+                        format!("The log is not what it was: it disagrees from position {position} on")
+                    }
+                    None => "The log is not what it was".to_owned(),
+                };
+                (IncidentKind::Integrity, Severity::Critical, summary)
+            }
+            AnyEvent::Disclosure(DisclosureEvent::RedisclosureAppended { allowed: false, .. }) => {
+                let summary = format!(
+                    "Whoever received education records by disclosure {} handed them on, which 34 CFR 99.33 did not allow",
+                    fact.id
+                );
+                (IncidentKind::DataBreach, Severity::High, summary)
+            }
+            _ => return Box::pin(std::future::ready(Ok(Vec::new()))),
         };
         let open = SecurityIncidentCommand::OpenSecurityIncident {
-            kind: IncidentKind::Integrity,
-            severity: Severity::Critical,
+            kind,
+            severity,
             summary,
             evidence: vec![fact.event_id],
             aware_at: None,
