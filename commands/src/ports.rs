@@ -63,10 +63,30 @@ impl fmt::Debug for Mail {
     }
 }
 
+/// Why a mail was not handed over.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Undelivered {
+    /// It is refused for good: to send it again is of no use.
+    #[error("the mail is refused: {reason}")]
+    Refused {
+        /// What happened, without personal data.
+        reason: String,
+    },
+    /// Nobody took it this time.
+    #[error(transparent)]
+    NotNow(#[from] PortError),
+}
+
+impl From<Undelivered> for CommandError {
+    fn from(error: Undelivered) -> Self {
+        CommandError::Unavailable(error.to_string())
+    }
+}
+
 /// Sends mail.
 pub trait Mailer: Send + Sync + 'static {
     /// Hands a mail to whoever delivers it. When this returns `Ok`, it is theirs.
-    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), PortError>>;
+    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), Undelivered>>;
 }
 
 /// Knows the one-time tokens whose hashes decisions ask for ([`domain::Question::TokenHash`]).

@@ -253,6 +253,7 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(fulfilment::WatchFulfilment),
         Box::new(fulfilment::RefuseDisclosures),
         Box::new(recipients::OweNotices),
+        Box::new(recipients::WatchNotices),
         Box::new(recipients::TellRecipients),
         Box::new(erasure::EraseOnRequest),
         Box::new(package::HandOutPackages),

@@ -258,6 +258,7 @@ impl Policy for TellCompliance {
             "PrivacyRequestEscalated",
             "FulfilmentStalled",
             "RecipientNoticeEscalated",
+            "RecipientNoticeUndelivered",
             "SecurityIncidentOpened",
             "IncidentEscalated",
         ]
@@ -284,6 +285,13 @@ impl Policy for TellCompliance {
                     let what = format!(
                         "A recipient is to be told what became of data (Art. 19 GDPR): {}.",
                         left(*days_left, "days")
+                    );
+                    (&["compliance"][..], what)
+                }
+                AnyEvent::RecipientNotice(RecipientNoticeEvent::RecipientNoticeUndelivered { reason }) => {
+                    let what = format!(
+                        "A recipient could not be told by mail what became of data (Art. 19 GDPR): {reason}. Tell them \
+                         in another way."
                     );
                     (&["compliance"][..], what)
                 }

@@ -1,20 +1,28 @@
 //! Art. 19 GDPR (catalogue 3.8, P-53): whoever received data is told that it was erased, corrected, or is not to be used.
 //!
 //! Each recipient on record is owed a notice of its own, which stands until it is settled: by a mail where there is an address,
-//! else by the office, which is reminded before the time is over.
+//! else, and where that mail was not delivered, by the office, which is reminded before the time is over.
 
 use domain::{
     Answer, Question, ReceivedBy, Recipient, RecordClass,
     governance::{
-        DataChange, Disclosure, PrivacyRequest, PrivacyRequestEvent, PrivacyRequestType, RecipientNotice,
+        DataChange, Disclosure, ESCALATE_BEFORE, PrivacyRequest, PrivacyRequestEvent, PrivacyRequestType,
         RecipientNoticeCommand, RecipientNoticeEvent, StepOutcome, escalations, recipient_notice_id,
     },
     registry::{AnyCommand, AnyEvent},
 };
+use jiff::SignedDuration;
 use uuid::Uuid;
 
 use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, identity::address_of, timer_id};
-use crate::{CommandError, execute::now, ports::Mail};
+use crate::{
+    CommandError,
+    execute::now,
+    ports::{Mail, Undelivered},
+};
+
+/// For how long it is tried to hand a mail over. It is less than the day after which what fails is parked.
+const TRIED_FOR: SignedDuration = SignedDuration::from_hours(20);
 
 /// What was carried out is owed to whoever received the data.
 pub(super) struct OweNotices;
@@ -95,14 +103,50 @@ fn concerns(recipient: &Recipient, classes: &[RecordClass], contested: &[String]
     named && (classes.is_empty() || classes.contains(&RecordClass::Education))
 }
 
-/// A notice goes by mail where there is an address, and is escalated before its time is over where it is not settled by then.
-pub(super) struct TellRecipients;
+/// A notice is escalated before its time is over where it is not settled by then.
+pub(super) struct WatchNotices;
 
-impl TellRecipients {
+impl WatchNotices {
     fn timer(&self, notice: Uuid, days_left: i32) -> Uuid {
         timer_id(self.name(), &[&notice.to_string(), &days_left.to_string()])
     }
 }
+
+impl Policy for WatchNotices {
+    fn name(&self) -> &'static str {
+        "watch_notices"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["RecipientNoticeOwed", "RecipientTold", "RecipientNoticeWaived"]
+    }
+
+    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
+        use RecipientNoticeEvent as E;
+        let reactions = match &fact.event {
+            AnyEvent::RecipientNotice(E::RecipientNoticeOwed { due_at, .. }) => {
+                let arm = |(days_left, due_at)| {
+                    let escalate = RecipientNoticeCommand::EscalateNotice { days_left };
+                    Reaction::Arm(Timer {
+                        id: self.timer(fact.id, days_left),
+                        due_at,
+                        aggregate: fact.id,
+                        command: AnyCommand::RecipientNotice(escalate),
+                    })
+                };
+                escalations(*due_at).map(arm).into()
+            }
+            AnyEvent::RecipientNotice(E::RecipientTold { .. } | E::RecipientNoticeWaived { .. }) => {
+                ESCALATE_BEFORE.map(|days_left| Reaction::Disarm(self.timer(fact.id, days_left))).into()
+            }
+            _ => Vec::new(),
+        };
+        Box::pin(std::future::ready(Ok(reactions)))
+    }
+}
+
+/// A notice goes by mail where there is an address. A mail that was not delivered has told nobody, and that is on record.
+pub(super) struct TellRecipients;
 
 impl Policy for TellRecipients {
     fn name(&self) -> &'static str {
@@ -110,49 +154,46 @@ impl Policy for TellRecipients {
     }
 
     fn interests(&self) -> &'static [&'static str] {
-        &["RecipientNoticeOwed", "RecipientTold", "RecipientNoticeWaived"]
+        &["RecipientNoticeOwed"]
     }
 
     fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
-        use RecipientNoticeEvent as E;
         Box::pin(async move {
-            let AnyEvent::RecipientNotice(event) = &fact.event else { return Ok(Vec::new()) };
-            match event {
-                E::RecipientNoticeOwed { change, recipient, due_at, .. } => {
-                    if let Some(to) = address(recipient, world).await? {
-                        let mail = Mail {
-                            to,
-                            subject: "Data that you received".to_owned(),
-                            text: text(*change, recipient, fact.id),
-                            html: None,
-                            message_id: Uuid::new_v5(&fact.event_id, b"mail"),
-                        };
-                        world.ports().mailer.send(&mail).await?;
-                        let at = now().max(world.state::<RecipientNotice>(fact.id).await?.state.owed_at);
-                        let tell = RecipientNoticeCommand::TellRecipient { method: "mail".to_owned(), at };
-                        return Ok(vec![
-                            Issue::new(fact.id, AnyCommand::RecipientNotice(tell), "told").into(),
-                        ]);
-                    }
-                    let arm = |(days_left, due_at)| {
-                        let escalate = RecipientNoticeCommand::EscalateNotice { days_left };
-                        Reaction::Arm(Timer {
-                            id: self.timer(fact.id, days_left),
-                            due_at,
-                            aggregate: fact.id,
-                            command: AnyCommand::RecipientNotice(escalate),
-                        })
-                    };
-                    Ok(escalations(*due_at).into_iter().map(arm).collect())
-                }
-                E::RecipientTold { .. } | E::RecipientNoticeWaived { .. } => {
-                    let none =
-                        escalations(fact.recorded_at).map(|(days_left, _)| self.timer(fact.id, days_left));
-                    Ok(none.map(Reaction::Disarm).into())
-                }
-                E::RecipientNoticeEscalated { .. } => Ok(Vec::new()),
-            }
+            let AnyEvent::RecipientNotice(RecipientNoticeEvent::RecipientNoticeOwed {
+                change,
+                recipient,
+                owed_at,
+                ..
+            }) = &fact.event
+            else {
+                return Ok(Vec::new());
+            };
+            let Some(to) = address(recipient, world).await? else { return Ok(Vec::new()) };
+            let mail = Mail {
+                to,
+                subject: "Data that you received".to_owned(),
+                text: text(*change, recipient, fact.id),
+                html: None,
+                message_id: Uuid::new_v5(&fact.event_id, b"mail"),
+            };
+            let sent = world.ports().mailer.send(&mail).await;
+            let at = now().max(*owed_at);
+            let (outcome, label) = match sent {
+                Ok(()) => (RecipientNoticeCommand::TellRecipient { method: "mail".to_owned(), at }, "told"),
+                Err(error) => (undelivered(error, at.duration_since(*owed_at))?, "undelivered"),
+            };
+            Ok(vec![Issue::new(fact.id, AnyCommand::RecipientNotice(outcome), label).into()])
         })
+    }
+}
+
+/// What a mail that was not handed over comes to: it is tried again, until it was refused for good or for long enough.
+fn undelivered(error: Undelivered, tried: SignedDuration) -> Result<RecipientNoticeCommand, CommandError> {
+    match error {
+        Undelivered::NotNow(error) if tried < TRIED_FOR => Err(error.into()),
+        Undelivered::NotNow(_) | Undelivered::Refused { .. } => {
+            Ok(RecipientNoticeCommand::ReportUndelivered { reason: error.to_string() })
+        }
     }
 }
 
@@ -198,6 +239,20 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::ports::PortError;
+
+    #[test]
+    fn art_19_a_mail_that_is_refused_or_given_up_is_on_record_and_any_other_is_tried_again() {
+        let not_now = || Undelivered::NotNow(PortError { port: "mail", reason: "it is away".into() });
+        let refused = Undelivered::Refused { reason: "there is no such mailbox".into() };
+        let tried = SignedDuration::from_hours;
+        assert!(undelivered(not_now(), tried(19)).unwrap_err().is_transient());
+        for (error, hours, why) in [(not_now(), 20, "away"), (refused, 0, "no such mailbox")] {
+            let outcome = undelivered(error, tried(hours)).unwrap();
+            let RecipientNoticeCommand::ReportUndelivered { reason } = outcome else { panic!("{outcome:?}") };
+            assert!(reason.contains(why), "{reason}");
+        }
+    }
 
     fn request(r#type: PrivacyRequestType, steps: &[(&str, StepOutcome)]) -> PrivacyRequest {
         let steps: BTreeMap<String, StepOutcome> =

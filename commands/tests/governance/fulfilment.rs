@@ -2,7 +2,10 @@
 
 use domain::{
     ReceivedBy, Recipient,
-    governance::{RecipientNotice, RecipientNoticeCommand, STALLED_AFTER_HOURS},
+    governance::{
+        Disclosure, DisclosureCommand, NoticeStatus, RecipientNotice, RecipientNoticeCommand,
+        STALLED_AFTER_HOURS,
+    },
 };
 
 use super::{retention::old_keys, *};
@@ -85,7 +88,7 @@ async fn art_19_an_erasure_is_owed_to_every_recipient_and_each_notice_is_watched
         assert_eq!((&notice["request"], &notice["classes"]), (&json!(request), &json!(["education"])));
     }
     node.settled().await;
-    assert_eq!(timers(&node, "tell_recipients").await, 2 * 3, "7 and 2 days before it is due, and then");
+    assert_eq!(timers(&node, "watch_notices").await, 2 * 3, "7 and 2 days before it is due, and then");
     for (id, _) in &owed {
         let tell =
             RecipientNoticeCommand::TellRecipient { method: "letter".into(), at: jiff::Timestamp::now() };
@@ -93,7 +96,28 @@ async fn art_19_an_erasure_is_owed_to_every_recipient_and_each_notice_is_watched
         node.commands.execute::<RecipientNotice>(id, tell, &compliance()).await.unwrap();
     }
     node.settled().await;
-    assert_eq!(timers(&node, "tell_recipients").await, 0);
+    assert_eq!(timers(&node, "watch_notices").await, 0);
+}
+
+#[tokio::test]
+async fn art_19_a_recipient_whose_mail_was_refused_is_not_told_and_stays_due() {
+    let database = testing::database().await;
+    let mut node = Node::start(database.store().await.unwrap()).await;
+    old_keys(&node, RecordClass::Education, &[CLEO], &[202012]).await;
+    let request: DisclosureCommand = serde_json::from_value(json!({ "RequestDisclosure": {
+        "subject": CLEO, "party": "Acme", "party_kind": "other_school", "records": ["transcript"],
+        "interest": "A transfer", "basis": "99.31(a)(2)", "redisclosure_to": [],
+        "address": "records@refused.example" } }))
+    .unwrap();
+    node.commands.execute::<Disclosure>(Uuid::from_u128(1), request, &compliance()).await.unwrap();
+    erasing(&node, CLEO, RecordClass::Education).await;
+    let (id, undelivered) = until(&node, "RecipientNoticeUndelivered", 1).await.remove(0);
+    assert_eq!(undelivered["reason"], "the mail is refused: there is none");
+    node.settled().await;
+    let notice = node.commands.state::<RecipientNotice>(id.parse().unwrap()).await.unwrap();
+    assert_eq!(notice.state.status, NoticeStatus::Owed);
+    assert_eq!(node.events("RecipientTold").await, []);
+    assert_eq!(timers(&node, "watch_notices").await, 2 * 3, "it is escalated like one without an address");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use commands::ports::{Certifier, Embedding, Mail, Mailer, PortError, Ports, Tokens};
+use commands::ports::{Certifier, Embedding, Mail, Mailer, PortError, Ports, Tokens, Undelivered};
 use futures_util::future::BoxFuture;
 
 /// All of them, with this certifier.
@@ -15,12 +15,18 @@ pub(crate) fn with(certifier: Arc<dyn Certifier>) -> Arc<Ports> {
     })
 }
 
-/// Sends no mail.
+/// Sends no mail: what is for `refused.example` is refused for good.
 struct NoMail;
 
 impl Mailer for NoMail {
-    fn send<'a>(&'a self, _: &'a Mail) -> BoxFuture<'a, Result<(), PortError>> {
-        Box::pin(async { Err(PortError { port: "mail", reason: "there is none".into() }) })
+    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), Undelivered>> {
+        Box::pin(async {
+            let reason = "there is none".to_owned();
+            match mail.to.ends_with("@refused.example") {
+                true => Err(Undelivered::Refused { reason }),
+                false => Err(PortError { port: "mail", reason }.into()),
+            }
+        })
     }
 }
 

@@ -6,6 +6,7 @@
 //! - It is owed as soon as what the notice says was carried out, and due a calendar month later.
 //! - Where an address is known, it goes by mail and the system puts on record that it did. Where none is, staff tell the
 //!   recipient in their own way and say when and how.
+//! - A mail that was not delivered has told nobody: the notice stays owed, and staff tell the recipient.
 //! - It is waived only where telling proves impossible or takes a disproportionate effort, with the reasons.
 //! - **GOV-P6** escalates 7 and 2 days before it is due, and when it is.
 //!
@@ -96,6 +97,8 @@ pub struct RecipientNotice {
     pub due_at: Timestamp,
     /// The escalations so far.
     pub escalated: BTreeSet<i32>,
+    /// Whether a mail to the recipient was not delivered.
+    pub undelivered: bool,
 }
 
 /// What can be asked of a notice.
@@ -124,6 +127,12 @@ pub enum RecipientNoticeCommand {
         /// When; not in the future.
         #[schemars(transform = schemas::instant)]
         at: Timestamp,
+    },
+    /// Records that a mail was not delivered: the recipient is still to be told, in another way.
+    #[schemars(extend("x-system" = true))]
+    ReportUndelivered {
+        /// Why, without personal data.
+        reason: String,
     },
     /// Records that nobody is told, and why.
     WaiveNotice {
@@ -161,6 +170,8 @@ pub enum RecipientNoticeEvent {
     RecipientNoticeWaived { ground: WaiverGround, reason: String, by: Option<Uuid> },
     /// The notice was escalated.
     RecipientNoticeEscalated { days_left: i32 },
+    /// The mail was not delivered: the recipient is still to be told.
+    RecipientNoticeUndelivered { reason: String },
 }
 
 impl Event for RecipientNoticeEvent {
@@ -188,7 +199,7 @@ impl Decider for RecipientNotice {
         use RecipientNoticeCommand as C;
         let staff = actor.kind == ActorKind::User && actor.has("manage:privacy");
         match command {
-            C::OweNotice { .. } | C::EscalateNotice { .. } => actor.is_system(),
+            C::OweNotice { .. } | C::EscalateNotice { .. } | C::ReportUndelivered { .. } => actor.is_system(),
             C::TellRecipient { .. } => staff || actor.is_system(),
             C::WaiveNotice { .. } => staff && !actor.is(self.subject),
         }
@@ -216,6 +227,13 @@ impl Decider for RecipientNotice {
                     return Ok(Vec::new());
                 }
                 E::RecipientNoticeEscalated { days_left }
+            }
+            C::ReportUndelivered { .. } if self.status != S::Owed || self.undelivered => {
+                return Ok(Vec::new());
+            }
+            C::ReportUndelivered { reason } => {
+                bounds::text("reason", &reason, 1..=bounds::LONG)?;
+                E::RecipientNoticeUndelivered { reason }
             }
             // A mail that was sent again tells nothing new.
             C::TellRecipient { .. } if self.status == S::Told && context.actor.is_system() => {
@@ -251,6 +269,7 @@ impl Decider for RecipientNotice {
                     owed_at: *owed_at,
                     due_at: *due_at,
                     escalated: BTreeSet::new(),
+                    undelivered: false,
                 }
             }
             E::RecipientTold { .. } => self.status = S::Told,
@@ -258,6 +277,7 @@ impl Decider for RecipientNotice {
             E::RecipientNoticeEscalated { days_left } => {
                 self.escalated.insert(*days_left);
             }
+            E::RecipientNoticeUndelivered { .. } => self.undelivered = true,
         }
     }
 
@@ -389,6 +409,20 @@ mod tests {
     }
 
     #[test]
+    fn art_19_whose_mail_was_not_delivered_is_still_owed_the_notice() {
+        let report = || C::ReportUndelivered { reason: "the mail server refuses it (550)".into() };
+        let undelivered =
+            || E::RecipientNoticeUndelivered { reason: "the mail server refuses it (550)".into() };
+        let system = Actor::policy("tell_recipients");
+        let on = |events: Vec<E>| after(events).by(system.clone());
+        assert_eq!(on(vec![owed()]).when(report()).then([undelivered()]).status, NoticeStatus::Owed);
+        on(vec![owed(), undelivered()]).when(report()).then([]);
+        on(vec![owed(), told(None)]).when(report()).then([]);
+        after([owed(), undelivered()]).at(OWED).when(tell(OWED)).then([told(Some(OFFICER))]);
+        assert!(!after([owed()]).permits(&staff(), &report()));
+    }
+
+    #[test]
     fn each_recipient_of_each_change_has_a_notice_of_its_own() {
         let request = Uuid::from_u128(1);
         let id = |recipient: &Recipient| recipient_notice_id(request, recipient);
@@ -401,6 +435,7 @@ mod tests {
     #[test]
     fn every_event_reads_as_it_was_stored() {
         let escalated = E::RecipientNoticeEscalated { days_left: 7 };
-        keeps_history::<RecipientNotice>([owed(), told(Some(OFFICER)), waived(), escalated]);
+        let undelivered = E::RecipientNoticeUndelivered { reason: "the mail server refuses it (550)".into() };
+        keeps_history::<RecipientNotice>([owed(), told(Some(OFFICER)), waived(), escalated, undelivered]);
     }
 }

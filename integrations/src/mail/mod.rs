@@ -9,7 +9,7 @@ mod smtp;
 pub use outbox::Outbox;
 pub use smtp::Smtp;
 
-use commands::ports::{Mail, Mailer, PortError};
+use commands::ports::{Mail, Mailer, PortError, Undelivered};
 use futures_util::future::BoxFuture;
 use lettre::{
     Message,
@@ -36,13 +36,17 @@ pub enum MailError {
 pub struct Nowhere;
 
 impl Mailer for Nowhere {
-    fn send<'a>(&'a self, _: &'a Mail) -> BoxFuture<'a, Result<(), PortError>> {
-        Box::pin(async { Err(no("no mail server is configured (ANNALS_SMTP_URL)")) })
+    fn send<'a>(&'a self, _: &'a Mail) -> BoxFuture<'a, Result<(), Undelivered>> {
+        Box::pin(async { Err(not_now("no mail server is configured (ANNALS_SMTP_URL)")) })
     }
 }
 
-fn no(reason: impl Into<String>) -> PortError {
-    PortError { port: "mail", reason: reason.into() }
+fn not_now(reason: impl Into<String>) -> Undelivered {
+    PortError { port: "mail", reason: reason.into() }.into()
+}
+
+fn refused(reason: impl Into<String>) -> Undelivered {
+    Undelivered::Refused { reason: reason.into() }
 }
 
 fn sender(from: &str) -> Result<Mailbox, MailError> {
@@ -50,8 +54,8 @@ fn sender(from: &str) -> Result<Mailbox, MailError> {
 }
 
 /// The message as it is handed over.
-fn message(mail: &Mail, from: &Mailbox) -> Result<Message, PortError> {
-    let to: Mailbox = mail.to.parse().map_err(|_| no("the address is none"))?;
+fn message(mail: &Mail, from: &Mailbox) -> Result<Message, Undelivered> {
+    let to: Mailbox = mail.to.parse().map_err(|_| refused("the address is none"))?;
     let builder = Message::builder()
         .from(from.clone())
         .to(to)
@@ -62,7 +66,7 @@ fn message(mail: &Mail, from: &Mailbox) -> Result<Message, PortError> {
         Some(html) => builder.multipart(MultiPart::alternative_plain_html(text, html.clone())),
         None => builder.header(lettre::message::header::ContentType::TEXT_PLAIN).body(text),
     };
-    built.map_err(|_| no("the message cannot be written"))
+    built.map_err(|_| refused("the message cannot be written"))
 }
 
 #[cfg(test)]

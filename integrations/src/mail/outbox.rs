@@ -7,11 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use commands::ports::{Mail, Mailer, PortError};
+use commands::ports::{Mail, Mailer, Undelivered};
 use futures_util::future::BoxFuture;
 use lettre::message::Mailbox;
 
-use super::{MailError, message, no, sender};
+use super::{MailError, message, not_now, sender};
 
 /// A folder of messages.
 pub struct Outbox {
@@ -31,15 +31,15 @@ impl Outbox {
 }
 
 impl Mailer for Outbox {
-    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), PortError>> {
+    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), Undelivered>> {
         Box::pin(async move {
             let bytes = message(mail, &self.from)?.formatted();
             let (folder, name) = (self.folder.clone(), mail.message_id.to_string());
             let written = tokio::task::spawn_blocking(move || write(&folder, &name, &bytes)).await;
             match written {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(no(format!("the outbox cannot be written: {}", error.kind()))),
-                Err(_) => Err(no("the outbox was not written")),
+                Ok(Err(error)) => Err(not_now(format!("the outbox cannot be written: {}", error.kind()))),
+                Err(_) => Err(not_now("the outbox was not written")),
             }
         })
     }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use commands::ports::{Mail, Mailer, PortError};
+use commands::ports::{Mail, Mailer, Undelivered};
 use futures_util::future::BoxFuture;
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor, message::Mailbox};
+use lettre::{
+    AsyncSmtpTransport, AsyncTransport, Tokio1Executor, message::Mailbox, transport::smtp::response::Category,
+};
 
-use super::{MailError, message, no, sender};
+use super::{MailError, message, not_now, refused, sender};
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -30,19 +32,23 @@ impl Smtp {
 }
 
 impl Mailer for Smtp {
-    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), PortError>> {
+    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), Undelivered>> {
         Box::pin(async move {
             let message = message(mail, &self.from)?;
-            self.server.send(message).await.map(drop).map_err(|error| refused(&error))
+            self.server.send(message).await.map(drop).map_err(|error| undelivered(&error))
         })
     }
 }
 
-/// What kind of error it is, without what the server said.
-fn refused(error: &lettre::transport::smtp::Error) -> PortError {
+/// What kind of error it is, without what the server said. What is wrong with the mail or its address, stays wrong (5y5 of
+/// RFC 5321); what is wrong with us, such as a password, can be mended.
+fn undelivered(error: &lettre::transport::smtp::Error) -> Undelivered {
     let code = error.status().map(|code| format!(" ({code})")).unwrap_or_default();
-    no(if error.is_permanent() {
-        format!("the mail server refuses it{code}")
+    if error.is_permanent() && error.status().is_some_and(|code| code.category == Category::MailSystem) {
+        return refused(format!("the mail server does not want it{code}"));
+    }
+    not_now(if error.is_permanent() {
+        format!("the mail server refuses us{code}")
     } else if error.is_transient() {
         format!("the mail server does not take it now{code}")
     } else if error.is_timeout() {

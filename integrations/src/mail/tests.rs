@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use commands::ports::{Mail, Mailer};
+use commands::ports::{Mail, Mailer, Undelivered};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
@@ -108,14 +108,29 @@ async fn a_mail_may_have_a_second_form_for_those_who_show_it() {
 #[tokio::test]
 async fn what_the_server_says_of_an_address_is_not_repeated() {
     for (answer, why) in [
-        ("550 5.1.1 <ada@example.org> is unknown here", "refuses"),
+        ("550 5.1.1 <ada@example.org> is unknown here", "does not want it"),
         ("451 4.3.2 <ada@example.org> later", "not take it now"),
     ] {
         let server = Server::answering(answer).await;
         let error = Smtp::new(&server.url, FROM).unwrap().send(&mail()).await.unwrap_err();
-        assert!(error.reason.contains(why), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
         assert!(!error.to_string().contains("ada"), "{error}");
         assert!(server.taken().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_mail_is_refused_for_good_where_its_address_is_wrong_and_not_where_we_are() {
+    let sent = async |answer, to: &str| {
+        let server = Server::answering(answer).await;
+        let mail = Mail { to: to.into(), ..mail() };
+        Smtp::new(&server.url, FROM).unwrap().send(&mail).await
+    };
+    for (answer, to) in [("550 5.1.1 unknown", "ada@example.org"), ("250 fine", "nobody")] {
+        assert!(matches!(sent(answer, to).await, Err(Undelivered::Refused { .. })), "{answer}");
+    }
+    for answer in ["451 4.3.2 later", "530 5.7.0 say who you are"] {
+        assert!(matches!(sent(answer, "ada@example.org").await, Err(Undelivered::NotNow(_))), "{answer}");
     }
 }
 
@@ -125,7 +140,7 @@ async fn a_server_that_is_not_there_is_an_error_and_so_is_none_at_all() {
     let url = format!("smtp://{}", listener.local_addr().unwrap());
     drop(listener);
     assert!(Smtp::new(&url, FROM).unwrap().send(&mail()).await.is_err());
-    assert!(Nowhere.send(&mail()).await.unwrap_err().reason.contains("ANNALS_SMTP_URL"));
+    assert!(Nowhere.send(&mail()).await.unwrap_err().to_string().contains("ANNALS_SMTP_URL"));
     assert!(Smtp::new("http://example.org", FROM).is_err() && Smtp::new(&url, "nobody").is_err());
 }
 

@@ -51,6 +51,8 @@ row! {
             due_at: Timestamp => filter sort,
             /// The days that were left at the last escalation.
             escalated: Option<i32> => filter,
+            /// Why a mail to the recipient was not delivered, where it was not: they are to be told in another way.
+            undelivered: Option<String>,
             /// When the recipient was told.
             told_at: Option<Timestamp> => filter sort,
             /// How.
@@ -70,7 +72,7 @@ pub struct RecipientNotices;
 
 impl Table for RecipientNotices {
     const NAME: &'static str = "recipient_notices";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = &["governance.recipient_notice"];
     const OPTIONS: Options = Options { stream_column: Some("id"), sort: &["due_at"], ..Options::DEFAULT };
     type Row = RecipientNoticeRow;
@@ -97,6 +99,7 @@ impl Table for RecipientNotices {
                     owed_at: *owed_at,
                     due_at: *due_at,
                     escalated: None,
+                    undelivered: None,
                     told_at: None,
                     method: None,
                     waived: None,
@@ -120,6 +123,9 @@ impl Table for RecipientNotices {
             }),
             E::RecipientNoticeEscalated { days_left } => {
                 row.map(|row| RecipientNoticeRow { escalated: Some(*days_left), ..row })
+            }
+            E::RecipientNoticeUndelivered { reason } => {
+                row.map(|row| RecipientNoticeRow { undelivered: Some(reason.clone()), ..row })
             }
         }
     }
@@ -164,6 +170,8 @@ mod tests {
     fn art_19_what_is_owed_shows_until_when_and_what_came_of_it() {
         let row = folded([owed(), E::RecipientNoticeEscalated { days_left: 7 }]);
         assert_eq!((row.state, row.escalated), (NoticeStatus::Owed, Some(7)));
+        let row = folded([owed(), E::RecipientNoticeUndelivered { reason: "refused".into() }]);
+        assert_eq!((row.state, row.undelivered.as_deref()), (NoticeStatus::Owed, Some("refused")));
         let at = "2026-02-02T12:00:00Z".parse().unwrap();
         let row = folded([owed(), E::RecipientTold { method: "mail".into(), at, by: None }]);
         assert_eq!(
