@@ -3,12 +3,20 @@
 use std::{future::Future, time::Duration};
 
 use actix_web::test::TestRequest;
-use domain::identity::email_claim;
+use commands::Request;
+use domain::{
+    Actor,
+    governance::{RecipientNotice, RecipientNoticeCommand},
+    identity::email_claim,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::node::{ADMIN, Answer, TestNode, node};
+use crate::{
+    identity,
+    node::{ADMIN, Answer, TestNode, node},
+};
 
 const ADA: Uuid = Uuid::from_u128(5);
 const OFFICER: Uuid = Uuid::from_u128(9);
@@ -323,6 +331,42 @@ async fn art_33_and_34_a_late_notice_has_its_reasons_and_the_people_are_told_eac
     assert!(notice.contains("education"), "{notice}");
     let (_, told) = until(&node, "SubjectNoticesMailed", 1).await;
     assert_eq!((&told["mailed"], &told["unreachable"]), (&json!(1), &json!([nobody])));
+}
+
+#[actix_web::test]
+async fn whoever_handles_it_is_mailed_what_is_urgent_each_at_their_own_address() {
+    let node = node().await;
+    for (email, role) in [("officer@example.org", "compliance"), ("operator@example.org", "operator")] {
+        let account = identity::member(&node, email).await;
+        let assign = format!("/v1/identity/account/{account}/assign-role");
+        ok(&node.post(&assign, json!({ "role": role })).await);
+    }
+    let open = json!({ "kind": "data_breach", "severity": "high", "summary": "A list was mailed to a stranger",
+        "evidence": [] });
+    let incident = ok(&office(&node, "/v1/incidents", open).await)["id"].as_str().unwrap().to_owned();
+    for email in ["officer@example.org", "operator@example.org"] {
+        let told = mail(&node, email, &incident).await;
+        assert!(told.contains("a breach of data") && !told.contains("stranger"), "{told}");
+    }
+
+    ok(&student(&node).await);
+    disclosed(&node, None).await;
+    let body = json!({ "regime": "gdpr", "type": "erasure", "classes": ["education"] });
+    let erasure = request(&node, ADA, body).await;
+    ok(&approve(&node, &erasure).await);
+    let (position, _) = until(&node, "RecipientNoticeOwed", 1).await;
+    let owed = rows(&node, OFFICER, "compliance", "/v1/privacy/notices", position).await.remove(0);
+    let notice = owed["id"].as_str().unwrap().to_owned();
+    let report = RecipientNoticeCommand::ReportUndelivered { reason: "the mail is refused".into() };
+    let system = Request::by(Actor::policy("tell_recipients"));
+    let commands = &node.node.api.commands;
+    let reported =
+        commands.execute::<RecipientNotice>(notice.parse().unwrap(), report, &system).await.unwrap();
+    let told = mail(&node, "officer@example.org", &notice).await;
+    assert!(told.contains("the mail is refused"), "{told}");
+    let path = "/v1/privacy/notices?state=owed";
+    let owed = rows(&node, OFFICER, "compliance", path, reported.position).await.remove(0);
+    assert_eq!(owed["undelivered"], "the mail is refused");
 }
 
 #[actix_web::test]

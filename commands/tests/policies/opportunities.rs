@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use commands::Request;
 use domain::{
     Actor, Money, Stated,
+    governance::{ConsentLedger, ConsentLedgerCommand},
     identity::{FacetSource, OrgKind, OrgType, OrgUnit, OrgUnitCommand, Profile, ProfileCommand},
     opportunities::{
         ApplicationStatus, Scholarship, ScholarshipApplication, ScholarshipApplicationCommand,
@@ -122,6 +123,25 @@ async fn p_10_a_score_names_the_profile_the_scholarship_and_the_documents_that_i
         ]
     );
     assert_eq!(metadata["transformation"], "rules/match@1");
+}
+
+#[tokio::test]
+async fn art_18_an_application_is_not_scored_while_the_applicant_has_the_use_of_their_data_restricted() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    let restrict = ConsentLedgerCommand::RestrictProcessing {
+        request: Uuid::from_u128(0x9E),
+        purposes: Vec::new(),
+        classes: Vec::new(),
+        objection: false,
+    };
+    let approved = Request::by(Actor::policy("stop_processing"));
+    node.commands.execute::<ConsentLedger>(STUDENT, restrict, &approved).await.unwrap();
+    submitted(&mut node).await;
+    let application = application(&node).await;
+    assert!(application.status == ApplicationStatus::Submitted && application.score.is_none());
+    let computed = ["ApplicationMatchScored", "DecisionRecorded"];
+    assert!(node.names().await.iter().all(|name| !computed.contains(&name.as_str())), "people look at it");
 }
 
 #[tokio::test]
