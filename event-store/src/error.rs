@@ -55,6 +55,11 @@ pub enum StoreError {
         /// When its last event was recorded.
         recorded_at: Timestamp,
     },
+    /// A log is being restored into the database, or that was begun and not completed.
+    #[error(
+        "a log is being restored here, or was not restored to the end: `annals-replay restore` begins anew"
+    )]
+    NotRestored,
     /// The store was shut down, or its writer is gone.
     #[error("the store is closed")]
     Closed,

@@ -34,7 +34,7 @@ use std::{
 
 use jiff::Timestamp;
 use sqlx::{
-    Executor, PgPool,
+    Connection, Executor, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::{
@@ -61,6 +61,9 @@ use writer::{Reply, Request};
 
 /// A place in the log: 1, 2, 3 ... without gaps, in commit order. 0 is before the first event.
 pub type Position = u64;
+
+/// The schema that marks a database into which a log is being restored, until all of it is in its place.
+pub const RESTORING: &str = "annals_restoring";
 
 /// The log. Clones are the same store.
 #[derive(Clone)]
@@ -95,8 +98,23 @@ impl EventStore {
     /// Connects, brings the schema up to date and starts the writer.
     ///
     /// # Errors
-    /// When a database cannot be reached, a migration fails or the configuration makes no sense.
+    /// When a database cannot be reached, a migration fails or the configuration makes no sense; and where a log was not
+    /// restored to the end, for it would pass for the one that was backed up.
     pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
+        let mut connection = PgConnection::connect(&config.database_url).await?;
+        let marked: bool = sqlx::query_scalar("SELECT to_regnamespace($1) IS NOT NULL")
+            .bind(RESTORING)
+            .fetch_one(&mut connection)
+            .await?;
+        connection.close().await?;
+        if marked { Err(StoreError::NotRestored) } else { Self::open_restoring(config).await }
+    }
+
+    /// The same, for whoever is restoring it and has yet to take the mark ([`RESTORING`]) away.
+    ///
+    /// # Errors
+    /// When a database cannot be reached, a migration fails or the configuration makes no sense.
+    pub async fn open_restoring(config: StoreConfig) -> Result<Self, StoreError> {
         let database: PgConnectOptions = config.database_url.parse()?;
         migrate::run(&database, "annals", migrate::LOG).await?;
         let keyring = Keyring::open_keyring(config.keys.clone(), &database).await?;

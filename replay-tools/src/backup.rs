@@ -1,7 +1,8 @@
 //! `backup` and `restore`: the log in one archive, the keys in another, and what was erased in a third file.
 //!
 //! A restored log is another log: it gets an incarnation of its own, so that whatever followed the former one refuses to
-//! go on. Read models are not kept: they are folded again. Keys that were destroyed after the backup was made come back
+//! go on. Until it has, and is complete, the databases are marked: nobody opens them as a log, and a restore that was
+//! interrupted is begun anew. Read models are not kept: they are folded again. Keys that were destroyed after the backup was made come back
 //! with it, unless the later erasures are applied again. The archive of the keys is encrypted under the master key.
 
 mod erasures;
@@ -13,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use event_store::{EventStore, MasterKey, StoreConfig};
+use event_store::{EventStore, MasterKey, RESTORING, StoreConfig};
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
@@ -92,7 +93,8 @@ impl Backup {
     }
 }
 
-/// Restores a backup into an empty database, as a log of its own. Exits with 1 when a file is not what was written.
+/// Restores a backup into an empty database, as a log of its own; again where it was interrupted. Exits with 1 when a file is
+/// not what was written.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Restore {
     /// The folder with the log.
@@ -140,19 +142,19 @@ impl Restore {
         let url = &config.database_url;
         let keys_url = config.keys.database_url.as_ref().unwrap_or(url);
         for url in [url, keys_url] {
-            empty(url).await?;
+            make_room(url).await?;
         }
         let masters: Vec<&MasterKey> =
             [&config.keys.master].into_iter().chain(&config.keys.previous).collect();
         let log = Work { url, what: "restoring the log", rows: manifest.rows.log };
         let keys = Work { url: keys_url, what: "restoring the keys", rows: manifest.rows.keys };
-        // The keys first: they may not open, and until the log is there nobody takes this for a log.
+        // The keys first: they may not open.
         keys.restore(&keys_from.join(KEYS), &masters).await?;
         log.restore(&self.from.join(LOG), &masters).await?;
         let mut connection = PgConnection::connect(url).await?;
         sqlx::raw_sql(include_str!("sql/restored.sql")).execute(&mut connection).await?;
         connection.close().await?;
-        let store = EventStore::open(config).await?;
+        let store = EventStore::open_restoring(config.clone()).await?;
         let head = store.head().await?.position;
         if head != manifest.position {
             return Err(Failure::Wrong(format!("the log ends at {head}, not at {}", manifest.position)));
@@ -160,23 +162,34 @@ impl Restore {
         if let Some(file) = &self.erasures {
             erasures::apply(store.keyring(), file).await?;
         }
+        // The log's mark last: while it stands, nobody opens the log, and all of this can be begun anew.
+        for url in [keys_url, url] {
+            let mut connection = PgConnection::connect(url).await?;
+            sqlx::raw_sql(&format!("DROP SCHEMA IF EXISTS {RESTORING}")).execute(&mut connection).await?;
+            connection.close().await?;
+        }
         Ok(store)
     }
 }
 
-/// Refuses a database that has something of ours in it.
-async fn empty(url: &str) -> Result<(), Failure> {
+/// Marks a database as one that is being restored into. It has nothing of ours in it, but for what an interrupted restore
+/// left, which goes.
+async fn make_room(url: &str) -> Result<(), Failure> {
     let mut connection = PgConnection::connect(url).await?;
-    let taken: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname IN ('annals', 'annals_keys', 'read'))",
+    let schemas: Vec<String> = sqlx::query_scalar(
+        "SELECT nspname::text FROM pg_namespace WHERE nspname IN ('annals', 'annals_keys', 'read', $1)",
     )
-    .fetch_one(&mut connection)
+    .bind(RESTORING)
+    .fetch_all(&mut connection)
     .await?;
-    connection.close().await?;
-    match taken {
-        true => Err(Failure::Wrong("the database is not empty: restore into a new one".into())),
-        false => Ok(()),
+    if !schemas.is_empty() && !schemas.iter().any(|name| name == RESTORING) {
+        return Err(Failure::Wrong("the database is not empty: restore into a new one".into()));
     }
+    for name in schemas.iter().filter(|name| *name != RESTORING) {
+        sqlx::raw_sql(&format!("DROP SCHEMA {name} CASCADE")).execute(&mut connection).await?;
+    }
+    sqlx::raw_sql(&format!("CREATE SCHEMA IF NOT EXISTS {RESTORING}")).execute(&mut connection).await?;
+    Ok(connection.close().await?)
 }
 
 #[cfg(test)]

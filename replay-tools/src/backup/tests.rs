@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use event_store::{
-    KeyringConfig,
+    KeyringConfig, StoreError,
     testing::{self, TestDatabase},
 };
 
@@ -89,6 +89,37 @@ async fn a_file_that_was_changed_is_named_and_a_database_in_use_is_not_restored_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_restore_that_was_interrupted_is_no_log_and_run_again_it_is_another_log() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    let backup = backup(&folder, "first");
+    let manifest = backup.backup(&world.annals).await.unwrap();
+    let keys_from = backup.keys_out.clone().unwrap();
+    let restore = Restore { from: backup.out.clone(), keys_from: backup.keys_out.clone(), erasures: None };
+    let (log, keys) = (testing::database().await, testing::database().await);
+    let mut ring = KeyringConfig::new(world.database.master.clone());
+    ring.database_url = Some(keys.url.clone());
+    let config = StoreConfig { pool_size: 4, ..StoreConfig::new(&log.url, ring) };
+    // It is killed when everything is there and the incarnation is still that of the log that was backed up.
+    for url in [&log.url, &keys.url] {
+        make_room(url).await.unwrap();
+    }
+    let masters = [&world.database.master];
+    let work = |url| Work { url, what: "restoring", rows: 0 };
+    work(&keys.url).restore(&keys_from.join(KEYS), &masters).await.unwrap();
+    work(&log.url).restore(&backup.out.join(LOG), &masters).await.unwrap();
+    let opened = EventStore::open(config.clone()).await;
+    assert!(matches!(opened, Err(StoreError::NotRestored)), "{opened:?}");
+
+    let store = restore.restore(config.clone(), &manifest, &keys_from).await.unwrap();
+    assert_ne!(store.head().await.unwrap().incarnation, manifest.incarnation);
+    assert_eq!(events(&store).await, events(&world.annals.store).await);
+    store.shutdown().await;
+    EventStore::open(config.clone()).await.unwrap().shutdown().await;
+    let again = restore.restore(config, &manifest, &keys_from).await;
+    assert!(matches!(again, Err(Failure::Wrong(_))), "what was restored is not restored over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_in_a_database_of_their_own_are_backed_up_from_there_and_restored_to_there() {
     let (world, folder) = (World::campus().await, Folder::new());
     let first = backup(&folder, "first");
@@ -134,7 +165,10 @@ async fn a_backup_of_the_keys_says_nothing_without_the_master_key_not_even_whose
     let config = StoreConfig::new(&target.url, KeyringConfig::new(MasterKey::generate()));
     let failed = restore.restore(config, &manifest, &keys_from).await.err().unwrap().to_string();
     assert!(failed.contains("another master key"), "{failed}");
-    assert!(empty(&target.url).await.is_ok(), "and nothing was restored");
+    let mut connection = PgConnection::connect(&target.url).await.unwrap();
+    let restored = "SELECT count(*) FROM pg_namespace WHERE nspname IN ('annals', 'annals_keys')";
+    let restored: i64 = sqlx::query_scalar(restored).fetch_one(&mut connection).await.unwrap();
+    assert_eq!(restored, 0, "and nothing was restored");
     // After a rotation the earlier key opens it, for as long as it is kept.
     let keys = KeyringConfig {
         previous: vec![world.database.master.clone()],
