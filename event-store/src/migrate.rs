@@ -23,6 +23,7 @@ pub const LOG: &[Step] = &[
     (70, "signs", include_str!("../../migrations/0070_signs.sql")),
     (110, "calls", include_str!("../../migrations/0110_calls.sql")),
     (120, "api usage", include_str!("../../migrations/0120_api_usage.sql")),
+    (130, "archives followed", include_str!("../../migrations/0130_archives_followed.sql")),
 ];
 
 /// The keys: `annals_keys`.

@@ -102,7 +102,8 @@ pub struct Config {
     pub rebuild_memory: usize,
     /// How many events a rebuild reads and decodes at once.
     pub rebuild_chunk: usize,
-    /// How long after keys were destroyed read models that held what these keys had sealed are rebuilt, all together.
+    /// How long after keys were destroyed or archived read models that held what these keys had sealed are rebuilt, all
+    /// together.
     pub rebuild_after_shred: Duration,
     /// Whether a rebuild compares its rows with those that serve, before it switches. The pack waits for that.
     pub compare: bool,

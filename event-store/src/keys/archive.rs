@@ -91,6 +91,10 @@ impl Keyring {
     /// When it cannot be written.
     pub async fn archive(&self, subject: Uuid, class: &str, through: Epoch) -> Result<(), StoreError> {
         let mut transaction = self.0.pool.begin().await?;
+        // Their numbers are in commit order: whoever asks for what is new misses none.
+        sqlx::query("LOCK TABLE annals_keys.archives IN SHARE ROW EXCLUSIVE MODE")
+            .execute(&mut *transaction)
+            .await?;
         sqlx::query("INSERT INTO annals_keys.archives (subject, class, through) VALUES ($1, $2, $3)")
             .bind(subject)
             .bind(class)
@@ -101,6 +105,16 @@ impl Keyring {
         transaction.commit().await?;
         self.forget(&[(subject, intern(class), Some(through.number()))]);
         Ok(())
+    }
+
+    /// Whose keys were archived after the archiving `after` (0: from the beginning), in order, each with its number.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn archives(&self, after: i64, limit: usize) -> Result<Vec<(i64, Uuid)>, StoreError> {
+        let archives = "SELECT id, subject FROM annals_keys.archives WHERE id > $1 ORDER BY id LIMIT $2";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        Ok(sqlx::query_as(archives).bind(after).bind(limit).fetch_all(&self.0.pool).await?)
     }
 
     /// As [`Keyring::due`], of keys that are not archived yet.

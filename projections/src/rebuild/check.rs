@@ -47,8 +47,8 @@ pub struct Checked {
     pub difference: Difference,
     /// The event that cannot be folded, if there is one; then nothing is compared.
     pub stopped: Option<Position>,
-    /// Keys were destroyed since read models were rebuilt for that, so that rows may tell more than the log; they soon will
-    /// be rebuilt.
+    /// Keys were destroyed or archived since read models were rebuilt for that, so that rows may tell more than the log; they
+    /// soon will be rebuilt.
     pub unsettled: bool,
 }
 

@@ -1,6 +1,6 @@
-//! After keys were destroyed: what they had sealed is unreadable at once, wherever it is sealed. Read models that hold it
-//! in the clear are rebuilt, and their former rows dropped; so are those whose folds looked into what was sealed and put
-//! something of it into a column.
+//! After keys were destroyed, or archived and so out of daily use: what they had sealed is unreadable at once, wherever it is
+//! sealed. Read models that hold it in the clear are rebuilt, and their former rows dropped; so are those whose folds looked
+//! into what was sealed and put something of it into a column.
 
 use std::collections::BTreeSet;
 
@@ -16,12 +16,13 @@ use crate::{
     table::Shape,
 };
 
-/// How many destructions are read at once.
+/// How many destructions or archivings are read at once.
 const CHUNK: usize = 1000;
 
-/// What was destroyed since read models were rebuilt for it last.
+/// What was destroyed and archived since read models were rebuilt for it last.
 struct News {
-    last: i64,
+    shreds: i64,
+    archives: i64,
     /// Some of it was for the sake of retention.
     retention: bool,
     /// Whose keys they were.
@@ -29,7 +30,7 @@ struct News {
 }
 
 impl Projections {
-    /// Rebuilds the read models that keys destroyed since the last call concern: UNLOGGED ones, which hold personal values
+    /// Rebuilds the read models that keys destroyed or archived since the last call concern: UNLOGGED ones, which hold personal values
     /// in the clear; after a retention also sealed rows, because a row is sealed for the epoch of its last change and may
     /// hold values of an earlier one; and whichever has a row about these people that is not what the log gives now. The
     /// generations that they replace are dropped.
@@ -57,29 +58,41 @@ impl Projections {
         }
         // Read models as of an earlier moment hold what these keys had sealed as well; who needs one builds it again.
         super::past::drop_every(&connection.client).await?;
-        let note = "UPDATE annals.projection_head SET shreds = greatest(shreds, $1)";
-        connection.client.execute(note, &[&news.last]).await?;
+        let note = "UPDATE annals.projection_head
+            SET shreds = greatest(shreds, $1), archives = greatest(archives, $2)";
+        connection.client.execute(note, &[&news.shreds, &news.archives]).await?;
         Ok(rebuilt)
     }
 }
 
-/// Whether keys were destroyed and read models not rebuilt for it yet.
+/// Whether keys were destroyed or archived and read models not rebuilt for it yet.
 pub(super) async fn pending(inner: &Inner) -> Result<bool, ProjectionError> {
-    let noted: i64 =
-        sqlx::query_scalar("SELECT shreds FROM annals.projection_head").fetch_one(inner.store.pool()).await?;
-    Ok(!inner.store.keyring().shreds(noted, 1).await?.is_empty())
+    let (keyring, (shreds, archives)) = (inner.store.keyring(), noted(inner).await?);
+    Ok(!keyring.shreds(shreds, 1).await?.is_empty() || !keyring.archives(archives, 1).await?.is_empty())
+}
+
+/// The last destruction and the last archiving for which read models were rebuilt.
+async fn noted(inner: &Inner) -> Result<(i64, i64), ProjectionError> {
+    let noted = sqlx::query_as("SELECT shreds, archives FROM annals.projection_head");
+    Ok(noted.fetch_one(inner.store.pool()).await?)
 }
 
 async fn news(inner: &Inner) -> Result<Option<News>, ProjectionError> {
-    let noted: i64 =
-        sqlx::query_scalar("SELECT shreds FROM annals.projection_head").fetch_one(inner.store.pool()).await?;
-    let mut news = News { last: noted, retention: false, people: BTreeSet::new() };
+    let (keyring, noted) = (inner.store.keyring(), noted(inner).await?);
+    let mut news = News { shreds: noted.0, archives: noted.1, retention: false, people: BTreeSet::new() };
     loop {
-        let shreds = inner.store.keyring().shreds(news.last, CHUNK).await?;
+        let shreds = keyring.shreds(news.shreds, CHUNK).await?;
         let Some(last) = shreds.last() else { break };
-        news.last = last.id;
+        news.shreds = last.id;
         news.people.extend(shreds.iter().map(|shred| shred.subject));
         news.retention |= shreds.iter().any(|shred| matches!(shred.basis, Basis::Retention { .. }));
     }
-    Ok((news.last > noted).then_some(news))
+    loop {
+        let archives = keyring.archives(news.archives, CHUNK).await?;
+        let Some((last, _)) = archives.last() else { break };
+        news.archives = *last;
+        news.people.extend(archives.iter().map(|(_, subject)| subject));
+        news.retention = true;
+    }
+    Ok(((news.shreds, news.archives) != noted).then_some(news))
 }

@@ -219,6 +219,31 @@ async fn rows_that_serve_are_compared_with_a_fresh_fold_of_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_are_what_the_log_gives_after_keys_were_archived_too() {
+    let world = World::of(vec![Contacts::model(), Names::model()]).await;
+    world.projections.start();
+    world.append(unit(1), created("PSU")).await;
+    let last = world.append(unit(2), created("KU")).await;
+    world.visible("contacts", last).await;
+    let compared = async || {
+        let compared = world.projections.compare_with_log(&["contacts"]).await.unwrap().remove(0);
+        (compared.difference.is_none(), compared.unsettled)
+    };
+    assert_eq!(compared().await, (true, false));
+    let every_epoch = event_store::Epoch::from_number(999_912);
+    world.store.keyring().archive(contact_of("PSU"), "identity", every_epoch).await.unwrap();
+    assert_eq!(
+        compared().await,
+        (false, true),
+        "the row tells what is out of daily use, and is to be rebuilt"
+    );
+    let rebuilt = world.projections.rebuild_after_shreds().await.unwrap();
+    assert_eq!(rebuilt.iter().map(|rebuilt| rebuilt.name).collect::<Vec<_>>(), ["contacts"]);
+    assert_eq!(compared().await, (true, false));
+    assert_eq!(world.projections.rebuild_after_shreds().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_follower_rebuilds_after_a_shred_by_itself() {
     let models = vec![Contacts::model()];
     let after = std::time::Duration::from_millis(10);

@@ -11,7 +11,7 @@ DELETE FROM annals.projections;
 DELETE FROM annals.projection_witnesses;
 DELETE FROM annals.relay;
 UPDATE annals.projection_head
-SET position = 0, shreds = 0, layout = layout + 1, incarnation = (SELECT incarnation FROM annals.head);
+SET position = 0, shreds = 0, archives = 0, layout = layout + 1, incarnation = (SELECT incarnation FROM annals.head);
 
 -- The grants of the analysts, whose role may be new in this cluster.
 DO $$

@@ -4,7 +4,10 @@
 
 use std::{fs, time::Duration};
 
-use event_store::integrity::{Directory, Leaf, Signer};
+use event_store::{
+    Epoch,
+    integrity::{Directory, Leaf, Signer},
+};
 
 use super::{report::Kind, tests::Log, *};
 use crate::{
@@ -166,6 +169,38 @@ async fn rows_of_read_models_that_are_not_what_the_log_gives_are_found() {
     assert!(!Rebuild::of("org_directory").run(&world.annals).await.unwrap(), "what is different is told");
     let report = command.verify(&world.annals).await.unwrap();
     assert!(report.is_well(), "{report}");
+    projections.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_what_the_log_gives_after_old_keys_were_archived() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    world.sign(folder.path()).await;
+    let projections = &world.annals.projections;
+    projections.start();
+    let head = world.annals.store.head().await.unwrap().position;
+    for name in ["people", "decisions"] {
+        assert!(projections.wait_for(name, head, Duration::from_secs(60)).await.unwrap());
+    }
+    let command = Verify { notary: Some(folder.path().to_owned()), ..Verify::default() };
+    let rows = async || {
+        let report = command.verify(&world.annals).await.unwrap();
+        assert!(report.is_well() && report.notes.is_empty(), "{report}");
+        let compared = report.read_models.unwrap();
+        compared.iter().map(|one| (one.name, one.rows)).collect::<Vec<_>>()
+    };
+    let before = rows().await;
+    for class in ["profile", "education"] {
+        let keyring = world.annals.store.keyring();
+        keyring.archive(crate::testing::student(0), class, Epoch::from_number(999_912)).await.unwrap();
+    }
+    let description = world.described(0).await;
+    let daily = world.annals.store.keyring();
+    daily.load_for(std::slice::from_ref(&description)).await.unwrap();
+    assert!(daily.open(&description).unwrap().iter().all(Option::is_none), "they are out of daily use");
+    assert_eq!(rows().await, before);
+    projections.rebuild_after_shreds().await.unwrap();
+    assert_eq!(rows().await, before);
     projections.shutdown().await;
 }
 

@@ -52,7 +52,9 @@ pub(super) async fn compare(annals: &Annals, report: &mut Report) -> Result<(), 
                 difference.examples.join(", ")
             );
             match unsettled {
-                true => report.notes.push(text + "; keys were destroyed, and it is to be rebuilt"),
+                true => {
+                    report.notes.push(text + "; keys were destroyed or archived, and it is to be rebuilt")
+                }
                 false => report.find(Kind::ReadModel, None, text),
             }
         }
