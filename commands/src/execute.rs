@@ -61,6 +61,8 @@ enum Attempt {
     Moved(u64),
     /// The decision was refused on a state from memory that may be behind the log.
     Doubtful(CommandError),
+    /// Nothing was to be done by such a state, and no append would have found out whether that is so.
+    Idle,
 }
 
 impl Commands {
@@ -104,6 +106,7 @@ impl Commands {
             match self.attempt::<D>(id, command.clone(), request, fresh).await {
                 Ok(Attempt::Done(accepted)) => return Ok(accepted),
                 Ok(Attempt::Moved(version)) => current = version,
+                Ok(Attempt::Idle) => {}
                 Ok(Attempt::Doubtful(_)) if !fresh => {}
                 Ok(Attempt::Doubtful(error)) | Err(error) => {
                     return self.unless_repeated::<D>(id, request, error).await;
@@ -166,6 +169,9 @@ impl Commands {
             Err(refused) => return refuse(CommandError::refused::<D>(refused)),
         };
         if events.is_empty() {
+            if !certain {
+                return Ok(Attempt::Idle);
+            }
             let position = store.head().await?.position;
             return Ok(Attempt::Done(Accepted {
                 id,

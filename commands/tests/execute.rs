@@ -7,7 +7,10 @@ use std::sync::Arc;
 use commands::{Accepted, CommandError, Commands, NoAnswers, Request, Sourced};
 use cqrs_es::{EventStore as _, persist::PersistedEventStore};
 use domain::{
-    Actor,
+    Actor, RecordClass,
+    governance::{
+        RetentionAction, RetentionPolicy, RetentionPolicyCommand, RetentionStart, retention_policy_id,
+    },
     identity::{OrgKind, OrgType, OrgUnit, OrgUnitCommand},
 };
 use event_store::{EventStore, testing};
@@ -155,6 +158,33 @@ async fn another_nodes_change_is_seen_before_a_command_is_refused() {
         Commands::new(log, Arc::new(NoChildren), 1000).execute::<OrgUnit>(id, deactivated, &admin()).await;
     asked.unwrap();
     one.execute::<OrgUnit>(id, OrgUnitCommand::ReactivateOrgUnit {}, &admin()).await.unwrap();
+}
+
+#[tokio::test]
+async fn another_nodes_change_is_seen_before_a_command_comes_to_nothing() {
+    let (one, database) = world().await;
+    let two = Commands::new(EventStore::open(database.config()).await.unwrap(), Arc::new(NoAnswers), 1000);
+    let policy = retention_policy_id(RecordClass::Device, None);
+    let officer = || Request::by(Actor::user(Uuid::from_u128(3), &["compliance"]));
+    let set = RetentionPolicyCommand::SetRetentionPolicy {
+        record_class: RecordClass::Device,
+        aggregate: None,
+        after: RetentionStart::Event,
+        days: 1000,
+        action: RetentionAction::Shred,
+        legal_basis: "Art. 5(1)(e) GDPR".into(),
+    };
+    one.execute::<RetentionPolicy>(policy, set, &officer()).await.unwrap();
+    // Node one remembers a policy without a run, whose end would be no news; node two begins one.
+    let run = Uuid::from_u128(7);
+    let as_of = "2026-03-01T00:00:00Z".parse().unwrap();
+    let start = RetentionPolicyCommand::StartRetentionRun { run, dry_run: true, as_of };
+    let started = two.execute::<RetentionPolicy>(policy, start, &officer()).await.unwrap();
+    assert_eq!(started.version, 2);
+    let complete = RetentionPolicyCommand::CompleteRetentionRun { run };
+    let system = Request::by(Actor::policy("run_retention"));
+    let completed = one.execute::<RetentionPolicy>(policy, complete, &system).await.unwrap();
+    assert_eq!(completed.version, 3);
 }
 
 struct NoChildren;
