@@ -32,3 +32,4 @@ mod routes;
 mod sso;
 mod stream;
 mod transactions;
+mod wire;

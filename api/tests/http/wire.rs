@@ -1,0 +1,80 @@
+//! What a client reads off a connection, byte by byte: also where actix refuses what it cannot even read as a request.
+
+use std::net::{SocketAddr, TcpListener};
+
+use actix_web::dev::ServerHandle;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::node::{TestNode, node};
+
+/// A node that listens.
+struct Listening {
+    address: SocketAddr,
+    handle: ServerHandle,
+    _node: TestNode,
+}
+
+async fn listening() -> Listening {
+    let node = node().await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = api::http::server(node.node.api.clone(), listener).unwrap();
+    let handle = server.handle();
+    actix_web::rt::spawn(server);
+    Listening { address, handle, _node: node }
+}
+
+/// What is answered until the connection is closed.
+async fn answered(address: SocketAddr, sent: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(sent).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+fn with_headers(headers: usize, length: usize) -> Vec<u8> {
+    let lines: Vec<String> = (0..headers).map(|n| format!("X-H{n}: {}\r\n", "x".repeat(length))).collect();
+    format!("GET /health/live HTTP/1.1\r\nHost: here\r\nConnection: close\r\n{}\r\n", lines.concat())
+        .into_bytes()
+}
+
+/// What is a request is refused by this server, with a problem.
+#[actix_web::test]
+async fn a_head_that_is_read_and_is_too_large_is_refused_with_a_problem() {
+    let listening = listening().await;
+    let answer = answered(listening.address, &with_headers(40, 1000)).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("application/problem+json") && head.contains("x-request-id: "), "{head}");
+    assert!(body.contains(r#""code":"HeadersTooLarge""#), "{body}");
+    listening.handle.stop(false).await;
+}
+
+/// docs/limits.md: what is no request is refused by actix, which lets nobody add to it.
+#[actix_web::test]
+async fn what_is_no_request_is_refused_by_its_status_alone_and_the_connection_is_closed() {
+    let listening = listening().await;
+    let refused = async |sent: &[u8], status: &str| {
+        let answer = answered(listening.address, sent).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains("content-length: 0") && body.is_empty(), "{answer}");
+    };
+    for unreadable in [
+        "no request\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: here\r\nno header\r\n\r\n",
+        "POST /v1/orgs HTTP/1.1\r\nHost: here\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        "POST /v1/orgs HTTP/1.1\r\nHost: here\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ] {
+        refused(unreadable.as_bytes(), "400").await;
+    }
+    refused(&with_headers(97, 1), "431").await;
+    // The head is not there within its time.
+    refused(b"GET / HTTP/1.1\r\nHost: loc", "408").await;
+    listening.handle.stop(false).await;
+}
