@@ -39,7 +39,10 @@ pub fn asked(question: &Question) -> &'static [&'static str] {
         Question::ApprovedRecognitions { .. } => &[Recognitions::NAME],
         Question::Statements { .. } => &[PrivacyRequests::NAME],
         // It looks into all of them, as far as each one is.
-        Question::Residue { .. } | Question::TokenHash { .. } | Question::Holders { .. } => &[],
+        Question::Residue { .. }
+        | Question::TokenHash { .. }
+        | Question::LastCall { .. }
+        | Question::Holders { .. } => &[],
     }
 }
 
@@ -124,6 +127,7 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
         }
         Question::RoleHolders { roles } => role_holders(read, roles).await.map(Answer::References),
         Question::TokenHash { .. } => Err(unanswered("tokens")),
+        Question::LastCall { .. } => Err(unanswered("counts of calls")),
         Question::Holders { .. } => Err(unanswered("claims")),
     }
 }

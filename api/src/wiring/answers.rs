@@ -1,13 +1,15 @@
-//! What decisions ask of the whole log and no single stream can tell: the read models answer, the table of claims, and
-//! the keeper of the secret that one-time tokens are computed from.
+//! What decisions ask of the whole log and no single stream can tell: the read models answer, the table of claims, that of
+//! counted calls, and the keeper of the secret that one-time tokens are computed from.
 
 use std::time::Duration;
 
 use commands::{Answers, CommandError};
 use domain::{Answer, Question, sha256_hex};
-use event_store::{EventStore, Position};
+use event_store::{EventStore, Position, StoreError};
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use projections::{ProjectionError, Projections, answers};
+use uuid::Uuid;
 
 use crate::auth::OneTimeTokens;
 
@@ -34,6 +36,17 @@ impl FromReadModels {
         Ok(Answer::References(ids.collect()))
     }
 
+    /// When a client called last, as the nodes have counted.
+    async fn last_call(&self, client: Uuid) -> Result<Answer, CommandError> {
+        let last = "SELECT (extract(epoch FROM max(last_used)) * 1000000)::bigint FROM annals.api_usage WHERE client = $1";
+        let last: Option<i64> = sqlx::query_scalar(last)
+            .bind(client)
+            .fetch_one(self.store.pool())
+            .await
+            .map_err(StoreError::from)?;
+        Ok(Answer::Instant(last.and_then(|last| Timestamp::from_microsecond(last).ok())))
+    }
+
     async fn read(&self, question: &Question, at_least: Option<Position>) -> Result<Answer, CommandError> {
         for model in answers::asked(question) {
             if let Some(position) = at_least
@@ -56,6 +69,7 @@ impl Answers for FromReadModels {
             match &question {
                 Question::TokenHash { label } => Ok(Answer::Hash(sha256_hex(&self.tokens.token(label)))),
                 Question::Holders { claim } => self.holders(claim).await,
+                Question::LastCall { client } => self.last_call(*client).await,
                 _ => self.read(&question, at_least).await,
             }
         })

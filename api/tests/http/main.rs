@@ -8,6 +8,7 @@ mod auth;
 mod authorisation;
 mod batch;
 mod budgets;
+mod clients;
 mod cohorts;
 mod commands;
 mod documents;

@@ -6,6 +6,7 @@
 
 mod anomalies;
 mod budgeting;
+mod clients;
 mod credentials;
 mod erasure;
 mod fulfilment;
@@ -223,6 +224,8 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(identity::EndSessions),
         Box::new(identity::MailTokens),
         Box::new(identity::WarnHolders),
+        Box::new(clients::ReviewKeys),
+        Box::new(clients::TellOfUnusedKeys),
         Box::new(budgeting::KeepMonths),
         Box::new(budgeting::BookSpending),
         Box::new(budgeting::ProposeRedistributions),

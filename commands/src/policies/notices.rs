@@ -17,7 +17,7 @@ use super::{Fact, Issue, Policy, Reactions, World, identity::address_of};
 use crate::{CommandError, ports::Mail};
 
 /// Hands a mail over, at least once: each attempt has the same Message-ID, one for each reader of the same event.
-async fn post(
+pub(super) async fn post(
     to: String,
     subject: &str,
     text: String,
@@ -143,7 +143,8 @@ fn told(event: &PrivacyRequestEvent, request: &PrivacyRequest) -> Option<String>
     })
 }
 
-fn day(at: jiff::Timestamp) -> jiff::civil::Date {
+/// The day of an instant, as it is told.
+pub(super) fn day(at: jiff::Timestamp) -> jiff::civil::Date {
     at.to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
@@ -316,13 +317,7 @@ impl Policy for TellCompliance {
                 }
                 _ => return Ok(Vec::new()),
             };
-            let roles = roles.iter().map(|role| (*role).to_owned()).collect();
-            let Answer::References(officers) = world.ask(Question::RoleHolders { roles }, fact).await? else {
-                return Err(CommandError::Internal(
-                    "holders of roles were not answered with references".into(),
-                ));
-            };
-            for officer in officers {
+            for officer in holders(roles, fact, world).await? {
                 if let Some(to) = address_of(officer, world).await? {
                     let text = format!("{what}\n\nReference: {}\n", fact.id);
                     post(to, "For your attention", text, (fact, officer), world).await?;
@@ -330,6 +325,15 @@ impl Policy for TellCompliance {
             }
             Ok(Vec::new())
         })
+    }
+}
+
+/// The active accounts that hold any of these roles everywhere.
+pub(super) async fn holders(roles: &[&str], fact: &Fact, world: &World) -> Result<Vec<Uuid>, CommandError> {
+    let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+    match world.ask(Question::RoleHolders { roles }, fact).await? {
+        Answer::References(holders) => Ok(holders),
+        _ => Err(CommandError::Internal("holders of roles were not answered with references".into())),
     }
 }
 

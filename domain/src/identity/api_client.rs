@@ -6,6 +6,7 @@
 //! - **IDN-C1** the key is shown once: it is the prefix and a MAC of [`api_key_label`], of which only the hash is stored.
 //!   After a rotation the old key works for a day at most.
 //! - **IDN-C2** a key may be exchanged for an access token (OAuth 2.0 client credentials).
+//! - **IDN-C3** a client that has not called for 180 days is found out: by then nobody may need its key any more.
 //! - A key has no scope that whoever issues it lacks, and never what only a person can hold (`own`).
 
 use core::net::IpAddr;
@@ -24,6 +25,9 @@ use crate::kernel::{
 
 /// The longest time for which a rotated key goes on to work, in seconds (IDN-C1).
 pub const OVERLAP_MAX_S: u32 = 24 * 3600;
+
+/// How long a key may go unused before somebody is told (IDN-C3).
+pub const API_KEY_UNUSED_FOR: SignedDuration = SignedDuration::from_hours(180 * 24);
 
 /// The label of a key; see [`Question::TokenHash`].
 pub fn api_key_label(client: Uuid, key_id: Uuid) -> String {
@@ -154,6 +158,12 @@ pub enum ApiClientCommand {
         /// How many requests there were.
         used: u64,
     },
+    /// Looks whether the client has called since its key was made or last seen in use (IDN-C3).
+    #[schemars(extend("x-system" = true))]
+    ReviewApiKeyUse {
+        /// Since when it is not known to have called.
+        since: Timestamp,
+    },
     /// Revokes the client's keys for good.
     RevokeApiKey {
         /// Why.
@@ -195,6 +205,10 @@ pub enum ApiClientEvent {
     },
     /// The quota of a month is used up.
     ApiQuotaExhausted { month: String, used: u64 },
+    /// The client was found to have called.
+    ApiKeyFoundInUse { last_used: Timestamp },
+    /// The client was found not to have called for 180 days.
+    ApiKeyFoundUnused { since: Timestamp },
     /// The client's keys were revoked.
     ApiKeyRevoked { reason: String },
 }
@@ -228,13 +242,21 @@ impl Refusal for ApiClientRefusal {
     }
 }
 
+/// What a decision about a client rests on besides its state.
+#[derive(Clone, Debug, Default)]
+pub struct ApiClientFacts {
+    /// The hash of the key that is made.
+    key_hash: Option<String>,
+    /// When the client called last, where it has.
+    last_used: Option<Timestamp>,
+}
+
 impl Decider for ApiClient {
     const TYPE: &'static str = "identity.api_client";
     type Command = ApiClientCommand;
     type Event = ApiClientEvent;
     type Refusal = ApiClientRefusal;
-    /// The hash of the key that is made.
-    type Facts = Option<String>;
+    type Facts = ApiClientFacts;
 
     fn creates(command: &ApiClientCommand) -> bool {
         matches!(command, ApiClientCommand::IssueApiKey { .. })
@@ -245,20 +267,24 @@ impl Decider for ApiClient {
         command: &ApiClientCommand,
         context: &Context,
         known: &mut impl Known,
-    ) -> Result<Option<String>, NotYet> {
+    ) -> Result<ApiClientFacts, NotYet> {
         use ApiClientCommand as C;
+        let mut facts = ApiClientFacts::default();
         match command {
             C::IssueApiKey { .. } | C::RotateApiKey { .. } => {
                 let label = api_key_label(context.id, context.derive("key"));
-                match known.ask(Question::TokenHash { label })? {
-                    Answer::Hash(hash) => Ok(Some(hash)),
-                    _ => Ok(None),
+                if let Answer::Hash(hash) = known.ask(Question::TokenHash { label })? {
+                    facts.key_hash = Some(hash);
                 }
             }
-            C::ChangeApiKeyLimits { .. } | C::RecordApiQuotaExhausted { .. } | C::RevokeApiKey { .. } => {
-                Ok(None)
+            C::ReviewApiKeyUse { .. } => {
+                if let Answer::Instant(last) = known.ask(Question::LastCall { client: context.id })? {
+                    facts.last_used = last;
+                }
             }
+            C::ChangeApiKeyLimits { .. } | C::RecordApiQuotaExhausted { .. } | C::RevokeApiKey { .. } => {}
         }
+        Ok(facts)
     }
 
     fn may(&self, actor: &Actor, command: &ApiClientCommand) -> bool {
@@ -266,7 +292,7 @@ impl Decider for ApiClient {
         // A client makes no clients: what is stolen should not multiply.
         let person = actor.kind == ActorKind::User;
         match command {
-            C::RecordApiQuotaExhausted { .. } => actor.is_system(),
+            C::RecordApiQuotaExhausted { .. } | C::ReviewApiKeyUse { .. } => actor.is_system(),
             C::IssueApiKey { owner, .. } => person && (actor.has("manage:ops") || actor.is(*owner)),
             C::RotateApiKey { .. } | C::ChangeApiKeyLimits { .. } | C::RevokeApiKey { .. } => {
                 person && (actor.has("manage:ops") || self.owner.is_some_and(|owner| actor.is(owner)))
@@ -274,12 +300,7 @@ impl Decider for ApiClient {
         }
     }
 
-    fn decide(
-        &self,
-        command: ApiClientCommand,
-        key_hash: &Option<String>,
-        context: &Context,
-    ) -> Decided<Self> {
+    fn decide(&self, command: ApiClientCommand, facts: &ApiClientFacts, context: &Context) -> Decided<Self> {
         use ApiClientCommand as C;
         use ApiClientEvent as E;
         let wrong_state = |state| Refused::InvalidState { state, command: (&command).into() };
@@ -290,7 +311,7 @@ impl Decider for ApiClient {
             _ => {}
         }
         let key = || {
-            let hash = key_hash.clone().ok_or(Refused::Forbidden)?;
+            let hash = facts.key_hash.clone().ok_or(Refused::Forbidden)?;
             Ok::<_, RefusedBy<Self>>((context.derive("key"), Personal::about(context.id, hash)))
         };
         let key_prefix = api_key_prefix(context.id);
@@ -336,6 +357,16 @@ impl Decider for ApiClient {
                 bounds::text("month", &month, 7..=7)?;
                 E::ApiQuotaExhausted { month, used }
             }
+            C::ReviewApiKeyUse { since } => match facts.last_used.filter(|last| *last > since) {
+                Some(last_used) => E::ApiKeyFoundInUse { last_used },
+                None if self.is_live(context.now)
+                    && context.now.duration_since(since) >= API_KEY_UNUSED_FOR =>
+                {
+                    E::ApiKeyFoundUnused { since }
+                }
+                // What opens nothing any more need not be used.
+                None => return Ok(Vec::new()),
+            },
             C::RevokeApiKey { reason } => {
                 bounds::text("reason", &reason, 1..=2000)?;
                 E::ApiKeyRevoked { reason }
@@ -379,6 +410,7 @@ impl Decider for ApiClient {
                 (self.per_minute, self.monthly_quota) = (*per_minute, *monthly_quota);
             }
             E::ApiQuotaExhausted { month, .. } => self.exhausted = Some(month.clone()),
+            E::ApiKeyFoundInUse { .. } | E::ApiKeyFoundUnused { .. } => {}
             E::ApiKeyRevoked { .. } => {
                 self.revoked = true;
                 self.keys.clear();

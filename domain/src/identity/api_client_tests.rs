@@ -118,6 +118,31 @@ fn a_client_calls_from_where_it_may_and_no_more_than_its_quota() {
 }
 
 #[test]
+fn idn_c3_a_client_that_has_not_called_for_180_days_is_found_out() {
+    let (since, later) = (at("2025-07-05T12:00:00Z"), at("2025-07-05T12:00:01Z"));
+    let looked = |scenario: Scenario<ApiClient>, last: Option<Timestamp>, since: Timestamp| {
+        let question = Question::LastCall { client: ME };
+        let mut world = World::default().answering(question, Answer::Instant(last));
+        let review = C::ReviewApiKeyUse { since };
+        scenario.by(Actor::scheduler("review_api_keys")).looking_up(&review, &mut world).when(review)
+    };
+    for never_since in [None, Some(since), Some(at("2025-01-01T00:00:00Z"))] {
+        looked(after([]), never_since, since).then([E::ApiKeyFoundUnused { since }]);
+    }
+    looked(after([]), Some(later), since).then([E::ApiKeyFoundInUse { last_used: later }]);
+    looked(after([]), None, later).then([]);
+    // What opens nothing any more need not be used.
+    let revoked = E::ApiKeyRevoked { reason: "leaked".into() };
+    looked(after([revoked]), None, since).invalid_state("revoked");
+    let mut expired = issued();
+    if let E::ApiKeyIssued { expires_at, .. } = &mut expired[0] {
+        *expires_at = Some(since);
+    }
+    looked(given(expired), None, since).then([]);
+    assert!(!after([]).permits(&owner(), &C::ReviewApiKeyUse { since }));
+}
+
+#[test]
 fn ranges_that_are_none_are_refused() {
     let C::IssueApiKey { name, owner: by, scopes, per_minute, monthly_quota, expires_at, .. } =
         issue(&["read:budget"])
@@ -148,6 +173,8 @@ fn every_event_reads_as_it_was_stored() {
         rotated,
         limits,
         E::ApiQuotaExhausted { month: "2026-01".into(), used: 1000 },
+        E::ApiKeyFoundInUse { last_used: at(NOON) },
+        E::ApiKeyFoundUnused { since: at(NOON) },
         E::ApiKeyRevoked { reason: "leaked".into() },
     ];
     keeps_history::<ApiClient>(issued().into_iter().chain(rest));

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date};
 use uuid::Uuid;
 
 use super::{Decider, Money, Recipient, RecordClass};
@@ -103,6 +103,12 @@ pub enum Question {
         /// What the token is for, unique for each token: a purpose and the ids of what it opens, joined by `|`.
         label: String,
     },
+    /// When a client of the API called last, as far as calls were counted (IDN-C3). No read model answers this but whoever
+    /// counts them.
+    LastCall {
+        /// The client.
+        client: Uuid,
+    },
     /// A student's statements on contested education records (34 CFR 99.21).
     Statements {
         /// The student.
@@ -194,6 +200,8 @@ pub enum Answer {
     Counts(BTreeMap<String, u64>),
     /// The lower-case hex SHA-256 of a token.
     Hash(String),
+    /// Some moment, or none.
+    Instant(Option<Timestamp>),
     /// Statements: the requests that they are attached to, and the records that they are about; none means all.
     Statements(Vec<(Uuid, Vec<String>)>),
     /// Who received data.

@@ -38,6 +38,8 @@ row! {
             expires_at: Option<Timestamp> => filter sort,
             /// `active` or `revoked`.
             status: String => filter,
+            /// Since when it has not called, where it was found not to have for 180 days (IDN-C3).
+            unused_since: Option<Timestamp> => filter sort,
             /// The last month, `YYYY-MM`, whose quota was used up.
             exhausted: Option<String>,
             /// When it was made.
@@ -53,7 +55,7 @@ pub struct ApiClients;
 
 impl Table for ApiClients {
     const NAME: &'static str = "api_clients";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = &["identity.api_client"];
     const OPTIONS: Options = Options { sort: &["created"], ..Options::DEFAULT };
     type Row = ApiClientRow;
@@ -88,6 +90,7 @@ impl Table for ApiClients {
                 key_prefix: key_prefix.clone(),
                 expires_at: *expires_at,
                 status: "active".to_owned(),
+                unused_since: None,
                 exhausted: None,
                 created: fact.recorded_at,
                 rotated_at: fact.recorded_at,
@@ -96,7 +99,11 @@ impl Table for ApiClients {
         row.map(|mut row| {
             match event {
                 E::ApiKeyIssued { .. } => {}
-                E::ApiKeyRotated { .. } => row.rotated_at = fact.recorded_at,
+                E::ApiKeyRotated { .. } => {
+                    (row.rotated_at, row.unused_since) = (fact.recorded_at, None);
+                }
+                E::ApiKeyFoundInUse { .. } => row.unused_since = None,
+                E::ApiKeyFoundUnused { since } => row.unused_since = Some(*since),
                 E::ApiKeyLimitsChanged { scopes, per_minute, monthly_quota, allowed_ips } => {
                     (row.scopes, row.allowed_ips) = (scopes.clone(), allowed_ips.clone());
                     row.per_minute = (*per_minute).into();
@@ -144,6 +151,22 @@ mod tests {
     fn a_client_is_active_until_it_is_revoked() {
         assert_eq!((&*after([]).status, after([]).monthly_quota), ("active", Some(i64::MAX)));
         assert_eq!(after([E::ApiKeyRevoked { reason: "leaked".into() }]).status, "revoked");
+    }
+
+    #[test]
+    fn idn_c3_a_client_is_unused_until_it_is_found_in_use_or_gets_another_key() {
+        let since: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let unused = E::ApiKeyFoundUnused { since };
+        assert_eq!(after([unused.clone()]).unused_since, Some(since));
+        let rotated = E::ApiKeyRotated {
+            key_id: Uuid::nil(),
+            key_prefix: "ak_1".into(),
+            key_hash: Personal::about(ID, "hash".into()),
+            previous_until: since,
+        };
+        for used in [E::ApiKeyFoundInUse { last_used: since }, rotated] {
+            assert_eq!(after([unused.clone(), used]).unused_since, None);
+        }
     }
 
     #[test]

@@ -74,6 +74,11 @@ impl Usage {
             row["used_this_month"] = known.map_or(0, |(_, used, _)| *used).into();
             let last = known.and_then(|(.., last)| Timestamp::from_microsecond(*last).ok());
             row["last_used"] = json!(last);
+            // Found out some time ago: since then it may have called again.
+            let unused_since = row["unused_since"].as_str().and_then(|since| since.parse::<Timestamp>().ok());
+            if unused_since < last {
+                row["unused_since"] = Value::Null;
+            }
         }
         Ok(())
     }
