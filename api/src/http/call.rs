@@ -111,6 +111,9 @@ impl Call<'_> {
             From::Path(name) if name == MONTH => self.month()?,
             From::Path(name) => self.parameter(name).to_owned(),
             From::Piece(name, index) => self.piece(name, index).to_owned(),
+            From::Pieces(name, index, count) => {
+                self.parameter(name).split('.').skip(index).take(count).collect::<Vec<_>>().join(".")
+            }
             From::MonthOf(name) => {
                 let date: jiff::civil::Date = self
                     .parameter(name)

@@ -89,6 +89,8 @@ pub enum From {
     Path(&'static str),
     /// A piece of a parameter of the path, whose pieces are separated by points.
     Piece(&'static str, usize),
+    /// So many pieces of it from one of them on, with the points between them.
+    Pieces(&'static str, usize, usize),
     /// The month of a parameter of the path that is a date.
     MonthOf(&'static str),
     /// The UUIDv5 of these parts, as catalogue 0.3 spells it.
@@ -101,7 +103,9 @@ impl From {
     /// The parameter of the path that it is taken from.
     pub fn parameter(self) -> Option<&'static str> {
         match self {
-            From::Path(name) | From::Piece(name, _) | From::MonthOf(name) => Some(name),
+            From::Path(name) | From::Piece(name, _) | From::Pieces(name, ..) | From::MonthOf(name) => {
+                Some(name)
+            }
             From::Derived(parts) => parts.iter().find_map(|part| part.parameter()),
             From::Caller | From::Address | From::Text(_) => None,
         }

@@ -74,9 +74,12 @@ fn without(schema: &Value, given: &[&str]) -> Value {
 
 /// A parameter of the path is the stream's id, or a field of the command and then of that field's type.
 fn parameter_schema(command: &Value, route: &CommandRoute, name: &str) -> Value {
+    const UUID: &str = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
     if matches!(route.id, IdFrom::Piece(own, _) if own == name) {
-        const UUID: &str = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}";
         return json!({ "type": "string", "pattern": format!("^{UUID}\\.{UUID}\\.[0-9a-f]{{64}}$") });
+    }
+    if route.given.iter().any(|(_, from)| matches!(from, From::Pieces(own, ..) if *own == name)) {
+        return json!({ "type": "string", "pattern": format!("^[a-z_]+\\.[a-z_]+\\.{UUID}\\.[A-Za-z]+$") });
     }
     match route.given.iter().find(|(_, from)| *from == From::Path(name_of(*from, name))) {
         Some((field, _)) => command["properties"][field].clone(),
@@ -93,7 +96,13 @@ fn part_schema(parts: &[From], name: &str) -> Value {
         Some(From::MonthOf(_)) => date(),
         Some(From::Path("month")) => json!({ "$ref": "#/components/schemas/YearMonth" }),
         Some(
-            From::Path(_) | From::Piece(..) | From::Derived(_) | From::Caller | From::Address | From::Text(_),
+            From::Path(_)
+            | From::Piece(..)
+            | From::Pieces(..)
+            | From::Derived(_)
+            | From::Caller
+            | From::Address
+            | From::Text(_),
         )
         | None => uuid(),
     }

@@ -76,6 +76,8 @@ fn path(route: &Route, values: &[String]) -> String {
     let mut path = route.template.clone();
     for (index, name) in route.parameters().enumerate() {
         let value = values.get(index).or(values.last()).map_or("x", String::as_str);
+        let named = format!("opportunities.scholarship.{value}.read");
+        let value = if name == "permission" { &named } else { value };
         path = path.replacen(&format!("{{{name}}}"), value, 1);
     }
     path

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     identity::{member, tokens},
-    node::{Answer, TestNode, node},
+    node::{ADMIN, Answer, TestNode, node},
 };
 
 const TYPE: &str = "opportunities.scholarship";
@@ -88,11 +88,43 @@ async fn a_permission_opens_one_resource_for_one_action_until_it_is_revoked_on_e
 
     assert_eq!(grant(&other, "read").await.status, 200);
     soon(&there, &token, &rows(&other), 200).await;
-    let revoke = json!({ "resource_type": TYPE, "resource_id": other, "action": "read" });
-    let request = TestRequest::delete().uri(&format!("/v1/accounts/{ada}/permissions")).set_json(revoke);
-    assert_eq!(here.send_as(crate::node::ADMIN, &["admin"], request).await.status, 200);
+    revoke(&here, &ada, &format!("{TYPE}.{other}.read")).await;
     get(&here, &rows(&other)).await.problem(404, "NotFound");
     soon(&there, &token, &rows(&other), 404).await;
+}
+
+async fn revoke(node: &TestNode, account: &Uuid, permission: &str) {
+    let request = TestRequest::delete().uri(&format!("/v1/accounts/{account}/permissions/{permission}"));
+    let revoked = node.send_as(ADMIN, &["admin"], request).await;
+    assert_eq!(revoked.status, 200, "{}", revoked.text);
+}
+
+#[actix_web::test]
+async fn a_permission_is_revoked_by_the_name_that_its_account_lists_it_under() {
+    let node = node().await;
+    let ada = member(&node, "ada@example.edu").await;
+    let listed = async |position: &Value| {
+        let path = format!("/v1/accounts/{ada}?min_position={position}&fields=permissions");
+        node.get(&path).await.json()["permissions"].clone()
+    };
+    let mut position = json!(0);
+    for action in ["read", "PublishScholarship"] {
+        let grant = json!({ "resource_type": TYPE, "resource_id": Uuid::from_u128(7), "action": action });
+        position =
+            node.post(&format!("/v1/accounts/{ada}/permissions"), grant).await.json()["position"].take();
+    }
+    let held = listed(&position).await;
+    assert_eq!((&held[0]["action"], &held[1]["action"]), (&json!("read"), &json!("PublishScholarship")));
+    let name = held[0]["id"].as_str().unwrap();
+    // What is longer, or of nothing that can be named, is another one or none.
+    revoke(&node, &ada, &format!("{name}.more")).await;
+    let none = TestRequest::delete().uri(&format!("/v1/accounts/{ada}/permissions/everything"));
+    node.send_as(ADMIN, &["admin"], none).await.problem(422, "InvalidValue");
+    revoke(&node, &ada, name).await;
+    let store = node.node.api.commands.store();
+    position = json!(store.head().await.unwrap().position);
+    let left = listed(&position).await;
+    assert_eq!(left, json!([held[1]]), "and the other one is still there");
 }
 
 #[actix_web::test]

@@ -36,6 +36,8 @@ pub struct RoleHeld {
 /// An action on one resource that an account may take.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PermissionHeld {
+    /// What it is called where it is revoked: its type, resource and action, with points between them.
+    pub id: String,
     /// The type of the resource.
     pub resource_type: String,
     /// The resource.
@@ -110,7 +112,7 @@ pub struct Accounts;
 
 impl Table for Accounts {
     const NAME: &'static str = "accounts";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const FED_BY: &'static [&'static str] = &["identity.account", "identity.profile"];
     const OPTIONS: Options =
         Options { sort: &["created"], time_travel: true, stream_column: Some("account"), ..Options::DEFAULT };
@@ -210,6 +212,7 @@ fn changed(mut row: AccountRow, event: &E, at: Timestamp) -> AccountRow {
         E::PermissionGranted { resource_type, resource_id, action, until } => {
             row.without(resource_type, *resource_id, action);
             row.permissions.0.push(PermissionHeld {
+                id: format!("{resource_type}.{resource_id}.{action}"),
                 resource_type: resource_type.clone(),
                 resource_id: *resource_id,
                 action: action.clone(),

@@ -5,7 +5,7 @@ use super::{
     Resource, delete, list, one, post, put, shown,
 };
 
-use From::{Caller, Derived, MonthOf, Path, Piece, Text};
+use From::{Caller, Derived, MonthOf, Path, Piece, Pieces, Text};
 
 const ORG: &str = "identity.org_unit";
 const PROFILE: &str = "identity.profile";
@@ -59,7 +59,12 @@ pub const TABLE: &[Resource] = &[
     post("/v1/accounts/{id}/roles", ACCOUNT, "AssignRole"),
     delete("/v1/accounts/{id}/roles/{role}", ACCOUNT, "RevokeRole").giving(&[("role", Path("role"))]),
     post("/v1/accounts/{id}/permissions", ACCOUNT, "GrantPermission"),
-    delete("/v1/accounts/{id}/permissions", ACCOUNT, "RevokePermission"),
+    // A permission as R-01 names it: `<context>.<aggregate>.<resource>.<action>`.
+    delete("/v1/accounts/{id}/permissions/{permission}", ACCOUNT, "RevokePermission").giving(&[
+        ("resource_type", Pieces("permission", 0, 2)),
+        ("resource_id", Piece("permission", 2)),
+        ("action", Pieces("permission", 3, usize::MAX)),
+    ]),
     post("/v1/api-clients", CLIENT, "IssueApiKey").to(IdFrom::New),
     post("/v1/api-clients/{id}/rotate", CLIENT, "RotateApiKey"),
     put("/v1/api-clients/{id}/limits", CLIENT, "ChangeApiKeyLimits"),
