@@ -7,7 +7,12 @@ use actix_web::{
     http::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY},
     web,
 };
-use projections::{Condition, Op, Page, Query, QueryError};
+use projections::{
+    Condition, Op, Page, Query, QueryError,
+    identity::{SecurityPolicies, SecurityPolicyRow},
+    query::shown,
+    table::Table,
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -60,6 +65,9 @@ async fn rows(api: &Api, call: &Call<'_>, route: &QueryRoute, one: bool) -> Resu
         Asked::Page(page) => page,
         Asked::NotYet(response) => return Ok(response),
     };
+    if one && page.rows.is_empty() && route.model == SecurityPolicies::NAME {
+        page.rows.push(shown(&SecurityPolicyRow::built_in(), &query.fields));
+    }
     access::log_read(api, call, page.subjects.iter().copied()).await?;
     if route.model == "api_clients" && query.fields.is_empty() {
         api.usage.tell(&api.commands, &mut page.rows).await?;

@@ -1,13 +1,16 @@
 //! R-05 `security_policies`: what this deployment asks of callers, now and at any time before. For operators, compliance and
 //! administrators. Who holds which role, and which permission on which resource, R-01 says.
 //!
-//! There is one row, and none before anything was set: then what is built in is in force.
+//! There is one row, and none before anything was set: then what is built in is in force ([`SecurityPolicyRow::built_in`]).
 
 use std::collections::BTreeMap;
 
 use domain::{
     Actor,
-    identity::{IpAudience, RateKey, Registration, SecurityPolicyEvent as E},
+    identity::{
+        IpAudience, LIMITS, PasswordPolicy, RateKey, RateLimit, Registration, SecurityPolicyEvent as E,
+        security_policy_id,
+    },
     registry::AnyEvent,
 };
 use schemars::JsonSchema;
@@ -55,7 +58,7 @@ row! {
         columns {
             /// The roles of this deployment, beside those of the house.
             roles: Json<BTreeMap<String, RoleSet>>,
-            /// The limits that were set, by class of routes.
+            /// How often routes may be called, by their class.
             limits: Json<BTreeMap<String, LimitSet>>,
             /// From where those may call who hold a role that needs a second factor; from everywhere where it is empty.
             admin_allowlist: Vec<String>,
@@ -71,7 +74,7 @@ row! {
             registration: Registration,
             /// From which web sites browsers may call.
             cors_origins: Vec<String>,
-            /// How many bytes a body has at most, where that was said.
+            /// How many bytes a body has at most; what the nodes are configured with where there is no number.
             max_body_bytes: Option<i64>,
         }
     }
@@ -82,7 +85,7 @@ pub struct SecurityPolicies;
 
 impl Table for SecurityPolicies {
     const NAME: &'static str = "security_policies";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = &["identity.security_policy"];
     const OPTIONS: Options =
         Options { about_people: false, time_travel: true, stream_column: Some("policy"), ..Options::DEFAULT };
@@ -94,7 +97,8 @@ impl Table for SecurityPolicies {
 
     fn fold(key: &Uuid, row: Option<SecurityPolicyRow>, fact: &Fact) -> Option<SecurityPolicyRow> {
         let AnyEvent::SecurityPolicy(event) = &fact.event else { return row };
-        let mut row = row.unwrap_or_else(|| built_in(*key));
+        let mut row =
+            row.unwrap_or_else(|| SecurityPolicyRow { policy: *key, ..SecurityPolicyRow::built_in() });
         match event.clone() {
             E::RoleDefined { role, scopes, mfa_required } => {
                 row.roles.0.insert(role, RoleSet { scopes, mfa_required });
@@ -126,20 +130,27 @@ impl Table for SecurityPolicies {
     }
 }
 
-/// What is in force before anything was set.
-fn built_in(policy: Uuid) -> SecurityPolicyRow {
-    SecurityPolicyRow {
-        policy,
-        roles: Json(BTreeMap::new()),
-        limits: Json(BTreeMap::new()),
-        admin_allowlist: Vec::new(),
-        allowlist: Vec::new(),
-        password_min_length: 12,
-        password_history: 5,
-        breached_check: true,
-        registration: Registration::Open,
-        cors_origins: Vec::new(),
-        max_body_bytes: None,
+impl SecurityPolicyRow {
+    /// What is in force before anything was set.
+    pub fn built_in() -> Self {
+        let PasswordPolicy { min_length, history, breached_check } = PasswordPolicy::default();
+        let limit = |(class, limit): (&str, RateLimit)| {
+            let RateLimit { per, limit, window_s } = limit;
+            (class.to_owned(), LimitSet { per, limit, window_s })
+        };
+        SecurityPolicyRow {
+            policy: security_policy_id(),
+            roles: Json(BTreeMap::new()),
+            limits: Json(LIMITS.map(limit).into()),
+            admin_allowlist: Vec::new(),
+            allowlist: Vec::new(),
+            password_min_length: i32::try_from(min_length).unwrap_or(i32::MAX),
+            password_history: i32::try_from(history).unwrap_or(i32::MAX),
+            breached_check,
+            registration: Registration::default(),
+            cors_origins: Vec::new(),
+            max_body_bytes: None,
+        }
     }
 }
 
@@ -170,6 +181,9 @@ mod tests {
         let row = after([E::IpAllowlistSet { audience: IpAudience::Admin, cidrs: cidrs.clone() }]);
         assert_eq!((row.admin_allowlist, row.allowlist.len(), row.password_min_length), (cidrs, 0, 12));
         assert_eq!((row.registration, row.breached_check), (Registration::Open, true));
+        assert_eq!((row.limits.0["auth"].limit, row.limits.0.len()), (10, LIMITS.len()));
+        let set = E::RateLimitSet { route_class: "auth".into(), per: RateKey::Ip, limit: 5, window_s: 60 };
+        assert_eq!(after([set]).limits.0["auth"].limit, 5);
     }
 
     #[test]

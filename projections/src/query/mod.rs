@@ -30,6 +30,7 @@ pub(crate) use as_of::{fold_in_memory, to_json};
 use path::Path;
 use plan::Plan;
 use show::Shown;
+pub use show::shown;
 
 /// The rows of a page where the client does not say how many.
 pub const LIMIT: usize = 50;

@@ -5,9 +5,19 @@ use uuid::Uuid;
 
 use crate::{
     model::{Changed, Stored},
-    row::Value,
+    row::{Row, Value},
     table::Shape,
 };
+
+/// A row that is in no table and is about nobody, as clients get it: these fields of it, all where none is named.
+pub fn shown<R: Row>(row: &R, fields: &[String]) -> Json {
+    let mut values = Vec::new();
+    row.values(&mut values);
+    let values = R::COLUMNS.iter().zip(values).map(|(column, value)| (column.name, value.to_json()));
+    let asked = |name: &str| fields.is_empty() || fields.iter().any(|field| field == name);
+    let values = values.chain([("as_of", 0.into())]).filter(|(name, _)| asked(name));
+    Json::Object(values.map(|(name, value)| (name.to_owned(), value)).collect())
+}
 
 /// What stands in the place of a personal value whose key was destroyed.
 const ERASED: &str = "«erased»";

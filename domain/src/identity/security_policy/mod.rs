@@ -95,6 +95,26 @@ pub struct RateLimit {
     pub window_s: u32,
 }
 
+const fn limit(per: RateKey, limit: u32, window_s: u32) -> RateLimit {
+    RateLimit { per, limit, window_s }
+}
+
+/// How often classes of routes may be called where nothing else was set (IDN-P1).
+pub const LIMITS: [(&str, RateLimit); 11] = [
+    ("auth", limit(RateKey::Ip, 10, 60)),
+    ("assistant", limit(RateKey::Account, 20, 60)),
+    ("messages", limit(RateKey::Account, 30, 3600)),
+    ("receipts", limit(RateKey::Account, 30, 3600)),
+    ("notifications", limit(RateKey::Account, 30, 3600)),
+    ("bulk", limit(RateKey::Account, 10, 3600)),
+    ("flags", limit(RateKey::Account, 20, 3600)),
+    ("writes", limit(RateKey::Account, 120, 60)),
+    ("reads", limit(RateKey::Account, 600, 60)),
+    ("public", limit(RateKey::Ip, 3000, 60)),
+    // Tokens of the operator's command line: loaders and measurements, which nobody should notice.
+    ("operator", limit(RateKey::Account, 100_000, 1)),
+];
+
 /// A role of this deployment.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DefinedRole {
@@ -145,20 +165,8 @@ impl SecurityPolicy {
 
     /// How often a class of routes may be called; unlimited where nobody said (IDN-P1).
     pub fn limit(&self, route_class: &str) -> Option<RateLimit> {
-        let of = |per, limit, window_s| Some(RateLimit { per, limit, window_s });
-        self.limits.get(route_class).copied().or_else(|| match route_class {
-            "auth" => of(RateKey::Ip, 10, 60),
-            "assistant" => of(RateKey::Account, 20, 60),
-            "messages" | "receipts" | "notifications" => of(RateKey::Account, 30, 3600),
-            "bulk" => of(RateKey::Account, 10, 3600),
-            "flags" => of(RateKey::Account, 20, 3600),
-            "writes" => of(RateKey::Account, 120, 60),
-            "reads" => of(RateKey::Account, 600, 60),
-            "public" => of(RateKey::Ip, 3000, 60),
-            // Tokens of the operator's command line: loaders and measurements, which nobody should notice.
-            "operator" => of(RateKey::Account, 100_000, 1),
-            _ => None,
-        })
+        let built_in = || LIMITS.iter().find(|(class, _)| *class == route_class).map(|(_, limit)| *limit);
+        self.limits.get(route_class).copied().or_else(built_in)
     }
 }
 
