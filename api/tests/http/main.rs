@@ -11,6 +11,7 @@ mod budgets;
 mod clients;
 mod cohorts;
 mod commands;
+mod directory;
 mod documents;
 mod edge;
 mod ferpa;
