@@ -218,7 +218,7 @@ impl SigningKeys {
     fn verify_at(&self, token: &str, now: Timestamp) -> Result<Arc<Ticket>, Rejected> {
         let hash = Sha256::digest(token.as_bytes()).into();
         if let Some(ticket) = self.verified.get(&hash) {
-            return if ticket.has_expired(now) { Err(Rejected("it has expired")) } else { Ok(ticket) };
+            return if ticket.has_expired(now) { Err(Rejected::EXPIRED) } else { Ok(ticket) };
         }
         let ticket = Arc::new(self.examine(token)?);
         self.verified.insert(hash, ticket.clone());

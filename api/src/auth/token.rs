@@ -108,11 +108,16 @@ impl Claims {
 #[error("{0}")]
 pub struct Rejected(pub &'static str);
 
+impl Rejected {
+    /// The time of a token that was given out here is over.
+    pub const EXPIRED: Rejected = Rejected("it has expired");
+}
+
 impl From<jsonwebtoken::errors::Error> for Rejected {
     fn from(error: jsonwebtoken::errors::Error) -> Self {
         Rejected(match error.kind() {
             ErrorKind::InvalidSignature => "its signature does not verify",
-            ErrorKind::ExpiredSignature => "it has expired",
+            ErrorKind::ExpiredSignature => return Rejected::EXPIRED,
             ErrorKind::ImmatureSignature => "it is not valid yet",
             ErrorKind::InvalidIssuer => "its issuer is another one",
             ErrorKind::InvalidAudience => "it is for another audience",

@@ -135,6 +135,27 @@ pub fn uuid(text: &str) -> Option<Uuid> {
     if text.len() == 36 { text.parse().ok() } else { None }
 }
 
+/// Why nobody is known by what a request shows.
+pub(super) struct Unproven {
+    /// What to answer.
+    pub(super) problem: Problem,
+    /// Whether it may be a guess: a token that was never given out here, or a key that opens nothing.
+    pub(super) guess: bool,
+}
+
+impl std::convert::From<Problem> for Unproven {
+    fn from(problem: Problem) -> Self {
+        Unproven { problem, guess: false }
+    }
+}
+
+impl std::convert::From<Rejected> for Unproven {
+    fn from(why: Rejected) -> Self {
+        // Browsers show what has expired before they refresh it.
+        Unproven { problem: unauthenticated(Some(why)), guess: why != Rejected::EXPIRED }
+    }
+}
+
 /// The header in which a program sends its key.
 pub(super) const API_KEY: &str = "X-API-Key";
 
@@ -142,16 +163,17 @@ pub(super) const API_KEY: &str = "X-API-Key";
 ///
 /// # Errors
 /// A token that is not valid (any more), or credentials of another kind.
-pub(super) async fn authenticate(request: &Incoming<'_>, api: &Api) -> Result<Option<Arc<Ticket>>, Problem> {
+pub(super) async fn authenticate(request: &Incoming<'_>, api: &Api) -> Result<Option<Arc<Ticket>>, Unproven> {
     let ticket = if request.headers().contains_key(AUTHORIZATION) {
         bearer(request, &api.keys)?
     } else if let Some(key) = single(request.headers(), API_KEY)? {
-        Arc::new(identity::caller(api, key).await?)
+        let caller = identity::caller(api, key).await;
+        Arc::new(caller.map_err(|problem| Unproven { guess: problem.status() == 401, problem })?)
     } else if let Some(token) = identity::access_cookie(request) {
-        let ticket = api.keys.verify(&token).map_err(|why| unauthenticated(Some(why)))?;
+        let ticket = api.keys.verify(&token)?;
         let session = ticket.session.as_deref().unwrap_or_default();
         if identity::is_forged(request, session, &api.credentials) {
-            return Err(forged());
+            return Err(forged().into());
         }
         ticket
     } else {
@@ -162,12 +184,18 @@ pub(super) async fn authenticate(request: &Incoming<'_>, api: &Api) -> Result<Op
             count(&ticket, api);
             Ok(Some(with_stand(ticket, stand)))
         }
-        Err(Withdrawn::Revoked) => Err(unauthenticated(Some(Rejected("it was revoked")))),
-        Err(Withdrawn::Exhausted) => {
-            Err(Problem::new(RATE_LIMITED, "the quota of this month is used up").retry_after(3600))
+        Err(withdrawn) => Err(of_withdrawn(withdrawn).into()),
+    }
+}
+
+fn of_withdrawn(withdrawn: Withdrawn) -> Problem {
+    match withdrawn {
+        Withdrawn::Revoked => unauthenticated(Some(Rejected("it was revoked"))),
+        Withdrawn::Exhausted => {
+            Problem::new(RATE_LIMITED, "the quota of this month is used up").retry_after(3600)
         }
-        Err(Withdrawn::Address) => Err(Problem::new(FORBIDDEN, "this caller is not let in from there")),
-        Err(Withdrawn::Unknown(error)) => Err(error.into()),
+        Withdrawn::Address => Problem::new(FORBIDDEN, "this caller is not let in from there"),
+        Withdrawn::Unknown(error) => error.into(),
     }
 }
 
@@ -198,14 +226,13 @@ pub(super) fn forged() -> Problem {
     Problem::new(FORBIDDEN, "a request with a cookie needs the header X-CSRF-Token")
 }
 
-fn bearer(request: &Incoming<'_>, keys: &SigningKeys) -> Result<Arc<Ticket>, Problem> {
-    let rejected = |why| unauthenticated(Some(Rejected(why)));
-    let header = single(request.headers(), "authorization").map_err(|_| rejected("it is not one header"))?;
+fn bearer(request: &Incoming<'_>, keys: &SigningKeys) -> Result<Arc<Ticket>, Unproven> {
+    let header = single(request.headers(), "authorization").map_err(|_| Rejected("it is not one header"))?;
     let (scheme, token) = header.and_then(|header| header.split_once(' ')).unwrap_or_default();
     if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(unauthenticated(None));
+        return Err(unauthenticated(None).into());
     }
-    keys.verify(token.trim()).map_err(|why| unauthenticated(Some(why)))
+    Ok(keys.verify(token.trim())?)
 }
 
 /// 401, with what RFC 6750 wants said: nothing more where there was no token.

@@ -20,7 +20,7 @@ use futures_util::FutureExt;
 use super::{
     Api, Call, Found, Incoming, Missed, Operation, Route, Trace, access, batch,
     body::Body,
-    call::{authenticate, forbidden, unauthenticated},
+    call::{Unproven, authenticate, forbidden, unauthenticated},
     coding, command, documents, governance, headers, identity,
     limits::{self, Exceeded, Quota},
     log,
@@ -81,24 +81,29 @@ pub(super) async fn answer(
     quota: &mut Option<Quota>,
 ) -> Result<HttpResponse, Problem> {
     let known = if route.access.needs_token() { authenticate(request, api).await } else { Ok(None) };
-    let (ticket, failed) = known.map_or_else(|problem| (None, Some(problem)), |ticket| (ticket, None));
+    let (ticket, failed) = known.map_or_else(|failed| (None, Some(failed)), |ticket| (ticket, None));
     let actor = ticket.as_ref().map(|ticket| &ticket.actor);
-    let answer = match failed.map_or_else(|| permitted(route, actor), Err) {
-        Ok(()) => match api.admit(request, route, ticket.as_deref()).await {
-            Ok(left) => {
-                *quota = left;
-                operate(api, Call { request, route, values, ticket: ticket.clone(), trace }, body).await
+    let admitted = match failed.map_or_else(|| permitted(route, actor).map_err(Unproven::from), Err) {
+        Ok(()) => api.admit(request, route, ticket.as_deref()).await.map(Ok),
+        Err(Unproven { problem, guess: true }) => {
+            Box::pin(api.admit_guess(request)).await.map(|_| Err(problem))
+        }
+        Err(Unproven { problem, guess: false }) => Ok(Err(problem)),
+    };
+    let answer = match admitted {
+        Ok(Ok(left)) => {
+            *quota = left;
+            operate(api, Call { request, route, values, ticket: ticket.clone(), trace }, body).await
+        }
+        Ok(Err(problem)) => Err(problem),
+        Err(Exceeded { problem, first, quota: left }) => {
+            *quota = left;
+            if let Some(left) = left.filter(|_| first) {
+                let refusal = (&problem, left);
+                Box::pin(limits::look_into(api, request, route, ticket.as_deref(), refusal, trace)).await;
             }
-            Err(Exceeded { problem, first, quota: left }) => {
-                *quota = left;
-                if let Some(left) = left.filter(|_| first) {
-                    let refusal = (&problem, left);
-                    Box::pin(limits::look_into(api, request, route, ticket.as_deref(), refusal, trace)).await;
-                }
-                return Err(problem);
-            }
-        },
-        Err(problem) => Err(problem),
+            return Err(problem);
+        }
     };
     if let Err(problem) = &answer {
         Box::pin(access::log_denial(api, request, route, actor, problem, trace)).await;

@@ -132,6 +132,59 @@ async fn idn_p1_the_ways_in_are_counted_exactly_on_all_nodes() {
     assert_eq!(tried, 10);
 }
 
+#[actix_web::test]
+async fn whoever_guesses_tokens_or_keys_on_any_route_is_told_to_come_back_and_others_are_not_kept_out() {
+    let node = node().await;
+    let from = |last: u8| std::net::SocketAddr::from(([203, 0, 113, last], 4711));
+    let show = async |address: u8, path: &str, (name, value): (&'static str, &str)| {
+        let request = TestRequest::get().uri(path).insert_header((name, value)).peer_addr(from(address));
+        node.send(request).await
+    };
+    let forged = format!("{}x", node.token(ANNA, &["admin"]));
+    let guesses = [
+        ("Authorization", "Bearer nothing".to_owned()),
+        ("Authorization", format!("Bearer {forged}")),
+        ("X-API-Key", format!("ak_{}.{}", ANNA.simple(), "0".repeat(64))),
+        ("X-API-Key", "nothing".to_owned()),
+        ("Cookie", "__Host-annals_access=nothing".to_owned()),
+    ];
+    for path in ["/v1/orgs", "/v1/users/me/profile"] {
+        for (name, value) in &guesses {
+            assert_eq!(show(1, path, (*name, value)).await.status, 401, "{name}");
+        }
+    }
+    for (name, value) in &guesses {
+        let refused = show(1, "/v1/orgs", (*name, value)).await;
+        let problem = refused.problem(429, "RateLimited");
+        assert_eq!(problem["details"]["class"], "auth");
+        assert!(refused.header("retry-after").parse::<u32>().unwrap() > 0);
+    }
+    let login = TestRequest::post().uri("/v1/auth/login").peer_addr(from(1));
+    node.send(login.set_json(json!({}))).await.problem(429, "RateLimited");
+    // Others are counted for themselves, and so is whoever shows what is accepted.
+    let token = format!("Bearer {}", node.token(ANNA, &["student"]));
+    assert_eq!(show(1, "/v1/orgs", ("Authorization", &token)).await.status, 200);
+    assert_eq!(show(2, "/v1/orgs", ("Authorization", "Bearer nothing")).await.status, 401);
+    // Of all that was refused for being too much, one is on record.
+    let events = node.node.api.commands.store().read_all(0, 1000).await.unwrap();
+    let limited = events.iter().filter(|event| event.payload.contains("RateLimited"));
+    assert_eq!(limited.count(), 1);
+}
+
+#[actix_web::test]
+async fn a_token_whose_time_is_over_is_no_guess() {
+    let node = node().await;
+    let over = Timestamp::now() - SignedDuration::from_hours(2);
+    let claims = api::auth::Claims::new(ANNA, vec!["student".into()], SignedDuration::from_mins(5), over);
+    let token = format!("Bearer {}", node.node.api.keys.sign(&claims).unwrap());
+    for _ in 0..30 {
+        let request = TestRequest::get().uri("/v1/orgs").peer_addr("203.0.113.1:4711".parse().unwrap());
+        node.send(request.insert_header(("Authorization", token.clone())))
+            .await
+            .problem(401, "Unauthenticated");
+    }
+}
+
 async fn incidents(node: &TestNode) -> Vec<Value> {
     let events = node.node.api.commands.store().read_all(0, 1000).await.unwrap();
     let opened = events.iter().filter(|event| event.event_type == "SecurityIncidentOpened");

@@ -167,8 +167,25 @@ impl Api {
         route: &Route,
         ticket: Option<&Ticket>,
     ) -> Result<Option<Quota>, Exceeded> {
+        match Class::of(route, &self.catalog) {
+            Some(class) => self.counted(class, request, ticket).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Counts that somebody shows a token or a key that was never given out, whatever the route: as one more try of the ways
+    /// in. Whoever shows what is accepted is never kept out by it.
+    pub(super) async fn admit_guess(&self, request: &Incoming<'_>) -> Result<Option<Quota>, Exceeded> {
+        self.counted(Class::Auth, request, None).await
+    }
+
+    async fn counted(
+        &self,
+        class: Class,
+        request: &Incoming<'_>,
+        ticket: Option<&Ticket>,
+    ) -> Result<Option<Quota>, Exceeded> {
         let unknown = |problem| Exceeded { problem, first: false, quota: None };
-        let Some(class) = Class::of(route, &self.catalog) else { return Ok(None) };
         let limited = self.limit(class, ticket).await.map_err(unknown)?;
         let Some((class, limit)) = limited else { return Ok(None) };
         let Some(caller) = caller(limit.per, class, request, ticket) else { return Ok(None) };
