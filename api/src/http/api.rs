@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use commands::{Catalog, Commands};
+use commands::{
+    Catalog, Commands,
+    ports::{Mailer, Ports},
+};
 use event_store::integrity::Directory;
 use projections::Projections;
 use uuid::Uuid;
@@ -44,6 +47,8 @@ pub struct Api {
     pub credentials: Credentials,
     /// Whether what a token says still holds.
     pub standing: Standing,
+    /// Sends what is mailed at once.
+    pub(super) mailer: Arc<dyn Mailer>,
     /// How often callers call.
     pub(super) limiter: Limiter,
     /// How much clients call.
@@ -72,7 +77,7 @@ impl Api {
     pub fn new(
         commands: Commands,
         projections: Projections,
-        nearest: Nearest,
+        ports: &Ports,
         log: Directory,
         gate: Gate,
         vitals: Vitals,
@@ -102,7 +107,8 @@ impl Api {
             commands,
             projections,
             filters,
-            nearest,
+            nearest: Nearest::new(Arc::clone(&ports.embedding)),
+            mailer: Arc::clone(&ports.mailer),
             log,
             keys,
             router,

@@ -15,7 +15,7 @@ pub(super) fn operation(route: Identity, schemas: &mut SchemaGenerator) -> Value
     let s = schemas;
     match route {
         I::Register => post::<b::Register, b::Pending>(s, "Register an account", "202"),
-        I::Invite => post::<b::Address, b::Invitation>(s, "Invite somebody to register", "200"),
+        I::Invite => post::<b::Address, b::Invited>(s, "Invite somebody to register, by mail", "200"),
         I::VerifyEmail => post::<b::Mailed, b::Done>(s, "Verify an e-mail address", "200"),
         I::ResendVerification => post::<b::Address, b::Pending>(s, "Mail the token for that again", "202"),
         I::Login => post::<b::Login, b::Tokens>(s, "Log in", "200"),

@@ -32,7 +32,7 @@ use crate::{
     auth::{Credentials, Door, Gate, KeyError, OneTimeTokens, SigningKeys},
     config::Config,
     embedded::{EmbeddedError, Keys, Servers},
-    http::{Api, nearest::Nearest},
+    http::Api,
     vitals::Vitals,
 };
 use answers::FromReadModels;
@@ -178,10 +178,9 @@ impl Node {
         let (stop, stopped) = watch::channel(false);
         let (told, status) = watch::channel(Vec::new());
         let certifier = Ed25519Certifier::new(&secret, notary.directory().verifier().key_id());
-        let (tokens, embedding) = (Arc::new(tokens), Arc::new(HashedTfIdf));
-        let certifier = Arc::new(certifier);
-        let ports = Arc::new(Ports { mailer, tokens, certifier, embedding: embedding.clone() });
-        let world = World::new(commands.clone(), ports);
+        let (tokens, certifier) = (Arc::new(tokens), Arc::new(certifier));
+        let ports = Arc::new(Ports { mailer, tokens, certifier, embedding: Arc::new(HashedTfIdf) });
+        let world = World::new(commands.clone(), Arc::clone(&ports));
         let policies = tokio::spawn(policies::run(policies::every_policy(), world, told, stopped));
 
         let credentials =
@@ -190,9 +189,8 @@ impl Node {
         let alarm = tokio::spawn(alarm::watch(notary.state(), commands.clone()));
         let vitals = Vitals::watch(store.clone(), projections.clone(), status, notary.state(), with_nats);
         let log = notary.directory().clone();
-        let nearest = Nearest::new(embedding);
         let read = projections.clone();
-        let api = Api::new(commands, read, nearest, log, gate, vitals, limits);
+        let api = Api::new(commands, read, &ports, log, gate, vitals, limits);
         Ok(Node { api: web::Data::from(api), store, projections, notary, stop, policies, alarm })
     }
 

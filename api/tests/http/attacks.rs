@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     identity::{call, call_with, history, holder, log_in, member, read_with, registration, tokens},
-    node::{ADMIN, node},
+    node::{ADMIN, TestNode, node},
 };
 
 /// The parts of a token as JSON: header and claims.
@@ -173,6 +173,19 @@ async fn idn_a3_how_long_a_login_takes_does_not_tell_who_exists() {
     assert!(unknown * 2 > known && known * 2 > unknown, "{known:?} and {unknown:?}");
 }
 
+/// The one mail to an address, and the invitation in it.
+fn invitation_to(node: &TestNode, address: &str) -> (String, String) {
+    let files = std::fs::read_dir(&node.outbox).unwrap().map(|file| file.unwrap().path());
+    let letters = files.filter_map(|file| std::fs::read_to_string(file).ok());
+    let mut letters: Vec<String> =
+        letters.filter(|letter| letter.contains(&format!("To: {address}"))).collect();
+    assert_eq!(letters.len(), 1);
+    // A long line may be broken, with a sign of equality at its end.
+    let letter = letters.remove(0).replace("=\r\n", "");
+    let invitation = letter.lines().find(|line| line.matches('.').count() == 2 && !line.contains(' '));
+    (letter.clone(), invitation.unwrap().trim().to_owned())
+}
+
 #[actix_web::test]
 async fn where_only_the_invited_register_an_invitation_is_for_one_address() {
     let node = node().await;
@@ -192,8 +205,17 @@ async fn where_only_the_invited_register_an_invitation_is_for_one_address() {
     register("ada@example.edu", None).await.problem(403, "RegistrationClosed");
     let invite =
         TestRequest::post().uri("/v1/auth/invitations").set_json(json!({ "email": " Ada@example.edu" }));
-    let invited = node.send_as(ADMIN, &["admin"], invite).await.json();
-    let invitation = invited["invitation"].as_str().unwrap();
+    let invited = node.send_as(ADMIN, &["admin"], invite).await;
+    assert_eq!(invited.status, 200, "{}", invited.text);
+    let (letter, invitation) = invitation_to(&node, "ada@example.edu");
+    let (invitation, secret) = (&*invitation, invitation.rsplit('.').next().unwrap());
+    assert!(letter.contains("Until ") && secret.len() == 64, "{letter}");
+    // Whoever invites is not told what only the invited may know, and nobody else is either.
+    let events = node.node.api.commands.store().read_all(0, 1000).await.unwrap();
+    let recorded = events.iter().map(|event| format!("{event:?}")).collect::<String>();
+    for told in [invited.text, node.node.api.metrics.render(), recorded] {
+        assert!(!told.contains(secret) && !told.contains("ada@example.edu"), "{told}");
+    }
     register("bert@example.edu", Some(invitation)).await.problem(403, "RegistrationClosed");
     register("ada@example.edu", Some(&format!("{invitation}0"))).await.problem(403, "RegistrationClosed");
     let longer = invitation.replacen('.', ".9", 1);

@@ -28,18 +28,16 @@ pub struct Register {
     /// An IANA time zone.
     #[schemars(transform = schemas::time_zone)]
     pub tz: String,
-    /// The invitation, where nobody registers without one.
+    /// The invitation as it was mailed, where nobody registers without one.
     #[serde(default)]
     #[schemars(transform = schemas::token::<200>)]
     pub invitation: Option<Stated<String>>,
 }
 
-/// An invitation, to be handed to whom it is for. It is shown once.
+/// An invitation that was mailed. What it says is for its reader alone.
 #[derive(Serialize, JsonSchema)]
-pub struct Invitation {
-    /// What is sent along with the registration.
-    pub invitation: String,
-    /// Until when.
+pub struct Invited {
+    /// Until when it holds.
     pub expires_at: Timestamp,
 }
 

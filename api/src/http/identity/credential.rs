@@ -1,7 +1,7 @@
 //! Addresses and passwords: how they come to be, and how they are changed and replaced.
 
 use actix_web::{HttpResponse, web};
-use commands::CommandError;
+use commands::{CommandError, ports::Mail};
 use domain::{
     Personal, Stated,
     identity::{
@@ -10,13 +10,13 @@ use domain::{
     },
     sha256_hex,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
     account, answer,
-    bodies::{Address, ChangePassword, Invitation, Mailed, Register, ResetPassword},
+    bodies::{Address, ChangePassword, Invited, Mailed, Register, ResetPassword},
     done, for_person, issue,
     login::{begin, find},
     pending, session_of, to_account, unproven,
@@ -72,7 +72,7 @@ pub(super) async fn register(api: &Api, call: &Call<'_>, body: Register) -> Resu
     }
 }
 
-/// Invites somebody to register. Nothing is kept of it: it is for this address alone, which registers once.
+/// Invites somebody to register, by mail. Nothing is kept of it: it is for this address alone, which registers once.
 pub(super) async fn invite(api: &Api, call: &Call<'_>, body: Address) -> Result<HttpResponse, Problem> {
     let email = normalised_email(&body.email.0)
         .ok_or_else(|| Problem::new(INVALID_VALUE, "expected an e-mail address").at("email"))?;
@@ -80,7 +80,14 @@ pub(super) async fn invite(api: &Api, call: &Call<'_>, body: Address) -> Result<
     let expires_at = now.saturating_add(INVITED_FOR).unwrap_or(now);
     let begun = format!("{inviter}.{}", expires_at.as_second());
     let mac = api.credentials.bound(&invitation(&begun, &email));
-    Ok(answer(&Invitation { invitation: format!("{begun}.{mac}"), expires_at }))
+    let day = expires_at.to_zoned(TimeZone::UTC).date();
+    let text = format!(
+        "You are invited to register with this address. Until {day} this goes along with the registration:\n\n{begun}.{mac}\n\n\
+         If you did not expect it, do nothing, and give it to nobody.\n"
+    );
+    let subject = "An invitation to register".to_owned();
+    api.mailer.send(&Mail { to: email, subject, text, html: None, message_id: Uuid::now_v7() }).await?;
+    Ok(answer(&Invited { expires_at }))
 }
 
 fn invitation(begun: &str, email: &str) -> String {
