@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use commands::ports::{BreachedPasswords, IdentityProviders, OneTimeCodes, Passwords, SecurityKeys, Tokens};
 use hmac::Mac;
-use integrations::identity::OpenIdConnect;
+use integrations::identity::{Argon2id, OpenIdConnect};
 use uuid::Uuid;
 
 use super::{SigningKeys, keyed};
@@ -33,9 +33,11 @@ impl Tokens for OneTimeTokens {
     }
 }
 
-/// The ways in beside passwords.
+/// The ways in.
 #[derive(Clone)]
 pub struct Entrances {
+    /// Hashes passwords.
+    pub passwords: Arc<dyn Passwords>,
     /// Other providers that say who somebody is.
     pub providers: Arc<dyn IdentityProviders>,
     /// Security keys, where a web site is configured on which they are used.
@@ -43,17 +45,18 @@ pub struct Entrances {
 }
 
 impl Default for Entrances {
-    /// None of them.
+    /// Passwords, and nothing beside them.
     fn default() -> Self {
-        Entrances { providers: Arc::new(OpenIdConnect::default()), security_keys: None }
+        let providers = Arc::new(OpenIdConnect::default());
+        Entrances { passwords: Arc::new(Argon2id::new()), providers, security_keys: None }
     }
 }
 
-/// What tokens are signed with, and the ways in beside passwords.
+/// What tokens are signed with, and the ways in.
 pub struct Door {
     /// Signs and verifies tokens.
     pub keys: SigningKeys,
-    /// The ways in beside passwords.
+    /// The ways in.
     pub entrances: Entrances,
 }
 
@@ -95,7 +98,6 @@ pub struct Credentials {
 impl Credentials {
     /// With these adapters and the deployment's keys.
     pub fn new(
-        passwords: Arc<dyn Passwords>,
         breached: Arc<dyn BreachedPasswords>,
         codes: Arc<dyn OneTimeCodes>,
         Door { keys, entrances }: &Door,
@@ -105,7 +107,7 @@ impl Credentials {
             security_keys: entrances.security_keys.clone(),
             subject_key: keys.derive_lasting("identities of other providers"),
             bound_key: keys.derive_lasting("what was begun"),
-            passwords,
+            passwords: Arc::clone(&entrances.passwords),
             breached,
             codes,
             tokens: OneTimeTokens::new(keys),

@@ -35,7 +35,7 @@ pub(super) fn entrances(config: &Config) -> Result<Entrances, EntranceError> {
         None => Vec::new(),
     };
     let mut entrances =
-        Entrances { providers: Arc::new(OpenIdConnect::new(providers)?), security_keys: None };
+        Entrances { providers: Arc::new(OpenIdConnect::new(providers)?), ..Entrances::default() };
     if let Some(origin) = config.web_origin.as_deref().filter(|origin| !origin.is_empty()) {
         entrances.security_keys = Some(Arc::new(WebAuthn::new(origin)?));
     }

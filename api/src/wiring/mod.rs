@@ -22,7 +22,7 @@ use event_store::{
 use integrations::{
     certifier::Ed25519Certifier,
     embedding::HashedTfIdf,
-    identity::{Argon2id, CommonPasswords, Rfc6238},
+    identity::{CommonPasswords, Rfc6238},
     mail::MailError,
 };
 use projections::{FollowerState, NatsConfig, ProjectionError, Projections};
@@ -183,8 +183,7 @@ impl Node {
         let world = World::new(commands.clone(), Arc::clone(&ports));
         let policies = tokio::spawn(policies::run(policies::every_policy(), world, told, stopped));
 
-        let credentials =
-            Credentials::new(Arc::new(Argon2id::new()), Arc::new(CommonPasswords), Arc::new(Rfc6238), &door);
+        let credentials = Credentials::new(Arc::new(CommonPasswords), Arc::new(Rfc6238), &door);
         let gate = Gate { keys: door.keys, credentials };
         let alarm = tokio::spawn(alarm::watch(notary.state(), commands.clone()));
         let vitals = Vitals::watch(store.clone(), projections.clone(), status, notary.state(), with_nats);

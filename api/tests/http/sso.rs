@@ -17,7 +17,7 @@ use crate::{
 /// A node at which people may log in at two providers.
 async fn at(one: &Provider, other: &Provider) -> TestNode {
     let providers = OpenIdConnect::new(vec![settings(one, "campus"), settings(other, "club")]).unwrap();
-    node_with(Entrances { providers: Arc::new(providers), security_keys: None }).await
+    node_with(Entrances { providers: Arc::new(providers), ..Entrances::default() }).await
 }
 
 /// A login that was begun: where to go, and the secret of who began it.
