@@ -313,6 +313,60 @@ async fn gov_i2_fifty_failed_logins_from_one_address_open_one_incident() {
     assert_eq!(opened().await, 1);
 }
 
+/// Until what is recorded so far was looked at.
+async fn watched(node: &TestNode) {
+    let store = node.node.api.commands.store();
+    let head = i64::try_from(store.head().await.unwrap().position).unwrap();
+    let look = async {
+        loop {
+            let position = "SELECT position FROM annals.policies WHERE name = 'watch_logins'";
+            let position: Option<i64> =
+                sqlx::query_scalar(position).fetch_optional(store.pool()).await.unwrap();
+            if position.is_some_and(|position| position >= head) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), look).await.unwrap();
+}
+
+#[actix_web::test]
+async fn gov_i2_refresh_tokens_of_five_accounts_used_twice_open_an_incident_and_five_sessions_of_one_do_not()
+{
+    let node = node().await;
+    let reused = async |email: &str| {
+        let (_, token) = tokens(&node, email).await;
+        let refresh = json!({ "refresh_token": token });
+        assert_eq!(call(&node, "/v1/auth/refresh", refresh.clone()).await.status, 200);
+        call(&node, "/v1/auth/refresh", refresh).await.problem(401, "LoginRefused");
+    };
+    let opened = async || {
+        watched(&node).await;
+        let events = node.node.api.commands.store().read_all(0, 1000).await.unwrap();
+        let opened = events.iter().filter(|event| event.event_type == "SecurityIncidentOpened");
+        opened.map(|event| event.payload.to_string()).collect::<Vec<_>>()
+    };
+    let people = ["ada", "bert", "carl", "dora", "emil"].map(|name| format!("{name}@example.edu"));
+    for person in &people {
+        member(&node, person).await;
+    }
+    for _ in 0..4 {
+        reused(&people[0]).await;
+    }
+    for person in &people[..4] {
+        reused(person).await;
+    }
+    assert_eq!(opened().await, [""; 0], "eight sessions of four accounts");
+    reused(&people[4]).await;
+    let opened = opened().await;
+    assert_eq!(opened.len(), 1);
+    let incident: Value = serde_json::from_str(&opened[0]).unwrap();
+    let incident = &incident["SecurityIncidentOpened"];
+    assert_eq!((&incident["kind"], &incident["severity"]), (&json!("auth_anomaly"), &json!("critical")));
+    assert_eq!(incident["evidence"].as_array().unwrap().len(), 5, "one sign of each account: {incident}");
+}
+
 #[actix_web::test]
 async fn r_04_calls_of_a_client_are_counted_and_a_quota_that_is_used_up_ends_them_for_the_month() {
     let node = node().await;

@@ -1,15 +1,15 @@
 //! Anomalies: signs that mean nothing each by itself, and an incident when they gather (GOV-I2). Some mean enough alone.
 //!
 //! A sign is kept in a table of its own until its window is over, under what it is a sign of and by whom. It is kept once,
-//! however often its event is delivered and on however many nodes, so that the count is that of the log. The incident's id
-//! follows from the kind, the person and the window: there is one for each, whoever opens it.
+//! however often its event is delivered and on however many nodes, so that the count is that of the log. Where an incident
+//! follows from so many accounts, the signs of one account count once. The incident's id follows from the kind, the person and the window: there is one for each, whoever opens it.
 
 use domain::{
     derived_id,
     governance::{
         AccessLogEvent, AuditReplayEvent, DisclosureEvent, IncidentKind, SecurityIncidentCommand, Severity,
     },
-    identity::{AccountEvent, SessionEvent},
+    identity::{AccountEvent, Session, SessionEvent},
     registry::{AnyCommand, AnyEvent},
 };
 use jiff::SignedDuration;
@@ -25,7 +25,7 @@ const EVIDENCE: usize = 100;
 pub(super) struct Anomaly {
     /// Its name, which signs are stored under.
     name: &'static str,
-    /// How many different signs by one person open an incident.
+    /// How many different things that are counted open an incident.
     threshold: usize,
     /// Within which time.
     within: SignedDuration,
@@ -47,17 +47,18 @@ const DENIALS: Anomaly = Anomaly {
 
 impl Anomaly {
     /// Takes a sign down; the incident, where it is one too many. `who` is whoever the signs gather by: it is stored as a
-    /// keyed hash, for it may be an address.
+    /// keyed hash, for it may be an address. `counts` is what counts once, however many signs of it there are.
     pub(super) async fn sign(
         &self,
         who: &str,
+        counts: Uuid,
         fact: &Fact,
         world: &World,
     ) -> Result<Option<Issue>, CommandError> {
         let who = world.ports().tokens.token(&format!("anomaly|{}|{who}", self.name));
         let within = self.within.as_micros();
         let at = i128::from(fact.recorded_at.as_microsecond());
-        let signs = self.gathered(&who, fact.event_id, (at, within), world).await?;
+        let signs = self.gathered(&who, (fact.event_id, counts), (at, within), world).await?;
         if signs.len() < self.threshold {
             return Ok(None);
         }
@@ -74,11 +75,12 @@ impl Anomaly {
         Ok(Some(Issue::new(incident, AnyCommand::SecurityIncident(open), "incident")))
     }
 
-    /// Keeps a sign, and answers those of its window up to it, the newest first. Those that are long over go.
+    /// Keeps a sign, and answers those of its window up to it, one for each thing that is counted, the newest first. Those
+    /// that are long over go.
     async fn gathered(
         &self,
         who: &str,
-        sign: Uuid,
+        (sign, counts): (Uuid, Uuid),
         (at, within): (i128, i128),
         world: &World,
     ) -> Result<Vec<Uuid>, CommandError> {
@@ -89,6 +91,7 @@ impl Anomaly {
             .bind(self.name)
             .bind(who)
             .bind(sign)
+            .bind(counts)
             .bind(micros(at))
             // Whoever catches up on an outage looks at older windows.
             .bind(micros(at - 144 * within))
@@ -132,7 +135,7 @@ impl Policy for WatchDenials {
         Box::pin(async move {
             // A stranger without a token is nobody whose signs could gather.
             let Some(actor) = denied(fact) else { return Ok(Vec::new()) };
-            let incident = DENIALS.sign(&actor.to_string(), fact, world).await?;
+            let incident = DENIALS.sign(&actor.to_string(), fact.event_id, fact, world).await?;
             Ok(incident.map(Into::into).into_iter().collect())
         })
     }
@@ -158,14 +161,14 @@ const LOCKED_ACCOUNTS: Anomaly = Anomaly {
     summary: "10 accounts were locked within 10 minutes",
 };
 
-/// GOV-I2: refresh tokens of five sessions used twice in an hour.
+/// GOV-I2: refresh tokens of five accounts used twice in an hour.
 const REUSED_TOKENS: Anomaly = Anomaly {
     name: "reused_tokens",
     threshold: 5,
     within: SignedDuration::from_hours(1),
     kind: IncidentKind::AuthAnomaly,
     severity: Severity::Critical,
-    summary: "The tokens of five sessions were used twice within an hour",
+    summary: "The refresh tokens of five accounts were used twice within an hour",
 };
 
 /// GOV-I2: a security key that may have been copied.
@@ -198,25 +201,28 @@ impl Policy for WatchLogins {
     fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let everybody = || "everybody".to_owned();
-            let (anomaly, who) = match &fact.event {
+            let (anomaly, who, counts) = match &fact.event {
                 AnyEvent::AccessLog(AccessLogEvent::AccessDenied { reason, ip, .. })
                     if reason == "LoginRefused" =>
                 {
                     match ip.get().filter(|ip| !ip.is_empty()) {
-                        Some(ip) => (FAILED_LOGINS, ip.clone()),
+                        Some(ip) => (FAILED_LOGINS, ip.clone(), fact.event_id),
                         None => return Ok(Vec::new()),
                     }
                 }
-                AnyEvent::Account(AccountEvent::AccountLocked { .. }) => (LOCKED_ACCOUNTS, everybody()),
+                AnyEvent::Account(AccountEvent::AccountLocked { .. }) => {
+                    (LOCKED_ACCOUNTS, everybody(), fact.id)
+                }
                 AnyEvent::Account(AccountEvent::WebAuthnCloneSuspected { .. }) => {
-                    (COPIED_KEY, fact.id.to_string())
+                    (COPIED_KEY, fact.id.to_string(), fact.event_id)
                 }
                 AnyEvent::Session(SessionEvent::RefreshTokenReuseDetected { .. }) => {
-                    (REUSED_TOKENS, everybody())
+                    let session = world.state::<Session>(fact.id).await?.state;
+                    (REUSED_TOKENS, everybody(), session.account.unwrap_or(fact.id))
                 }
                 _ => return Ok(Vec::new()),
             };
-            let incident = anomaly.sign(&who, fact, world).await?;
+            let incident = anomaly.sign(&who, counts, fact, world).await?;
             Ok(incident.map(Into::into).into_iter().collect())
         })
     }
