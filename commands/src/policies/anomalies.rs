@@ -2,7 +2,8 @@
 //!
 //! A sign is kept in a table of its own until its window is over, under what it is a sign of and by whom. It is kept once,
 //! however often its event is delivered and on however many nodes, so that the count is that of the log. Where an incident
-//! follows from so many accounts, the signs of one account count once. The incident's id follows from the kind, the person and the window: there is one for each, whoever opens it.
+//! follows from so many accounts, the signs of one account count once. The incident's id follows from the kind, the person
+//! and the window: there is one for each, whoever opens it.
 
 use domain::{
     derived_id,
