@@ -1,7 +1,10 @@
 //! Addresses and passwords: how they come to be, and how they are changed and replaced.
 
 use actix_web::{HttpResponse, web};
-use commands::{CommandError, ports::Mail};
+use commands::{
+    CommandError,
+    ports::{Mail, Undelivered},
+};
 use domain::{
     Personal, Stated,
     identity::{
@@ -86,7 +89,11 @@ pub(super) async fn invite(api: &Api, call: &Call<'_>, body: Address) -> Result<
          If you did not expect it, do nothing, and give it to nobody.\n"
     );
     let subject = "An invitation to register".to_owned();
-    api.mailer.send(&Mail { to: email, subject, text, html: None, message_id: Uuid::now_v7() }).await?;
+    let mail = Mail { to: email, subject, text, html: None, message_id: Uuid::now_v7() };
+    api.mailer.send(&mail).await.map_err(|error| match error {
+        Undelivered::Refused { .. } => Problem::new(INVALID_VALUE, error.to_string()).at("email"),
+        Undelivered::NotNow(error) => error.into(),
+    })?;
     Ok(answer(&Invited { expires_at }))
 }
 
