@@ -559,7 +559,8 @@ async fn idn_p1_strangers_try_ten_times_in_a_minute() {
     }
     let refused = from(1).await;
     refused.problem(429, "RateLimited");
-    assert!(refused.header("retry-after").parse::<u16>().unwrap() <= 61);
+    // Tries at the very beginning of a minute weigh on the next one, and there one of ten fades in six seconds.
+    assert!(refused.header("retry-after").parse::<u16>().unwrap() <= 67);
     from(2).await.problem(422, "InvalidValue");
 }
 
