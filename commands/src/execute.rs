@@ -100,7 +100,7 @@ impl Commands {
         let mut turn = if alone { None } else { Some(queue.lock().await) };
         for attempt in 0..ATTEMPTS {
             let fresh = attempt > 0;
-            if turn.is_none() && fresh {
+            if fresh && turn.is_none() {
                 turn = Some(queue.lock().await);
             }
             match self.attempt::<D>(id, command.clone(), request, fresh).await {

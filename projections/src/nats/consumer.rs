@@ -12,12 +12,13 @@ use uuid::Uuid;
 
 use super::{
     NatsConfig, NatsError, RETRY, context, message,
-    message::{Delivered, RUNS},
+    message::{Delivered, RUN_SUBJECT},
     stream,
 };
 
-/// The consumer's name.
-const NAME: &str = "annals-projections";
+/// The consumer's name. Another one, `annals-projections`, took every event, and may still be there: a consumer's ways of
+/// acknowledging cannot be changed.
+const NAME: &str = "annals-follower";
 
 /// How many runs may be delivered and not yet looked at.
 const DELIVERED: usize = 1024;
@@ -73,7 +74,7 @@ async fn take(
     let wanted = pull::Config {
         durable_name: Some(NAME.to_owned()),
         description: Some("Drives the follower that keeps the read models up to date.".to_owned()),
-        filter_subject: RUNS.to_owned(),
+        filter_subject: RUN_SUBJECT.to_owned(),
         // What came before, the follower reads from the log.
         deliver_policy: DeliverPolicy::New,
         // What it has folded, it knows itself, in the transaction in which it folded.

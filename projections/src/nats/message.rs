@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub(super) const EVENTS: &str = "annals.events";
 
 /// Where runs are published.
-pub(super) const RUNS: &str = "annals.runs";
+pub(super) const RUN_SUBJECT: &str = "annals.runs";
 
 /// Events that were published one after the other. A follower needs no more: it is told that they are there, and takes
 /// them from memory or from the log.
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn a_run_comes_out_of_its_message_as_it_went_in() {
         let log = Uuid::from_u128(9);
-        let message = Run { log, first: 3, last: 8 }.write().outbound_message(RUNS);
+        let message = Run { log, first: 3, last: 8 }.write().outbound_message(RUN_SUBJECT);
         assert_eq!(read(&message.payload, log), Delivered::Run(3, 8));
         assert_eq!(read(&message.payload, Uuid::from_u128(8)), Delivered::Foreign);
         assert_eq!(read(b"{}", log), Delivered::Foreign);

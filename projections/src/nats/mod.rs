@@ -109,7 +109,7 @@ async fn stream(context: &Context, config: &NatsConfig) -> Result<Stream, NatsEr
         description: Some(
             "The log of Annals, as far back as the limits allow. PostgreSQL has it all.".to_owned(),
         ),
-        subjects: vec![format!("{}.>", message::EVENTS), message::RUNS.to_owned()],
+        subjects: vec![format!("{}.>", message::EVENTS), message::RUN_SUBJECT.to_owned()],
         max_age: config.max_age,
         max_bytes: config.max_bytes.try_into().unwrap_or(i64::MAX),
         num_replicas: config.replicas,

@@ -95,7 +95,7 @@ impl Relaying {
             let news = tokio::select! {
                 biased;
                 Some(run) = on_their_way.next(), if !on_their_way.is_empty() => {
-                    let Run { last, is_whole } = run?;
+                    let Sent { last, is_whole } = run?;
                     if is_whole {
                         acknowledged = last;
                     } else {
@@ -126,7 +126,7 @@ impl Relaying {
                     let expected = before + events.len() as u64 + 1;
                     let sequence = publish(&context, client, &events, self.incarnation).await?;
                     let run = async move {
-                        Ok::<_, NatsError>(Run { last, is_whole: sequence.await? == expected })
+                        Ok::<_, NatsError>(Sent { last, is_whole: sequence.await? == expected })
                     };
                     on_their_way.push_back(run);
                     end = Some(expected);
@@ -164,7 +164,7 @@ impl Relaying {
 }
 
 /// Events that were published together.
-struct Run {
+struct Sent {
     /// The position of the last of them.
     last: Position,
     /// All of them are in the stream, and nothing else is.
@@ -216,5 +216,5 @@ async fn tell(context: &Context, events: &[Recorded], log: Uuid) -> Result<Publi
         return Err("nothing was published".into());
     };
     let run = message::Run { log, first: first.position, last: last.position };
-    Ok(context.send_publish(message::RUNS, run.write()).await?)
+    Ok(context.send_publish(message::RUN_SUBJECT, run.write()).await?)
 }

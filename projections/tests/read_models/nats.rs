@@ -111,6 +111,20 @@ async fn complete(world: &World, last: u64) {
     assert_eq!(rows, (last as i64, 1, last as i64));
 }
 
+/// The log that the relay tells of.
+async fn log_of(context: &jetstream::Context) -> String {
+    let stream = context.get_stream(STREAM).await.unwrap();
+    let told = stream.get_last_raw_message_by_subject("annals.runs").await.unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&told.payload).unwrap();
+    told["log"].as_str().unwrap().to_owned()
+}
+
+/// Tells of a run as the relay does.
+async fn tell(context: &jetstream::Context, log: &str, first: u64, last: u64) {
+    let run = serde_json::json!({ "log": log, "first": first, "last": last });
+    context.publish("annals.runs", run.to_string().into()).await.unwrap().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn events_reach_the_read_models_through_nats() {
     let server = Server::start().await;
@@ -210,7 +224,7 @@ async fn a_consumer_that_is_deleted_is_made_again() {
     world.append(unit(1), created("A")).await;
     until_nats_delivers(&world).await;
     let stream = server.context().await.get_stream(STREAM).await.unwrap();
-    stream.delete_consumer("annals-projections").await.unwrap();
+    stream.delete_consumer("annals-follower").await.unwrap();
     until_nats_delivers(&world).await;
     let last = world.append(unit(2), created("B")).await;
     complete(&world, last).await;
@@ -225,18 +239,12 @@ async fn holes_repetitions_and_events_of_another_log_are_noticed_and_the_log_is_
     until_nats_delivers(&world).await;
     // Somebody tells of events of another log, of old ones again, of some that are far ahead, and of nothing.
     let context = server.context().await;
-    let stream = context.get_stream(STREAM).await.unwrap();
-    let told = stream.get_last_raw_message_by_subject("annals.runs").await.unwrap();
-    let told: serde_json::Value = serde_json::from_slice(&told.payload).unwrap();
-    let forge = async |log: &serde_json::Value, first: u64, last: u64| {
-        let run = serde_json::json!({ "log": log, "first": first, "last": last });
-        context.publish("annals.runs", run.to_string().into()).await.unwrap().await.unwrap();
-    };
+    let log = log_of(&context).await;
     let before = world.projections.feed();
-    forge(&"00000000-0000-0000-0000-000000000001".into(), 1, 9).await;
-    forge(&told["log"], 1, 1).await;
-    forge(&told["log"], 1_000_000, 1_000_001).await;
-    forge(&told["log"], 2, 1).await;
+    tell(&context, "00000000-0000-0000-0000-000000000001", 1, 9).await;
+    tell(&context, &log, 1, 1).await;
+    tell(&context, &log, 1_000_000, 1_000_001).await;
+    tell(&context, &log, 2, 1).await;
     eventually("they are noticed", async || {
         let feed = world.projections.feed();
         feed.foreign > before.foreign + 1 && feed.repeated > before.repeated && feed.holes > before.holes
@@ -255,11 +263,8 @@ async fn whoever_is_told_of_more_than_the_log_has_folds_what_it_has() {
     world.append(unit(1), created("A")).await;
     until_nats_delivers(&world).await;
     let context = server.context().await;
-    let stream = context.get_stream(STREAM).await.unwrap();
-    let told = stream.get_last_raw_message_by_subject("annals.runs").await.unwrap();
-    let told: serde_json::Value = serde_json::from_slice(&told.payload).unwrap();
-    let run = serde_json::json!({ "log": told["log"], "first": 1, "last": 1_000_000 });
-    context.publish("annals.runs", run.to_string().into()).await.unwrap().await.unwrap();
+    let log = log_of(&context).await;
+    tell(&context, &log, 1, 1_000_000).await;
     let mut last = 0;
     for number in 0..20 {
         last = world.append(unit(1), renamed(&format!("Name {number}"))).await;
