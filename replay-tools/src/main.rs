@@ -82,9 +82,10 @@ enum Command {
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let json = cli.json;
+    let interrupted = interrupted();
     let done = tokio::select! {
         done = run(cli) => done,
-        signal = interrupted() => {
+        signal = interrupted => {
             // What was under way has been dropped: programs that it ran are killed, files that it began are removed. Threads
             // that still fold are not waited for; the server takes back what their transactions did.
             complain(json, "interrupted; it can be run again");
@@ -113,14 +114,16 @@ fn complain(json: bool, why: &str) {
     _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Waits for SIGINT or SIGTERM, and says which it was.
-async fn interrupted() -> i32 {
+/// Listens for SIGINT and SIGTERM from the call on, before anything is under way, and says which it was once awaited.
+fn interrupted() -> impl Future<Output = i32> {
     use tokio::signal::unix::{SignalKind, signal};
     let listen = |kind| signal(kind).expect("signals can be listened for");
     let (mut int, mut term) = (listen(SignalKind::interrupt()), listen(SignalKind::terminate()));
-    tokio::select! {
-        _ = int.recv() => SignalKind::interrupt().as_raw_value(),
-        _ = term.recv() => SignalKind::terminate().as_raw_value(),
+    async move {
+        tokio::select! {
+            _ = int.recv() => SignalKind::interrupt().as_raw_value(),
+            _ = term.recv() => SignalKind::terminate().as_raw_value(),
+        }
     }
 }
 
