@@ -238,6 +238,26 @@ async fn what_a_killed_annals_left_running_is_taken_over() {
 }
 
 #[tokio::test]
+async fn who_asks_annals_to_stop_in_the_middle_of_its_start_finds_no_server_left() {
+    let folder = Folder::new("impatient");
+    let mut annals = Command::new(env!("CARGO_BIN_EXE_annals"))
+        .arg("serve")
+        .env("ANNALS_DATA_DIR", &folder.0)
+        .env("ANNALS_LISTEN", "127.0.0.1:0")
+        .env("ANNALS_METRICS_LISTEN", "127.0.0.1:0")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let known = async || folder.0.join("servers.json").exists().then(|| folder.postgres()).flatten();
+    eventually("PostgreSQL runs", known).await;
+    kill(Pid::from_raw(annals.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    assert!(annals.wait().unwrap().success());
+    assert!(running(&folder.0).is_none(), "it never served");
+    let gone = async || (folder.postgres().is_none() && folder.nats().is_none()).then_some(());
+    eventually("both servers are gone", gone).await;
+}
+
+#[tokio::test]
 async fn servers_whose_folder_was_deleted_under_them_do_not_outlive_the_next_start() {
     serve_if_victim().await;
     let folder = Folder::new("deleted");
@@ -465,11 +485,11 @@ fn all_of_this_holds_for_an_ordinary_user_too() {
     let temporary = folder.0.join("tmp");
     std::fs::create_dir(&temporary).unwrap();
     std::os::unix::fs::chown(&temporary, Some(nobody.uid.as_raw()), Some(nobody.gid.as_raw())).unwrap();
-    // Where this program was built, nobody may be unable to enter.
+    // Where this program was built, and with it annals itself, nobody may be unable to enter.
     let program = folder.0.join("embedded-tests");
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let output = Command::new(&program)
-        .args(["--test-threads=2", "--skip", "all_of_this_holds"])
+        .args(["--test-threads=2", "--skip", "all_of_this_holds", "--skip", "who_asks_annals_to_stop"])
         .current_dir(&temporary)
         .env("TMPDIR", &temporary)
         .env("HOME", &temporary)

@@ -39,7 +39,10 @@ pub(super) async fn demo(config: &Config, options: &Options) -> Result<(), Strin
         loaded
     };
     tokio::select! {
-        served = &mut serving => served.map_err(|error| error.to_string()),
+        served = &mut serving => {
+            served.map_err(|error| error.to_string())?;
+            Err("stopped before the excerpt was loaded".into())
+        }
         loaded = loading => {
             let served = serving.await.map_err(|error| error.to_string());
             loaded.and(served)

@@ -1,9 +1,6 @@
 //! `annals serve`: from a configuration to a node that answers, and back to nothing in good order.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    time::Duration,
-};
+use std::{net::TcpListener, pin::Pin, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -23,13 +20,17 @@ const GRACE: Duration = Duration::from_secs(35);
 /// # Errors
 /// Whatever keeps the node from starting.
 pub(super) async fn serve(config: &Config) -> Result<(), StartError> {
+    let stopping = stop_asked()?;
+    tokio::pin!(stopping);
     // Before anything is started: a port that cannot be had should cost nothing.
     let listener = config.bind()?;
     let metrics = TcpListener::bind(config.metrics_listen)?;
-    let (address, metrics_address) = (listener.local_addr()?, metrics.local_addr()?);
-    let servers = Servers::start(config).await?;
+    let servers = tokio::select! {
+        servers = Servers::start(config) => servers?,
+        () = &mut stopping => return Ok(()),
+    };
     let served = tokio::select! {
-        served = run(config, &servers, listener, metrics, address, metrics_address) => served,
+        served = run(config, &servers, listener, metrics, stopping.as_mut()) => served,
         () = servers.watch() => Ok(()),
     };
     servers.stop().await;
@@ -41,10 +42,13 @@ async fn run(
     servers: &Servers,
     listener: TcpListener,
     metrics: TcpListener,
-    address: SocketAddr,
-    metrics_address: SocketAddr,
+    mut stopping: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<(), StartError> {
-    let node = Node::start(config, servers).await?;
+    let (address, metrics_address) = (listener.local_addr()?, metrics.local_addr()?);
+    let node = tokio::select! {
+        node = Node::start(config, servers) => node?,
+        () = &mut stopping => return Ok(()),
+    };
     let server = http::server(node.api.clone(), listener)?;
     let metrics = http::metrics_server(node.api.clone(), metrics)?;
     let (url, metrics_url) = (format!("http://{address}"), format!("http://{metrics_address}/metrics"));
@@ -54,7 +58,7 @@ async fn run(
 
     let (handle, metrics_handle) = (server.handle(), metrics.handle());
     let (server, metrics) = (tokio::spawn(server), tokio::spawn(metrics));
-    stop_asked().await?;
+    stopping.await;
     tracing::info!("stopping");
     node.api.stream.close();
     // What was begun is answered; what comes now is told to come back. Only then connections are closed.
@@ -72,13 +76,15 @@ async fn run(
     Ok(())
 }
 
-/// Returns when somebody asks this process to stop.
-async fn stop_asked() -> std::io::Result<()> {
+/// Listens from the call on, so that whoever asks in the middle of the start leaves no server behind; the future is
+/// done when somebody asked this process to stop.
+fn stop_asked() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
