@@ -1,14 +1,21 @@
 //! The tamper-evident log as strangers see it: the signed checkpoint, the tiles and the key are public, for they hold
 //! hashes only. A proof of one event shows whose stream it is in, and asks for the scope of the audit trail.
 
+use std::time::Duration;
+
 use actix_web::{
     HttpResponse,
     http::header::{CACHE_CONTROL, HeaderValue},
     web,
 };
-use event_store::integrity::{DirectoryError, Hash, Leaf, Proof, Tile};
+use event_store::{
+    Position,
+    integrity::{DirectoryError, Hash, Leaf, Proof, Tile},
+};
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use tokio::time::{Instant, sleep};
 
 use super::{
     Api, Call,
@@ -24,6 +31,10 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// What changes with every signature.
 const FRESH: &str = "public, no-cache";
+
+/// How long whoever asks for a proof waits for the notary, which signs once a second, and how often it is looked for.
+const PATIENCE: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// That one tree begins with another one.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -74,6 +85,7 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: Log) -> Result<Htt
             let found = api.commands.store().read_all(position - 1, 1).await;
             let event = found.map_err(|error| query::failed(&error))?.pop();
             let event = event.ok_or_else(|| Problem::new(NOT_FOUND, "the log has no such position"))?;
+            signed(api, position).await?;
             let proof: Proof = blocking(move || directory.prove(Leaf::of(&event))).await?;
             Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(proof))
         }
@@ -103,6 +115,31 @@ fn document(media_type: &str, caching: &'static str, body: impl Into<web::Bytes>
         .insert_header((CACHE_CONTROL, HeaderValue::from_static(caching)))
         .content_type(media_type)
         .body(body.into())
+}
+
+/// Waits until the log is signed up to a position that it has. A notary of another node may be the one that signs: what is
+/// looked at is the directory.
+///
+/// # Errors
+/// 503 where that does not come to pass in time.
+pub(super) async fn signed(api: &Api, position: Position) -> Result<(), Problem> {
+    let asked = Instant::now();
+    loop {
+        let directory = api.log.clone();
+        let size = blocking(move || match directory.signed() {
+            Ok((checkpoint, _)) => Ok(checkpoint.size),
+            Err(DirectoryError::Unsigned) => Ok(0),
+            Err(error) => Err(error),
+        });
+        match size.await? {
+            size if size >= position => return Ok(()),
+            size if asked.elapsed() >= PATIENCE => {
+                let detail = format!("the log is signed up to position {size} and not yet up to {position}");
+                return Err(Problem::new(UNAVAILABLE, detail).retry_after(1));
+            }
+            _ => sleep(LOOK).await,
+        }
+    }
 }
 
 /// Reads files, away from the threads that answer.

@@ -10,7 +10,6 @@ use domain::{
     ActorKind,
     governance::{PrivacyRequest, PrivacyRequestStatus},
 };
-use event_store::integrity::DirectoryError;
 use jiff::Timestamp;
 use projections::{
     ProjectionError,
@@ -28,12 +27,8 @@ use crate::problem::{FORBIDDEN, GONE, INVALID_STATE, NOT_FOUND, Problem};
 pub(super) async fn json(api: &Api, call: &Call<'_>, pairs: Pairs) -> Result<HttpResponse, Problem> {
     let made = fetched(api, call, pairs).await?;
     let (directory, subject) = (api.log.clone(), made.package.subject);
-    let proved = move || match made.prove(&directory) {
-        // The notary is at it: the log has these events.
-        Err(DirectoryError::NotYet { .. }) => Err(DirectoryError::Unsigned),
-        proved => proved,
-    };
-    let package = log::blocking(proved).await?;
+    log::signed(api, made.package.position).await?;
+    let package = log::blocking(move || made.prove(&directory)).await?;
     access::log_read(api, call, [subject]).await?;
     let name = format!("attachment; filename=\"package-{}.json\"", package.request);
     Ok(HttpResponse::Ok()

@@ -6,7 +6,7 @@ use actix_web::{
     http::header::{CACHE_CONTROL, CONTENT_DISPOSITION},
 };
 use domain::governance::{AuditReplayCommand, REDISCLOSURE_NOTICE};
-use event_store::integrity::{DirectoryError, Leaf};
+use event_store::integrity::Leaf;
 use projections::readable;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -42,12 +42,8 @@ pub(in crate::http) async fn export(
     let recorded = look.recorded(api, &entries).await?;
     let leaves: Vec<Leaf> = recorded.iter().map(Leaf::of).collect();
     let directory = api.log.clone();
-    let proofs = log::blocking(move || match directory.prove_all(leaves) {
-        // The notary is at it: the log has these events.
-        Err(DirectoryError::NotYet { .. }) => Err(DirectoryError::Unsigned),
-        proved => proved,
-    })
-    .await?;
+    log::signed(api, last.position).await?;
+    let proofs = log::blocking(move || directory.prove_all(leaves)).await?;
     record(api, call, &look, recorded.iter()).await?;
     let events = readable::read(api.commands.store(), recorded, look.personal()).await;
     let events = events.map_err(|error| query::failed(&error))?;
