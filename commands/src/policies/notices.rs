@@ -14,19 +14,44 @@ use domain::{
 use uuid::Uuid;
 
 use super::{Fact, Issue, Policy, Reactions, World, identity::address_of};
-use crate::{CommandError, ports::Mail};
+use crate::{
+    CommandError,
+    ports::{Mail, Undelivered},
+};
 
-/// Hands a mail over, at least once: each attempt has the same Message-ID, one for each reader of the same event.
+/// Hands a mail over, at least once: each attempt has the same Message-ID, one for each reader of the same event. False where
+/// the address takes no mail: who writes to several goes on with the others.
 pub(super) async fn post(
     to: String,
     subject: &str,
     text: String,
     (fact, reader): (&Fact, Uuid),
     world: &World,
-) -> Result<(), CommandError> {
+) -> Result<bool, CommandError> {
     let message_id = Uuid::new_v5(&fact.event_id, format!("{subject}|{reader}").as_bytes());
     let mail = Mail { to, subject: subject.to_owned(), text, html: None, message_id };
-    Ok(world.ports().mailer.send(&mail).await?)
+    match world.ports().mailer.send(&mail).await {
+        Ok(()) => Ok(true),
+        Err(Undelivered::Refused { reason }) => {
+            tracing::warn!(%reader, position = fact.position, reason, "a notice cannot be mailed");
+            Ok(false)
+        }
+        Err(not_now) => Err(not_now.into()),
+    }
+}
+
+/// A notice to one person, which is tried again and then shown as undone where their address takes no mail.
+async fn post_to_one(
+    to: String,
+    subject: &str,
+    text: String,
+    to_whom: (&Fact, Uuid),
+    world: &World,
+) -> Result<(), CommandError> {
+    match post(to, subject, text, to_whom, world).await? {
+        true => Ok(()),
+        false => Err(CommandError::Unavailable("the mail is refused".to_owned())),
+    }
 }
 
 /// P-54, P-55, 3.9: who asked is told what becomes of the request: by mail to the address of the account, or to the one on
@@ -61,7 +86,7 @@ impl Policy for TellRequesters {
                 return Ok(Vec::new());
             };
             let text = format!("{what}\n\nReference: {}\n", fact.id);
-            post(to, "Your request", text, (fact, request.subject), world).await?;
+            post_to_one(to, "Your request", text, (fact, request.subject), world).await?;
             Ok(Vec::new())
         })
     }
@@ -183,14 +208,15 @@ impl Policy for TellStudents {
                     basis.citation(),
                     fact.id
                 );
-                post(to, "Your records", text, (fact, *subject), world).await?;
+                post_to_one(to, "Your records", text, (fact, *subject), world).await?;
             }
             Ok(Vec::new())
         })
     }
 }
 
-/// P-59: the people whom a breach puts at risk are told, each at their own address, and it is on record who has none (Art. 34).
+/// P-59: the people whom a breach puts at risk are told, each at their own address, and it is on record who has none, or one
+/// that takes no mail (Art. 34).
 pub(super) struct TellAffected;
 
 impl Policy for TellAffected {
@@ -212,12 +238,13 @@ impl Policy for TellAffected {
             let text = breach(&incident, fact.id);
             let (mut mailed, mut unreachable) = (0, Vec::new());
             for subject in &incident.subjects {
-                match address_of(*subject, world).await? {
-                    Some(to) => {
-                        post(to, "Your data", text.clone(), (fact, *subject), world).await?;
-                        mailed += 1;
-                    }
-                    None => unreachable.push(*subject),
+                let told = match address_of(*subject, world).await? {
+                    Some(to) => post(to, "Your data", text.clone(), (fact, *subject), world).await?,
+                    None => false,
+                };
+                match told {
+                    true => mailed += 1,
+                    false => unreachable.push(*subject),
                 }
             }
             let record = SecurityIncidentCommand::RecordSubjectNotices { mailed, unreachable };

@@ -61,7 +61,7 @@ async fn pass(node: &Node, policy: &str) {
     due.execute(node.commands.store().pool()).await.unwrap();
 }
 
-async fn until(node: &Node, name: &str, times: usize) -> Vec<(String, Value)> {
+pub(super) async fn until(node: &Node, name: &str, times: usize) -> Vec<(String, Value)> {
     let mut head = node.commands.store().subscribe_head();
     let found = async {
         loop {

@@ -4,6 +4,7 @@
 
 mod fulfilment;
 mod killed;
+mod notices;
 #[path = "../ports/mod.rs"]
 mod ports;
 mod residue;

@@ -190,7 +190,7 @@ pub enum SecurityIncidentCommand {
     RecordSubjectNotices {
         /// To how many people it was mailed.
         mailed: u32,
-        /// Who has no address.
+        /// Who has no address, or one that takes no mail.
         unreachable: Vec<Uuid>,
     },
 }
@@ -233,7 +233,7 @@ pub enum SecurityIncidentEvent {
     SecurityIncidentClosed { root_cause: String, lessons: String },
     /// The incident was escalated.
     IncidentEscalated { hours_left: i32 },
-    /// The notice was mailed to so many people; the others have no address.
+    /// The notice was mailed to so many people; the others have no address, or one that takes no mail.
     SubjectNoticesMailed { mailed: u32, unreachable: Vec<Uuid> },
 }
 

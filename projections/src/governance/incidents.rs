@@ -70,7 +70,7 @@ row! {
             late_reasons: Option<String>,
             /// How many people were told.
             subjects_told: Option<i64>,
-            /// Who of them has no address to be mailed to.
+            /// Who of them has no address, or one that takes no mail.
             unreachable: Vec<Uuid>,
             /// The hours that were left at the last escalation.
             escalated: Option<i32> => filter,
@@ -89,7 +89,7 @@ pub struct Incidents;
 
 impl Table for Incidents {
     const NAME: &'static str = "incidents";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const FED_BY: &'static [&'static str] = &["governance.security_incident"];
     const OPTIONS: Options = Options { stream_column: Some("id"), sort: &["-opened_at"], ..Options::DEFAULT };
     type Row = IncidentRow;
@@ -185,7 +185,7 @@ fn note(event: &E) -> Option<String> {
         E::SubjectsNotified { template, count } => Some(format!("{template}, {count}")),
         E::IncidentEscalated { hours_left } => Some(format!("{hours_left} hours left")),
         E::SubjectNoticesMailed { mailed, unreachable } => {
-            Some(format!("{mailed} mailed, {} without an address", unreachable.len()))
+            Some(format!("{mailed} mailed, {} not reached by mail", unreachable.len()))
         }
         E::SecurityIncidentOpened { .. }
         | E::IncidentClassified { .. }
