@@ -6,6 +6,7 @@ mod commands;
 mod components;
 mod governance;
 mod identity;
+mod links;
 mod log;
 mod pages;
 mod queries;
@@ -26,6 +27,12 @@ pub fn document(catalog: &Catalog, models: &[&dyn ReadModel], routes: &[Route]) 
     let mut paths: Map<String, Value> = Map::new();
     for route in routes {
         let Some(mut operation) = operation(catalog, models, route, &mut schemas) else { continue };
+        if let Operation::Command(command) = &route.operation {
+            let links = links::onward(catalog, models, routes, command);
+            if !links.is_empty() {
+                operation["responses"]["201"]["links"] = links.into();
+            }
+        }
         operation["operationId"] = operation_id(route).into();
         if let Some(responses) = operation["responses"].as_object_mut() {
             for (status, problem) in components::problems(ALWAYS) {
@@ -46,6 +53,8 @@ pub fn document(catalog: &Catalog, models: &[&dyn ReadModel], routes: &[Route]) 
     let mut tags: Vec<&str> = catalog.aggregates.iter().map(|aggregate| &*aggregate.context).collect();
     tags.sort_unstable();
     tags.dedup();
+    let mut components = components::all(catalog, models, schemas);
+    components["links"] = links::all(catalog, models, routes).into();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -58,7 +67,7 @@ pub fn document(catalog: &Catalog, models: &[&dyn ReadModel], routes: &[Route]) 
         "security": [{ "bearer": [] }],
         "tags": tags.iter().map(|tag| json!({ "name": tag })).collect::<Vec<_>>(),
         "paths": paths,
-        "components": components::all(catalog, models, schemas),
+        "components": components,
     })
 }
 
@@ -155,6 +164,30 @@ mod tests {
         for reference in references {
             let pointer = reference.strip_prefix('#').expect("references stay in the document");
             assert!(document.pointer(pointer).is_some(), "{reference}");
+        }
+    }
+
+    /// What a new stream's answer leads to is there, and takes the id from the answer.
+    #[test]
+    fn whoever_begins_a_stream_is_led_on_to_its_commands_and_to_its_row() {
+        let document = described();
+        let links = &document["paths"]["/v1/orgs"]["post"]["responses"]["201"]["links"];
+        for operation in ["get_v1_orgs_id", "post_v1_identity_org_unit_id_deactivate_org_unit"] {
+            assert_eq!(links[operation], json!({ "$ref": format!("#/components/links/{operation}") }));
+        }
+        let paths = document["paths"].as_object().unwrap().values();
+        let operations: Vec<&Value> = paths.flat_map(|path| path.as_object().unwrap().values()).collect();
+        for (name, link) in document["components"]["links"].as_object().unwrap() {
+            let operation =
+                operations.iter().find(|operation| operation["operationId"] == link["operationId"]);
+            let parameters = operation.unwrap()["parameters"].as_array().unwrap();
+            let of_path: Vec<&str> = parameters
+                .iter()
+                .filter(|parameter| parameter["in"] == "path")
+                .map(|parameter| parameter["name"].as_str().unwrap())
+                .collect();
+            let given: Vec<&String> = link["parameters"].as_object().unwrap().keys().collect();
+            assert_eq!(given, of_path, "{name}");
         }
     }
 
