@@ -141,10 +141,16 @@ fn read(text: &RawValue) -> Result<Batch, Problem> {
         let field: String = error.path().to_string().chars().take(200).collect();
         Problem::new(MALFORMED, "expected a request of a batch: see the schema").at(field)
     })?;
-    if (1..=MOST).contains(&batch.requests.len()) {
-        Ok(batch)
-    } else {
-        Err(Problem::new(INVALID_VALUE, "a batch has 1 to 100 requests").at("requests"))
+    if !(1..=MOST).contains(&batch.requests.len()) {
+        return Err(Problem::new(INVALID_VALUE, "a batch has 1 to 100 requests").at("requests"));
+    }
+    let is_object = |body: &RawValue| body.get().trim_start().starts_with('{');
+    match batch.requests.iter().position(|part| !part.body.as_deref().is_none_or(is_object)) {
+        None => Ok(batch),
+        Some(place) => {
+            let field = format!("requests[{place}].body");
+            Err(Problem::new(MALFORMED, "the body is not a JSON object").at(field))
+        }
     }
 }
 
@@ -180,8 +186,7 @@ async fn one(api: &web::Data<Api>, call: &Call<'_>, part: Part) -> Result<HttpRe
         Some(_) if method == Method::GET => {
             return Err(Problem::new(MALFORMED, "a query has no body").at("body"));
         }
-        Some(body) if body.get().trim_start().starts_with('{') => body,
-        Some(_) => return Err(Problem::new(MALFORMED, "the body is not a JSON object").at("body")),
+        Some(body) => body,
         None => RawValue::from_string("{}".to_owned()).map_err(|_| Problem::new(INTERNAL, "no body"))?,
     };
     let headers = headers(call, part.idempotency_key, part.if_match, part.purpose)?;

@@ -85,9 +85,7 @@ pub(super) async fn answer(
     let actor = ticket.as_ref().map(|ticket| &ticket.actor);
     let admitted = match failed.map_or_else(|| permitted(route, actor).map_err(Unproven::from), Err) {
         Ok(()) => api.admit(request, route, ticket.as_deref()).await.map(Ok),
-        Err(Unproven { problem, guess: true }) => {
-            Box::pin(api.admit_guess(request)).await.map(|_| Err(problem))
-        }
+        Err(Unproven { problem, guess: true }) => Box::pin(api.admit_guess(request, problem)).await.map(Err),
         Err(Unproven { problem, guess: false }) => Ok(Err(problem)),
     };
     let answer = match admitted {
@@ -96,13 +94,13 @@ pub(super) async fn answer(
             operate(api, Call { request, route, values, ticket: ticket.clone(), trace }, body).await
         }
         Ok(Err(problem)) => Err(problem),
-        Err(Exceeded { problem, first, quota: left }) => {
+        Err(Exceeded { problem, instead, first, quota: left }) => {
             *quota = left;
             if let Some(left) = left.filter(|_| first) {
                 let refusal = (&problem, left);
                 Box::pin(limits::look_into(api, request, route, ticket.as_deref(), refusal, trace)).await;
             }
-            return Err(problem);
+            return Err(instead.unwrap_or(problem));
         }
     };
     if let Err(problem) = &answer {

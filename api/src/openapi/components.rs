@@ -160,7 +160,7 @@ fn problem_responses() -> Value {
             .map(|other| other.name)
             .collect();
         let headers = match code.status {
-            401 => header_references(&["WWW-Authenticate"]),
+            401 => header_references(&["WWW-Authenticate", "Retry-After"]),
             405 => header_references(&["Allow"]),
             429 => header_references(&["Retry-After", "RateLimit", "RateLimit-Policy"]),
             503 => header_references(&["Retry-After"]),

@@ -101,8 +101,10 @@ pub(super) struct Quota {
 
 /// A call that is not let through.
 pub(super) struct Exceeded {
-    /// What to answer.
+    /// What goes on record.
     pub(super) problem: Problem,
+    /// What to answer, where that is something else.
+    pub(super) instead: Option<Problem>,
     /// Whether it is the first one of its window: one is on record, and not all of them.
     pub(super) first: bool,
     /// What is left.
@@ -174,9 +176,21 @@ impl Api {
     }
 
     /// Counts that somebody shows a token or a key that was never given out, whatever the route: as one more try of the ways
-    /// in. Whoever shows what is accepted is never kept out by it.
-    pub(super) async fn admit_guess(&self, request: &Incoming<'_>) -> Result<Option<Quota>, Exceeded> {
-        self.counted(Class::Auth, request, None).await
+    /// in. Whoever shows what is accepted is never kept out by it, and whoever does not is told the same as before: more than
+    /// so many tries are not on record, and are told when to come back.
+    pub(super) async fn admit_guess(
+        &self,
+        request: &Incoming<'_>,
+        unproven: Problem,
+    ) -> Result<Problem, Exceeded> {
+        match self.counted(Class::Auth, request, None).await {
+            Ok(_) => Ok(unproven),
+            Err(exceeded) => {
+                let seconds = exceeded.quota.map(Quota::seconds);
+                let instead = seconds.map(|seconds| unproven.retry_after(seconds));
+                Err(Exceeded { instead, ..exceeded })
+            }
+        }
     }
 
     async fn counted(
@@ -185,7 +199,7 @@ impl Api {
         request: &Incoming<'_>,
         ticket: Option<&Ticket>,
     ) -> Result<Option<Quota>, Exceeded> {
-        let unknown = |problem| Exceeded { problem, first: false, quota: None };
+        let unknown = |problem| Exceeded { problem, instead: None, first: false, quota: None };
         let limited = self.limit(class, ticket).await.map_err(unknown)?;
         let Some((class, limit)) = limited else { return Ok(None) };
         let Some(caller) = caller(limit.per, class, request, ticket) else { return Ok(None) };
@@ -199,7 +213,8 @@ impl Api {
             return Ok(Some(quota));
         }
         self.metrics.limited(class.into());
-        Err(Exceeded { problem: quota.problem(), first: verdict.first_refused, quota: Some(quota) })
+        let (problem, first) = (quota.problem(), verdict.first_refused);
+        Err(Exceeded { problem, instead: None, first, quota: Some(quota) })
     }
 
     /// Which limit holds. A client of the API has one of its own for whatever it calls, and so have the tokens of the
@@ -270,19 +285,22 @@ fn now() -> Millis {
 }
 
 impl Quota {
+    /// In how many seconds to come back.
+    fn seconds(self) -> u16 {
+        u16::try_from(self.verdict.seconds.max(1)).unwrap_or(u16::MAX)
+    }
+
     /// 429, with what holds and when to come back.
     fn problem(self) -> Problem {
-        let Quota { class, limit, verdict } = self;
+        let Quota { class, limit, .. } = self;
         let class: &str = class.into();
-        let seconds = verdict.seconds.max(1);
-        Problem::new(RATE_LIMITED, "too many requests of this kind")
-            .retry_after(u16::try_from(seconds).unwrap_or(u16::MAX))
-            .with(json!({
-                "class": class,
-                "limit": limit.limit,
-                "window_s": limit.window_s,
-                "retry_after_s": seconds,
-            }))
+        let seconds = self.seconds();
+        Problem::new(RATE_LIMITED, "too many requests of this kind").retry_after(seconds).with(json!({
+            "class": class,
+            "limit": limit.limit,
+            "window_s": limit.window_s,
+            "retry_after_s": seconds,
+        }))
     }
 
     /// Tells what holds and what is left, as draft-ietf-httpapi-ratelimit-headers-10 spells it.
