@@ -91,12 +91,15 @@ pub fn numbers<const MOST: u32, const LOW: i64, const HIGH: i64>(schema: &mut Sc
 
 /// A date of the years 1900 to 2200.
 pub fn date(schema: &mut Schema) {
-    pattern(schema, r"^(19[0-9]{2}|2[01][0-9]{2}|2200)-[0-9]{2}-[0-9]{2}$");
+    pattern(schema, r"^(19[0-9]{2}|2[01][0-9]{2}|2200)-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$");
 }
 
 /// An instant of the years 1900 to 2200; those at their very ends, which another offset could move out, are left out.
 pub fn instant(schema: &mut Schema) {
-    pattern(schema, r"^(190[1-9]|19[1-9][0-9]|20[0-9]{2}|21[0-9]{2})-");
+    const DAY: &str = "(190[1-9]|19[1-9][0-9]|2[01][0-9]{2})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])";
+    const TIME: &str = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?";
+    const OFFSET: &str = "(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])";
+    pattern(schema, &format!("^{DAY}T{TIME}{OFFSET}$"));
 }
 
 /// An IANA time zone.
