@@ -1,13 +1,15 @@
 //! Commands per second, in one interleaved run on one machine: Annals with everything on (sealing, claims, idempotency,
 //! envelope) in the process and through HTTP, `cqrs-es` with `postgres-es` as its users run it, and PostgreSQL by itself.
 //!
-//! `cargo bench -p annals-tests --bench commands`; `SECONDS=3`, `ROUNDS=3`, `WORK=new`, `existing` or `http`,
+//! `cargo bench -p annals-tests --bench commands`; `SECONDS=3`, `ROUNDS=3`, `WORK=new`, `existing`, `http` or
+//! `overload`,
 //! `IN_FLIGHT=64` and `CACHE=100000` (aggregates kept in memory) may be set; with `PEER=0` Annals runs alone, for a
 //! profiler. Only the ratios mean anything.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 #![allow(missing_docs, reason = "a benchmark is no library")]
 
+mod overload;
 mod peer;
 mod served;
 mod subject;
@@ -124,10 +126,18 @@ async fn measure(contender: Arc<dyn Contender>, in_flight: usize, hot: bool, tim
     });
     let took = futures_util::future::join_all(workers.collect::<Vec<_>>()).await;
     let total = begin.elapsed();
-    let mut took: Vec<Duration> = took.into_iter().flat_map(|took| took.unwrap()).collect();
-    took.sort_unstable();
-    let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize];
-    Figure { per_second: took.len() as f64 / total.as_secs_f64(), p50: at(0.5), p99: at(0.99) }
+    Figure::of(took.into_iter().flat_map(|took| took.unwrap()).collect(), total)
+}
+
+impl Figure {
+    /// Of what took so long each, and this long together.
+    fn of(mut took: Vec<Duration>, total: Duration) -> Self {
+        took.sort_unstable();
+        let at = |share: f64| {
+            took.get((took.len().saturating_sub(1) as f64 * share) as usize).copied().unwrap_or_default()
+        };
+        Figure { per_second: took.len() as f64 / total.as_secs_f64(), p50: at(0.5), p99: at(0.99) }
+    }
 }
 
 /// Rows per second of `INSERT ... SELECT FROM UNNEST` of 256 rows on one connection.
@@ -182,6 +192,29 @@ fn compared(ours: &[Figure], theirs: &[Figure]) -> (f64, String) {
     (rate, format!("{our} | {their} | {ratio:.2}"))
 }
 
+/// What the node makes of more clients than it lets in at once, and whether the log has what it said that it did.
+async fn too_many(pool: &sqlx::PgPool, served: &Arc<Served>, time: Duration) {
+    let recorded = || async {
+        let count = "SELECT count(*) FROM annals.events WHERE event_type = 'OrgUnitCreated'";
+        sqlx::query_scalar::<_, i64>(count).fetch_one(pool).await.unwrap() as u64
+    };
+    println!(
+        "\n| clients | carried out | refused with 503 and Retry-After | answered otherwise | in the log |\n|---|---|---|---|---|"
+    );
+    for clients in [64, 1024, 8192] {
+        rest(pool).await;
+        let before = recorded().await;
+        let seen = overload::overload(served.clone(), clients, 3 * time).await;
+        let shown = |figure: &Figure| {
+            let ms = |took: Duration| took.as_secs_f64() * 1e3;
+            format!("{:.0} ({:.0} / {:.0})", figure.per_second, ms(figure.p50), ms(figure.p99))
+        };
+        let (accepted, refused) = (shown(&seen.accepted), shown(&seen.refused));
+        let in_log = recorded().await - before;
+        println!("| {clients} | {accepted} | {refused} | {} | {in_log} of {} |", seen.others, seen.count);
+    }
+}
+
 #[tokio::main]
 async fn main() {
     let (time, rounds) = (Duration::from_secs(setting("SECONDS", 3)), setting("ROUNDS", 3));
@@ -226,23 +259,27 @@ async fn main() {
             println!("| {work} | {in_flight} | {line} |");
         }
     }
-    if only.0.is_none_or(|only| only == "http") {
-        let home = home.join("served");
-        let config = Config { data_dir: home, ..Config::default() };
+    let wanted = |name: &str| only.0.as_ref().is_none_or(|only| only == name);
+    if wanted("http") || wanted("overload") {
+        let config = Config { data_dir: home.join("served"), ..Config::default() };
         let servers = Servers::start(&config).await.unwrap();
         let (served, node) = Served::new(&config, &servers).await;
-        let pool = sqlx::PgPool::connect(&servers.database_url).await.unwrap();
+        let (pool, served) = (sqlx::PgPool::connect(&servers.database_url).await.unwrap(), Arc::new(served));
         settle(&pool).await;
-        let served: Arc<dyn Contender> = Arc::new(served);
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for _ in 0..rounds {
-            rest(&raw).await;
-            theirs.push(measure(peer.clone(), 64, false, time).await);
-            rest(&raw).await;
-            rest(&pool).await;
-            ours.push(measure(served.clone(), 64, false, time).await);
+        if wanted("http") {
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            for _ in 0..rounds {
+                rest(&raw).await;
+                theirs.push(measure(peer.clone(), 64, false, time).await);
+                rest(&raw).await;
+                rest(&pool).await;
+                ours.push(measure(served.clone(), 64, false, time).await);
+            }
+            println!("| through HTTP, new streams | 64 | {} |", compared(&ours, &theirs).1);
         }
-        println!("| through HTTP, new streams | 64 | {} |", compared(&ours, &theirs).1);
+        if wanted("overload") {
+            too_many(&pool, &served, time).await;
+        }
         node.stop().await;
         servers.stop().await;
     }

@@ -49,7 +49,8 @@ impl Served {
         }
     }
 
-    async fn create_org_unit(&self) {
+    /// Creates a unit; the status of the answer, and whether it says when to come back.
+    pub(crate) async fn create_org_unit(&self) -> (u16, bool) {
         let mut connection = self.connection().await;
         let code = Uuid::new_v4().simple().to_string().to_uppercase();
         let body = format!(
@@ -65,18 +66,34 @@ impl Served {
         );
         connection.write_all(request.as_bytes()).await.unwrap();
         let (mut answer, mut length) = ([0; 4096], 0);
-        // The answer is one object without inner ones: it has come when its brace has.
-        while !answer[..length].ends_with(b"}") {
+        let told = loop {
             length += connection.read(&mut answer[length..]).await.unwrap();
-        }
-        assert!(answer.starts_with(b"HTTP/1.1 201"), "{}", String::from_utf8_lossy(&answer[..length]));
+            if let Some(told) = whole(&answer[..length]) {
+                break told;
+            }
+        };
         self.free.lock().unwrap().push(connection);
+        told
     }
+}
+
+/// What an answer says, once all of it is here.
+fn whole(answer: &[u8]) -> Option<(u16, bool)> {
+    let text = std::str::from_utf8(answer).ok()?;
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let head = head.to_ascii_lowercase();
+    let header = |name: &str| head.lines().find_map(|line| line.strip_prefix(name));
+    let length: usize = header("content-length: ")?.parse().ok()?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    (body.len() >= length).then(|| (status, header("retry-after: ").is_some()))
 }
 
 impl Contender for Served {
     fn start(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.create_org_unit())
+        Box::pin(async {
+            let (status, _) = self.create_org_unit().await;
+            assert_eq!(status, 201);
+        })
     }
 
     fn go_on(&self, _: usize) -> BoxFuture<'_, ()> {
