@@ -61,20 +61,6 @@ async fn pass(node: &Node, policy: &str) {
     due.execute(node.commands.store().pool()).await.unwrap();
 }
 
-pub(super) async fn until(node: &Node, name: &str, times: usize) -> Vec<(String, Value)> {
-    let mut head = node.commands.store().subscribe_head();
-    let found = async {
-        loop {
-            let events = node.events(name).await;
-            if events.len() >= times {
-                return events;
-            }
-            head.changed().await.unwrap();
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), found).await.unwrap()
-}
-
 #[tokio::test]
 async fn art_19_an_erasure_is_owed_to_every_recipient_and_each_notice_is_watched_until_it_is_settled() {
     let database = testing::database().await;

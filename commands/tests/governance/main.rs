@@ -163,6 +163,21 @@ impl Node {
     }
 }
 
+/// Waits until there are so many events of this type.
+async fn until(node: &Node, name: &str, times: usize) -> Vec<(String, Value)> {
+    let mut head = node.commands.store().subscribe_head();
+    let found = async {
+        loop {
+            let events = node.events(name).await;
+            if events.len() >= times {
+                return events;
+            }
+            head.changed().await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), found).await.unwrap()
+}
+
 fn compliance() -> Request {
     Request::by(Actor::user(Uuid::from_u128(0xC), &["compliance"]))
 }

@@ -6,7 +6,7 @@ use domain::{
     identity::{Account, AccountCommand},
 };
 
-use super::{fulfilment::until, *};
+use super::*;
 
 #[tokio::test]
 async fn art_34_whoever_is_not_reached_by_mail_is_on_record_and_keeps_nobody_else_from_being_told() {

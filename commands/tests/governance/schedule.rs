@@ -21,20 +21,6 @@ async fn night_comes(node: &Node, class: RecordClass) {
     assert_eq!(moved.rows_affected(), 1);
 }
 
-async fn until(node: &Node, name: &str, times: usize) -> Vec<(String, Value)> {
-    let mut head = node.commands.store().subscribe_head();
-    let found = async {
-        loop {
-            let events = node.events(name).await;
-            if events.len() >= times {
-                return events;
-            }
-            head.changed().await.unwrap();
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), found).await.unwrap()
-}
-
 #[tokio::test]
 async fn p_50_every_class_has_its_run_at_one_oclock_once_in_the_cluster_by_default_too() {
     let database = testing::database().await;
