@@ -25,12 +25,24 @@ pub struct CommandEntry {
     pub segment: String,
     /// Whether only the system itself may issue it; it has no route.
     pub system: bool,
-    /// Whether its caller must have shown a second factor just now (IDN-S5).
-    pub elevated: bool,
+    /// Whose proof of who they are must be fresh (IDN-S5).
+    pub elevated: Elevated,
     /// What it does, in words.
     pub description: String,
     /// The JSON schema of its fields; references point to [`Catalog::definitions`].
     pub schema: Value,
+}
+
+/// Whether whoever issues a command must have proven just now who they are (IDN-S5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Elevated {
+    /// It is not asked.
+    #[default]
+    No,
+    /// Whoever has logged in must; a token that comes from no login has nothing to prove it with.
+    Login,
+    /// Everybody must.
+    Always,
 }
 
 /// One event type.
@@ -167,7 +179,7 @@ struct Variant {
     schema: Value,
     description: String,
     system: bool,
-    elevated: bool,
+    elevated: Elevated,
 }
 
 fn variants<T: JsonSchema>(generator: &mut SchemaGenerator) -> BTreeMap<String, Variant> {
@@ -180,15 +192,18 @@ fn variants<T: JsonSchema>(generator: &mut SchemaGenerator) -> BTreeMap<String, 
         let text = |key: &str| variant.get(key).and_then(Value::as_str).map(str::to_owned);
         let Some(properties) = variant.get("properties").and_then(Value::as_object) else { continue };
         for (name, fields) in properties {
-            let marked =
-                |mark: &str| variant.get(mark).or_else(|| fields.get(mark)) == Some(&Value::Bool(true));
+            let mark = |mark: &str| variant.get(mark).or_else(|| fields.get(mark));
             let description =
                 text("description").or_else(|| fields.get("description")?.as_str().map(str::to_owned));
             let variant = Variant {
                 schema: fields.clone(),
                 description: description.unwrap_or_default(),
-                system: marked("x-system"),
-                elevated: marked("x-elevated"),
+                system: mark("x-system") == Some(&Value::Bool(true)),
+                elevated: match mark("x-elevated").and_then(Value::as_str) {
+                    Some("always") => Elevated::Always,
+                    Some("login") => Elevated::Login,
+                    _ => Elevated::No,
+                },
             };
             found.insert(name.clone(), variant);
         }

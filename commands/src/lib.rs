@@ -14,7 +14,7 @@ mod request;
 mod sourced;
 mod state;
 
-pub use catalog::{AggregateEntry, Catalog, CommandEntry, EventEntry, RefusalEntry};
+pub use catalog::{AggregateEntry, Catalog, CommandEntry, Elevated, EventEntry, RefusalEntry};
 pub use error::CommandError;
 pub use execute::{Accepted, Commands};
 pub use facts::{Answers, NoAnswers};

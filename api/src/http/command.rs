@@ -4,7 +4,7 @@ use actix_web::{
     HttpResponse,
     http::header::{ETAG, HeaderMap, LOCATION},
 };
-use commands::{Accepted, CommandEntry, Request};
+use commands::{Accepted, CommandEntry, Elevated, Request};
 use domain::{annals_namespace, derived_id};
 use hmac::Mac;
 use serde_json::{json, value::RawValue};
@@ -50,8 +50,10 @@ pub async fn handle(
     let ticket = call.ticket.as_ref().ok_or_else(|| super::call::unauthenticated(None))?;
     let aggregate = &api.catalog.aggregates[command.aggregate];
     let entry = &aggregate.commands[command.command];
-    if entry.elevated {
-        call.elevated()?;
+    match entry.elevated {
+        Elevated::Always => call.elevated()?,
+        Elevated::Login if ticket.session.is_some() => call.elevated()?,
+        Elevated::Login | Elevated::No => {}
     }
     let body = body.fields(call.request, api.body_limit().await).await?;
 

@@ -1,6 +1,6 @@
 //! The operations that issue commands.
 
-use commands::Catalog;
+use commands::{Catalog, Elevated};
 use serde_json::{Value, json};
 
 use super::components::{date, header_references, problems, uuid};
@@ -38,10 +38,12 @@ pub(super) fn operation(catalog: &Catalog, route: &Route, command: &CommandRoute
     }
     responses
         .insert("201".into(), accepted("The stream is new.", &["ETag", "Location", "Idempotent-Replayed"]));
-    let factor = if entry.elevated {
-        " The caller must have shown a second factor within the last five minutes."
-    } else {
-        ""
+    let factor = match entry.elevated {
+        Elevated::Always => " The caller must have shown a second factor within the last five minutes.",
+        Elevated::Login => {
+            " Whoever has logged in must have proven within the last five minutes who they are (`/v1/auth/elevate`)."
+        }
+        Elevated::No => "",
     };
     let description = format!("{}{factor}", entry.description);
     json!({

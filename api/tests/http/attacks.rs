@@ -39,7 +39,9 @@ async fn no_token_but_our_own_of_today_opens_anything() {
     assert_eq!(read_with(&node, &access).await.status, 200);
     let (header, claims) = parts(&access);
     assert_eq!((&header["typ"], &header["alg"]), (&json!("at+jwt"), &json!("HS256")));
-    for claim in ["iss", "aud", "sub", "client_id", "exp", "iat", "jti", "version", "token_type"] {
+    for claim in
+        ["iss", "aud", "sub", "client_id", "exp", "iat", "jti", "scope", "user_id", "version", "token_type"]
+    {
         assert!(!claims[claim].is_null(), "RFC 9068 and IDN-S2 want {claim}: {claims}");
     }
     assert_eq!(claims.get("email"), None, "D-10");

@@ -121,7 +121,7 @@ pub enum AuditReplayCommand {
         reason: String,
     },
     /// A second officer approves it.
-    #[schemars(extend("x-elevated" = true))]
+    #[schemars(extend("x-elevated" = "always"))]
     ApproveAuditReplay {},
     /// Puts on record what is about to be shown.
     #[schemars(extend("x-system" = true))]

@@ -54,6 +54,9 @@ pub struct Session {
     pub refresh_expires_at: Option<Timestamp>,
     /// Until when sensitive commands are let through.
     pub elevated_until: Option<Timestamp>,
+    /// Whether a second factor was shown in it (IDN-A9).
+    #[serde(default)]
+    pub second_factor: bool,
     /// Whether it has ended.
     pub ended: bool,
 }
@@ -113,7 +116,10 @@ pub enum SessionCommand {
     },
     /// Lets sensitive commands through for a while, after the person has proven again who they are.
     #[schemars(extend("x-system" = true))]
-    ElevateSession {},
+    ElevateSession {
+        /// Whether they did so with a second factor.
+        second_factor: bool,
+    },
     /// Ends the session. One that has ended stays so.
     EndSession {
         /// Why.
@@ -142,7 +148,11 @@ pub enum SessionEvent {
     /// A refresh token of an older generation was presented.
     RefreshTokenReuseDetected { generation: u32 },
     /// Sensitive commands are let through.
-    SessionElevated { until: Timestamp },
+    SessionElevated {
+        until: Timestamp,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        second_factor: bool,
+    },
     /// The session ended. `jti` is the access token that was issued last.
     SessionEnded { reason: SessionEnd, jti: Uuid },
 }
@@ -213,7 +223,7 @@ impl Decider for Session {
         let mut facts = SessionFacts::default();
         let account = match command {
             C::StartSession { account, .. } => Some(*account),
-            C::RotateRefreshToken { .. } | C::ElevateSession {} => self.account,
+            C::RotateRefreshToken { .. } | C::ElevateSession { .. } => self.account,
             C::EndSession { .. } => None,
         };
         if let Some(account) = account {
@@ -234,7 +244,9 @@ impl Decider for Session {
     fn may(&self, actor: &Actor, command: &SessionCommand) -> bool {
         use SessionCommand as C;
         match command {
-            C::StartSession { .. } | C::RotateRefreshToken { .. } | C::ElevateSession {} => actor.is_system(),
+            C::StartSession { .. } | C::RotateRefreshToken { .. } | C::ElevateSession { .. } => {
+                actor.is_system()
+            }
             C::EndSession { .. } => {
                 actor.is_system()
                     || actor.has_role("admin")
@@ -293,8 +305,10 @@ impl Decider for Session {
                     refresh_expires_at: after(REFRESH_LIFETIME).min(last),
                 }
             }
-            C::ElevateSession {} if self.ended || !facts.live => return Err(ended),
-            C::ElevateSession {} => E::SessionElevated { until: after(ELEVATION) },
+            C::ElevateSession { .. } if self.ended || !facts.live => return Err(ended),
+            C::ElevateSession { second_factor } => {
+                E::SessionElevated { until: after(ELEVATION), second_factor }
+            }
             C::EndSession { .. } if self.ended => return Ok(Vec::new()),
             C::EndSession { reason } => end(reason),
         };
@@ -304,7 +318,9 @@ impl Decider for Session {
     fn evolve(&mut self, event: &SessionEvent) {
         use SessionEvent as E;
         match event {
-            E::SessionStarted { account, client, version, jti, refresh_expires_at, ends_at, .. } => {
+            E::SessionStarted {
+                account, client, method, version, jti, refresh_expires_at, ends_at, ..
+            } => {
                 *self = Session {
                     account: Some(*account),
                     client: *client,
@@ -312,6 +328,7 @@ impl Decider for Session {
                     jti: *jti,
                     ends_at: Some(*ends_at),
                     refresh_expires_at: Some(*refresh_expires_at),
+                    second_factor: method.has_second_factor(),
                     ..Session::default()
                 };
             }
@@ -320,7 +337,10 @@ impl Decider for Session {
                 self.refresh_expires_at = Some(*refresh_expires_at);
             }
             E::RefreshTokenReuseDetected { .. } => {}
-            E::SessionElevated { until } => self.elevated_until = Some(*until),
+            E::SessionElevated { until, second_factor } => {
+                self.elevated_until = Some(*until);
+                self.second_factor |= *second_factor;
+            }
             E::SessionEnded { .. } => self.ended = true,
         }
     }

@@ -147,8 +147,8 @@ fn idn_s4_a_session_from_before_a_revocation_gets_no_further_token() {
 
 #[test]
 fn idn_s5_an_elevation_lasts_five_minutes() {
-    let events = decided(after([]), C::ElevateSession {}, active(), NOON).unwrap();
-    assert_eq!(events, [E::SessionElevated { until: at("2026-01-01T12:05:00Z") }]);
+    let events = decided(after([]), C::ElevateSession { second_factor: false }, active(), NOON).unwrap();
+    assert_eq!(events, [E::SessionElevated { until: at("2026-01-01T12:05:00Z"), second_factor: false }]);
     let state = after(events).state().clone();
     assert!(state.is_elevated(at("2026-01-01T12:04:59Z")) && !state.is_elevated(at("2026-01-01T12:05:00Z")));
 }
@@ -172,7 +172,7 @@ fn every_event_reads_as_it_was_stored() {
         started(),
         rotated(1),
         E::RefreshTokenReuseDetected { generation: 0 },
-        E::SessionElevated { until: at("2026-01-01T12:05:00Z") },
+        E::SessionElevated { until: at("2026-01-01T12:05:00Z"), second_factor: false },
         E::SessionEnded { reason: SessionEnd::Reuse, jti: Uuid::from_u128(7) },
     ]);
 }

@@ -56,6 +56,7 @@ pub(in crate::http) async fn caller(api: &Api, key: &str) -> Result<Ticket, Prob
         version: None,
         elevated_at: None,
         operator: false,
+        brought: BTreeSet::new(),
         expires: now.as_second().saturating_add(60),
     })
 }

@@ -20,8 +20,10 @@ use uuid::Uuid;
 use super::{
     account, answer,
     bodies::{Address, ChangePassword, Invited, Mailed, Register, ResetPassword},
-    done, for_person, issue,
-    login::{begin, find},
+    done,
+    factors::shown,
+    for_person, issue,
+    login::{find, respond, start},
     pending, session_of, to_account, unproven,
 };
 use crate::{
@@ -178,12 +180,13 @@ pub(super) async fn reset_password(
     Ok(done())
 }
 
-/// Changes the password. All sessions end; the caller gets a new one.
+/// Changes the password. All sessions end; the caller gets a new one, in which they have shown what they had in the old one.
 pub(super) async fn change_password(
     api: &Api,
     call: &Call<'_>,
     body: ChangePassword,
 ) -> Result<HttpResponse, Problem> {
+    call.elevated()?;
     let (id, session) = (call.account()?, session_of(call)?);
     let state = account(api, id).await?;
     let stored = state.passwords.first().and_then(Personal::get).cloned();
@@ -205,8 +208,12 @@ pub(super) async fn change_password(
         }
         other => other.into(),
     })?;
-    let client = super::session(api, session).await?.client;
-    begin(api, call, id, client, LoginMethod::Password).await
+    let old = super::session(api, session).await?;
+    let new = start(api, call, id, old.client, LoginMethod::Password).await?;
+    if old.second_factor {
+        shown(api, call, new, true).await?;
+    }
+    respond(api, new).await
 }
 
 /// Asks for another e-mail address: a token is mailed to it.

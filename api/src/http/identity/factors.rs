@@ -7,6 +7,7 @@ use domain::{
     identity::{Account, AccountCommand, PASSWORD_MAX, Proof, RECOVERY_CODES, Session, SessionCommand},
     sha256_hex,
 };
+use uuid::Uuid;
 
 use super::{
     account, answer,
@@ -55,12 +56,13 @@ pub(super) async fn elevate(api: &Api, call: &Call<'_>, body: Again) -> Result<H
             Proof::Password { against, holds: verdict.holds }
         }
     };
+    let second_factor = !matches!(proof, Proof::Password { .. });
     let command = AccountCommand::ProveIdentity { proof };
     match used {
         Some(used) => once(api, call, own, command, &used).await?,
         None => to_account(api, call, own, command).await?,
     };
-    issue::<Session>(api, id, SessionCommand::ElevateSession {}, &for_person(call, Some(own))).await?;
+    shown(api, call, id, second_factor).await?;
     Ok(answer(&Elevated { until: session(api, id).await?.elevated_until }))
 }
 
@@ -78,14 +80,29 @@ pub(super) async fn enrol(api: &Api, call: &Call<'_>, _: Nothing) -> Result<Http
     Ok(answer(&Enrolment { secret, address }))
 }
 
-/// Confirms them. Recovery codes are shown once.
+/// Confirms them. Recovery codes are shown once. The code is a second factor that was shown in this session.
 pub(super) async fn confirm(api: &Api, call: &Call<'_>, body: Code) -> Result<HttpResponse, Problem> {
     call.elevated()?;
-    with_new_codes(api, call, body, |proof, recovery_hashes| AccountCommand::ConfirmTotp {
+    let id = session_of(call)?;
+    let confirmed = with_new_codes(api, call, body, |proof, recovery_hashes| AccountCommand::ConfirmTotp {
         proof,
         recovery_hashes,
     })
-    .await
+    .await?;
+    shown(api, call, id, true).await?;
+    Ok(confirmed)
+}
+
+/// Puts on record that the caller has proven who they are in a session, and whether with a second factor.
+pub(super) async fn shown(
+    api: &Api,
+    call: &Call<'_>,
+    session: Uuid,
+    second_factor: bool,
+) -> Result<(), Problem> {
+    let elevate = SessionCommand::ElevateSession { second_factor };
+    issue::<Session>(api, session, elevate, &for_person(call, Some(call.account()?))).await?;
+    Ok(())
 }
 
 /// Replaces the recovery codes.

@@ -87,13 +87,26 @@ pub(super) async fn begin(
     client: domain::identity::ClientProfile,
     method: LoginMethod,
 ) -> Result<HttpResponse, Problem> {
-    let started = Uuid::now_v7();
-    let command = SessionCommand::StartSession { account: id, client, method, device: device(call) };
-    issue::<Session>(api, started, command, &for_person(call, Some(id))).await?;
+    let started = start(api, call, id, client, method).await?;
     respond(api, started).await
 }
 
-async fn respond(api: &Api, id: Uuid) -> Result<HttpResponse, Problem> {
+/// Begins a session.
+pub(super) async fn start(
+    api: &Api,
+    call: &Call<'_>,
+    id: Uuid,
+    client: domain::identity::ClientProfile,
+    method: LoginMethod,
+) -> Result<Uuid, Problem> {
+    let started = Uuid::now_v7();
+    let command = SessionCommand::StartSession { account: id, client, method, device: device(call) };
+    issue::<Session>(api, started, command, &for_person(call, Some(id))).await?;
+    Ok(started)
+}
+
+/// Gives the tokens of a session.
+pub(super) async fn respond(api: &Api, id: Uuid) -> Result<HttpResponse, Problem> {
     let session = session(api, id).await?;
     let account = account(api, session.account.unwrap_or_default()).await?;
     let policy = api.standing.policy().await?;

@@ -19,8 +19,9 @@ use super::{
     account, answer,
     bodies::{KeyBegun, KeyLogin, KeyRegistered, Registered, Signed},
     done,
+    factors::shown,
     login::{begin, told},
-    once, to_account, unproven,
+    once, session_of, to_account, unproven,
 };
 use crate::{
     http::{Api, Call},
@@ -160,6 +161,8 @@ pub(super) async fn register(
         device_name: Stated(body.device_name.0),
     };
     once(api, call, own, command, &used(&body.ceremony)).await?;
+    // The key answered in this session.
+    shown(api, call, session_of(call)?, true).await?;
     Ok(answer(&Registered { credential_id }))
 }
 

@@ -1,7 +1,12 @@
 //! The tokens of a session: what an access token says follows from the session, the account and the policy.
 
+use std::collections::BTreeSet;
+
 use actix_web::HttpResponse;
-use domain::identity::{Account, ClientProfile, SecurityPolicy, Session, refresh_token_label};
+use domain::{
+    identity::{Account, ClientProfile, SecurityPolicy, Session, refresh_token_label},
+    scopes_of_role,
+};
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
@@ -55,8 +60,8 @@ pub(super) fn issued(
     }
 }
 
-/// What the access token says, and for how many seconds. A role that needs a second factor sleeps until there is one, and
-/// all of them do while the password must be changed (IDN-A9).
+/// What the access token says, and for how many seconds. A role that needs a second factor sleeps until one was shown in this
+/// session, and all of them do while the password must be changed (IDN-A9).
 fn claims(
     id: Uuid,
     session: &Session,
@@ -64,10 +69,11 @@ fn claims(
     policy: &SecurityPolicy,
     now: Timestamp,
 ) -> (Claims, i64) {
+    let shown = session.second_factor && account.has_mfa();
     let awake: Vec<_> = account
         .roles_at(now)
         .filter(|_| !account.must_change_password)
-        .filter(|held| account.has_mfa() || !policy.needs_mfa(&held.grant.role))
+        .filter(|held| shown || !policy.needs_mfa(&held.grant.role))
         .collect();
     // A role that ends sooner ends the token.
     let ends = awake.iter().filter_map(|held| held.until).map(|until| until.duration_since(now).as_secs());
@@ -79,6 +85,12 @@ fn claims(
     // What roles of this deployment bring, nobody else knows.
     let own = awake.iter().filter(|held| held.grant.within.is_none());
     let own = own.filter_map(|held| policy.roles.get(&held.grant.role)).flat_map(|role| role.scopes.clone());
+    let own: BTreeSet<String> = own.collect();
+    let everywhere = awake.iter().filter(|held| held.grant.within.is_none());
+    let names = everywhere.map(|held| held.grant.role.as_str()).chain(["member"]);
+    let brought = names.flat_map(|role| scopes_of_role(role).iter().copied());
+    let scope: BTreeSet<&str> = brought.chain(own.iter().map(String::as_str)).collect();
+    let scope = scope.into_iter().collect::<Vec<_>>().join(" ");
     let owner = session.account.unwrap_or_default();
     let fresh = Claims::new(owner, roles.collect(), SignedDuration::from_secs(lifetime), now);
     let client: &'static str = session.client.into();
@@ -86,7 +98,9 @@ fn claims(
         jti: session.jti,
         sid: Some(id.to_string()),
         version: Some(account.token_version),
-        scopes: own.collect(),
+        scope: Some(scope).filter(|scope| !scope.is_empty()),
+        user_id: Some(owner),
+        scopes: own,
         client_id: Some(client.to_owned()),
         token_type: Some("access".to_owned()),
         ..fresh

@@ -63,6 +63,7 @@ pub enum PrivacyRequestCommand {
         proof: Option<Stated<String>>,
     },
     /// Approves the request.
+    #[schemars(extend("x-elevated" = "login"))]
     ApprovePrivacyRequest {
         /// A note; why classes are left out, where some are.
         #[serde(default)]

@@ -79,6 +79,23 @@ pub enum LoginMethod {
     SsoAndWebauthn,
 }
 
+impl LoginMethod {
+    /// Whether a second factor was shown (IDN-A9). A passkey alone is two in one: the authenticator, and what unlocks it.
+    pub fn has_second_factor(self) -> bool {
+        use LoginMethod as M;
+        match self {
+            M::Password | M::Totp | M::RecoveryCode | M::Sso => false,
+            M::PasswordAndTotp
+            | M::PasswordAndRecoveryCode
+            | M::PasswordAndWebauthn
+            | M::Webauthn
+            | M::SsoAndTotp
+            | M::SsoAndRecoveryCode
+            | M::SsoAndWebauthn => true,
+        }
+    }
+}
+
 /// What failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

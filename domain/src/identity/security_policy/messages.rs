@@ -42,7 +42,7 @@ pub enum Registration {
 #[serde(deny_unknown_fields)]
 pub enum SecurityPolicyCommand {
     /// Defines a role of this deployment.
-    #[schemars(extend("x-elevated" = true))]
+    #[schemars(extend("x-elevated" = "always"))]
     DefineRole {
         /// The name, `[a-z][a-z0-9_]{1,63}`.
         #[schemars(transform = schemas::token::<64>)]
@@ -54,7 +54,7 @@ pub enum SecurityPolicyCommand {
         mfa_required: bool,
     },
     /// Changes what a role of this deployment may do.
-    #[schemars(extend("x-elevated" = true))]
+    #[schemars(extend("x-elevated" = "always"))]
     ChangeRoleScopes {
         /// The name.
         #[schemars(transform = schemas::token::<64>)]
@@ -64,14 +64,14 @@ pub enum SecurityPolicyCommand {
         scopes: Vec<String>,
     },
     /// Retires a role of this deployment.
-    #[schemars(extend("x-elevated" = true))]
+    #[schemars(extend("x-elevated" = "always"))]
     RetireRole {
         /// The name.
         #[schemars(transform = schemas::token::<64>)]
         role: String,
     },
     /// Says from where somebody may call. An empty list lets them call from everywhere.
-    #[schemars(extend("x-elevated" = true))]
+    #[schemars(extend("x-elevated" = "always"))]
     SetIpAllowlist {
         /// Whose calls it is about.
         audience: IpAudience,
@@ -83,7 +83,7 @@ pub enum SecurityPolicyCommand {
         caller_ip: String,
     },
     /// Limits how often a class of routes may be called.
-    #[schemars(extend("x-elevated" = true))]
+    #[schemars(extend("x-elevated" = "always"))]
     SetRateLimit {
         /// The class of routes.
         #[schemars(transform = schemas::token::<64>)]
@@ -98,7 +98,7 @@ pub enum SecurityPolicyCommand {
         window_s: u32,
     },
     /// Says what a password must be; never less than IDN-A2 says.
-    #[schemars(extend("x-elevated" = true))]
+    #[schemars(extend("x-elevated" = "always"))]
     SetPasswordPolicy {
         /// How many characters it has at least.
         #[schemars(transform = schemas::number::<12, 64>)]
@@ -110,7 +110,7 @@ pub enum SecurityPolicyCommand {
         breached_check: bool,
     },
     /// Says what requests may be.
-    #[schemars(extend("x-elevated" = true))]
+    #[schemars(extend("x-elevated" = "always"))]
     SetRequestPolicy {
         /// How many bytes a body has at most.
         #[schemars(transform = schemas::number::<1024, 52_428_800>)]
