@@ -58,6 +58,8 @@ pub struct Stand {
     pub elevated_until: Option<Timestamp>,
     /// What they may do with single resources.
     pub permissions: Vec<Permission>,
+    /// Scopes that the token says and that its bearer does not have any more.
+    pub lost: Vec<String>,
 }
 
 struct Kept<D> {
@@ -183,13 +185,23 @@ impl Standing {
             }
             stand.elevated_until = session.elevated_until.filter(|until| *until > now);
             stand.permissions = account.permissions_at(now);
+            if !ticket.brought.is_empty() {
+                let policy = self.policy().await?;
+                let brings =
+                    |scope: &String| account.roles_at(now).any(|held| policy.brings(&held.grant, scope));
+                stand.lost = ticket.brought.iter().filter(|scope| !brings(scope)).cloned().collect();
+            }
         }
         if ticket.actor.kind == ActorKind::ApiClient {
             let id = ticket.actor.id.parse().map_err(|_| Withdrawn::Revoked)?;
             let client = self.client(id).await?;
             // A client that was never registered here has a token of the operator's.
-            if client.owner.is_some() && !client.is_live(now) {
-                return Err(Withdrawn::Revoked);
+            if let Some(owner) = client.owner {
+                if !client.is_live(now) || self.is_out_of_use(owner, now).await? {
+                    return Err(Withdrawn::Revoked);
+                }
+                let has = |scope: &&String| client.scopes.contains(scope);
+                stand.lost = ticket.actor.scopes.iter().filter(|scope| !has(scope)).cloned().collect();
             }
             if !client.may_call_from(address) {
                 return Err(Withdrawn::Address);
@@ -203,6 +215,12 @@ impl Standing {
         let admitted = policy.admits(IpAudience::All, address)
             && (!guarded || policy.admits(IpAudience::Admin, address));
         if admitted { Ok(stand) } else { Err(Withdrawn::Address) }
+    }
+
+    /// Whether somebody has an account that is not in use at this time.
+    async fn is_out_of_use(&self, owner: Uuid, now: Timestamp) -> Result<bool, CommandError> {
+        let account = self.state(&self.known.accounts, owner).await?;
+        Ok(account.account.is_some() && !account.is_active(now))
     }
 
     async fn state<D: Decider>(&self, kept: &Remembered<D>, id: Uuid) -> Result<Arc<D>, CommandError> {

@@ -45,7 +45,8 @@ pub struct Claims {
     /// The roles of a person, `role` or `role@<org unit>`; of a client, the org units that it acts for, `service@<org unit>`.
     #[serde(default)]
     pub roles: Vec<String>,
-    /// The scopes of a client, or what a person's token is narrowed to; separated by spaces.
+    /// The scopes of a client, or what a person's token is narrowed to; separated by spaces. In the token of a login session it
+    /// tells what the roles bring that are held everywhere (RFC 9068, 2.2.3), and narrows nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// The client; where it is the subject, the caller is that client and no person.
@@ -66,6 +67,9 @@ pub struct Claims {
     /// What the roles of this deployment bring, beside those of the house.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub scopes: BTreeSet<String>,
+    /// The account, once more (IDN-S2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<Uuid>,
     /// `access`: what else is signed here is no access token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_type: Option<String>,
@@ -91,6 +95,7 @@ impl Claims {
             amr: Vec::new(),
             version: None,
             scopes: BTreeSet::new(),
+            user_id: None,
             token_type: None,
         }
     }
@@ -142,6 +147,8 @@ pub struct Ticket {
     pub elevated_at: Option<i64>,
     /// Whether the operator's command line signed it: those have limits of their own.
     pub operator: bool,
+    /// The scopes that roles of this deployment brought when it was issued.
+    pub brought: BTreeSet<String>,
 }
 
 impl Ticket {
@@ -152,7 +159,7 @@ impl Ticket {
     }
 
     /// Whether the token's time is over.
-    pub(super) fn has_expired(&self, now: Timestamp) -> bool {
+    pub fn has_expired(&self, now: Timestamp) -> bool {
         self.expires.saturating_add(LEEWAY as i64) < now.as_second()
     }
 
@@ -170,6 +177,7 @@ impl Ticket {
             .scope
             .as_deref()
             .map(|scopes| scopes.split_ascii_whitespace().map(str::to_owned).collect());
+        let mut brought = BTreeSet::new();
         let actor = if claims.client_id.as_deref() == Some(&*claims.sub) {
             let roles = claims.roles.iter().map(|role| grant(role)).collect::<Result<Vec<_>, _>>()?;
             if roles.iter().any(|grant| grant.role != SERVICE) {
@@ -179,14 +187,15 @@ impl Ticket {
         } else {
             let roles = claims.roles.iter().map(|role| grant(role)).collect::<Result<_, _>>()?;
             let mut actor = Actor::with_roles(subject, roles);
-            actor.scopes.extend(claims.scopes);
-            narrowed(actor, scopes)
+            brought = claims.scopes.into_iter().filter(|scope| !actor.scopes.contains(scope)).collect();
+            actor.scopes.extend(brought.iter().cloned());
+            narrowed(actor, scopes.filter(|_| claims.sid.is_none()))
         };
         let elevated = claims.amr.iter().any(|method| method == SECOND_FACTOR);
         let elevated_at = claims.auth_time.filter(|_| elevated);
         let operator = claims.client_id.as_deref() == Some(OPERATOR);
         let (session, version) = (claims.sid, claims.version);
-        Ok(Ticket { actor, session, version, expires: claims.exp, elevated_at, operator })
+        Ok(Ticket { actor, session, version, expires: claims.exp, elevated_at, operator, brought })
     }
 }
 

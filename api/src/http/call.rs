@@ -209,8 +209,8 @@ fn count(ticket: &Ticket, api: &Api) {
 }
 
 /// What a token says, and what the log says of its bearer.
-fn with_stand(ticket: Arc<Ticket>, stand: Stand) -> Arc<Ticket> {
-    if stand.elevated_until.is_none() && stand.permissions.is_empty() {
+pub(super) fn with_stand(ticket: Arc<Ticket>, stand: Stand) -> Arc<Ticket> {
+    if stand.elevated_until.is_none() && stand.permissions.is_empty() && stand.lost.is_empty() {
         return ticket;
     }
     let mut ticket = Arc::unwrap_or_clone(ticket);
@@ -218,6 +218,7 @@ fn with_stand(ticket: Arc<Ticket>, stand: Stand) -> Arc<Ticket> {
         ticket.elevated_at = Some(until.as_second() - ELEVATED_FOR);
     }
     ticket.actor.permissions = stand.permissions;
+    ticket.actor.scopes.retain(|scope| !stand.lost.contains(scope));
     Arc::new(ticket)
 }
 

@@ -1,9 +1,10 @@
 //! `GET /v1/stream`: the events as they are recorded, as server-sent events.
 //!
 //! One follower reads the log for all clients, and only while there are any. A client that resumes, or that is too slow
-//! for the fan-out, reads what it missed from the log itself. Personal fields are never among what is told.
+//! for the fan-out, reads what it missed from the log itself. Personal fields are never among what is told. Whoever's token was
+//! revoked or has expired is told no more.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse,
@@ -11,15 +12,23 @@ use actix_web::{
     web,
 };
 use bytes::Bytes;
-use domain::{Actor, Envelope};
+use domain::{Actor, Decider, Envelope, governance::Disclosure};
 use event_store::{EventStore, Position, Recorded};
 use futures_util::{Stream, StreamExt, stream};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 
-use super::{Api, Call, body::single};
-use crate::problem::{FORBIDDEN, Problem, RATE_LIMITED};
+use super::{
+    Api, Call,
+    body::single,
+    call::{unauthenticated, with_stand},
+};
+use crate::{
+    auth::Ticket,
+    problem::{FORBIDDEN, Problem, RATE_LIMITED},
+};
 
 /// How many clients a node serves at once.
 const CLIENTS: i64 = 512;
@@ -47,6 +56,9 @@ struct Inner {
 struct Told {
     position: Position,
     subjects: Vec<Uuid>,
+    /// Whether people are told of it elsewhere, where it is known of what the law forbids to tell them (34 CFR
+    /// 99.31(a)(9)(ii)).
+    elsewhere: bool,
     /// For those who may see everything.
     full: String,
     /// The person who did it, where it was one.
@@ -152,6 +164,7 @@ impl Told {
         let person = |kind: &str| envelope.actor.strip_prefix(kind).map(str::to_owned);
         Told {
             position: event.position,
+            elsewhere: event.stream.aggregate_type == Disclosure::TYPE,
             by: person("user:").or_else(|| person("api_client:")),
             subjects: envelope.subjects,
             full: full.to_string(),
@@ -163,7 +176,7 @@ impl Told {
     fn text(&self, view: View) -> Option<String> {
         let data = match view {
             View::All => &self.full,
-            View::Own(account) if !self.subjects.contains(&account) => return None,
+            View::Own(account) if self.elsewhere || !self.subjects.contains(&account) => return None,
             View::Own(account) => match &self.by {
                 Some(person) if *person != account.to_string() => &self.bare,
                 Some(_) | None => &self.own,
@@ -214,13 +227,17 @@ pub(super) fn handle(api: &web::Data<Api>, call: &Call<'_>) -> Result<HttpRespon
     if call.request.method() == Method::HEAD {
         return Ok(response.finish());
     }
-    let client = Client::new(api, view, resumed)?;
+    let ticket = call.ticket.clone().ok_or_else(|| unauthenticated(None))?;
+    let client = Client::new(api, (ticket, call.request.address()), view, resumed)?;
     Ok(response.streaming(client.stream().map(Ok::<_, actix_web::Error>)))
 }
 
 /// One client.
 struct Client {
     api: web::Data<Api>,
+    /// Who it is, and from where: what a token says holds only until it is revoked.
+    ticket: Arc<Ticket>,
+    address: Option<IpAddr>,
     view: View,
     /// Up to where it was told; none before it has begun.
     after: Option<Position>,
@@ -237,7 +254,12 @@ impl Drop for Client {
 }
 
 impl Client {
-    fn new(api: &web::Data<Api>, view: View, after: Option<Position>) -> Result<Self, Problem> {
+    fn new(
+        api: &web::Data<Api>,
+        (ticket, address): (Arc<Ticket>, Option<IpAddr>),
+        view: View,
+        after: Option<Position>,
+    ) -> Result<Self, Problem> {
         if api.metrics.streams.get() >= CLIENTS {
             return Err(
                 Problem::new(RATE_LIMITED, "this node has as many streams as it serves").retry_after(30)
@@ -245,7 +267,7 @@ impl Client {
         }
         api.metrics.streams.inc();
         let ready = VecDeque::from(["retry: 2000\n\n".to_owned()]);
-        Ok(Client { api: api.clone(), view, after, live: None, behind: true, ready })
+        Ok(Client { api: api.clone(), ticket, address, view, after, live: None, behind: true, ready })
     }
 
     fn stream(self) -> impl Stream<Item = Bytes> {
@@ -258,6 +280,9 @@ impl Client {
     /// What to send next; none ends the stream, and the client comes back with the position that it has.
     async fn next(&mut self) -> Option<String> {
         loop {
+            if !self.ready.is_empty() && !self.is_admitted().await {
+                return None;
+            }
             if let Some(text) = self.ready.pop_front() {
                 return Some(text);
             }
@@ -293,6 +318,17 @@ impl Client {
                 Err(_elapsed) => return Some(format!(": still here\nid: {after}\n\n")),
             }
         }
+    }
+
+    /// Whether the client may still be told anything: its token holds, and lets it see what it sees.
+    async fn is_admitted(&self) -> bool {
+        let now = Timestamp::now();
+        let holds = async || {
+            let stand = self.api.standing.examine(&self.ticket, self.address, now).await.ok()?;
+            let ticket = with_stand(Arc::clone(&self.ticket), stand);
+            view(&ticket.actor).ok()
+        };
+        !self.ticket.has_expired(now) && holds().await == Some(self.view)
     }
 
     fn take(&mut self, told: &[Told]) {
@@ -347,6 +383,14 @@ mod tests {
         let by_staff = seen(&format!("user:{}", Uuid::from_u128(9)), View::Own(me)).unwrap();
         assert_eq!((&by_staff["event_type"], &by_staff["data"]), (&json!("OrgUnitCreated"), &Value::Null));
         assert_eq!(by_staff.get("actor"), None);
+    }
+
+    #[test]
+    fn nobody_is_told_here_to_whom_their_records_were_disclosed() {
+        let me = Uuid::from_u128(5);
+        let event = Recorded { stream: StreamId::new(Disclosure::TYPE, "x"), ..recorded("policy:x") };
+        assert_eq!(Told::of(&event).text(View::Own(me)), None);
+        assert!(Told::of(&event).text(View::All).is_some());
     }
 
     #[test]

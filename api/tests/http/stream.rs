@@ -4,10 +4,13 @@ use std::{pin::Pin, time::Duration};
 
 use actix_web::{App, body::MessageBody, test, test::TestRequest};
 use api::http::configure;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::node::{TestNode, node};
+use crate::{
+    identity::{member, tokens},
+    node::{TestNode, node},
+};
 
 /// A client of the stream, and what it has read and not used.
 struct Client {
@@ -17,7 +20,11 @@ struct Client {
 
 impl Client {
     async fn open(node: &TestNode, subject: Uuid, roles: &[&str], after: Option<&str>) -> Client {
-        let bearer = format!("Bearer {}", node.token(subject, roles));
+        Self::with(node, &node.token(subject, roles), after).await
+    }
+
+    async fn with(node: &TestNode, token: &str, after: Option<&str>) -> Client {
+        let bearer = format!("Bearer {token}");
         let mut request = TestRequest::get().uri("/v1/stream").insert_header(("Authorization", bearer));
         if let Some(after) = after {
             request = request.insert_header(("Last-Event-ID", after));
@@ -83,6 +90,20 @@ async fn people_hear_of_their_own_data_only() {
     let (_, event) = client.event().await;
     assert_eq!(event["aggregate_id"], anna.to_string());
     assert!(!event.to_string().contains("Hello"), "{event}");
+}
+
+#[actix_web::test]
+async fn whoever_is_locked_out_is_told_no_more() {
+    let node = node().await;
+    let account = member(&node, "ada@example.edu").await;
+    let (access, _) = tokens(&node, "ada@example.edu").await;
+    let mut client = Client::with(&node, &access, None).await;
+    let suspend = format!("/v1/identity/account/{account}/suspend-account");
+    assert!(node.post(&suspend, json!({ "reason": "An investigation" })).await.status.is_success());
+    // The suspension is about her, and would be told to her.
+    let end = std::future::poll_fn(|context| client.body.as_mut().poll_next(context));
+    let end = tokio::time::timeout(Duration::from_secs(10), end).await.unwrap();
+    assert!(end.is_none(), "{end:?}");
 }
 
 #[actix_web::test]

@@ -20,7 +20,7 @@ pub use messages::*;
 
 use super::{Cidr, is_within, role_claim};
 use crate::kernel::{
-    Actor, Answer, Context, Decided, Decider, Known, NotYet, Question, Refused, RefusedBy, bounds,
+    Actor, Answer, Context, Decided, Decider, Known, NotYet, Question, Refused, RefusedBy, RoleGrant, bounds,
     derived_id, scopes_of_role,
 };
 
@@ -155,6 +155,12 @@ impl SecurityPolicy {
     /// Whether a role needs a second factor before first use (IDN-A9).
     pub fn needs_mfa(&self, role: &str) -> bool {
         MFA_ROLES.contains(&role) || self.roles.get(role).is_some_and(|role| role.mfa_required)
+    }
+
+    /// Whether a role of this deployment brings a scope to whoever holds it everywhere.
+    pub fn brings(&self, grant: &RoleGrant, scope: &str) -> bool {
+        let role = self.roles.get(&grant.role).filter(|_| grant.within.is_none());
+        role.is_some_and(|role| role.scopes.iter().any(|brought| brought == scope))
     }
 
     /// Whether those of this audience may call from there.
