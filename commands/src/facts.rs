@@ -14,7 +14,8 @@ use crate::{CommandError, Commands, state::stream};
 
 /// What only read models can tell. Implemented by whoever wires read models to commands.
 pub trait Answers: Send + Sync + 'static {
-    /// Answers from a read model that has seen the log at least up to `at_least`.
+    /// Answers from a read model that has seen the log at least up to `at_least`; where that is not said, up to what is recorded
+    /// by now, unless the read model is far behind.
     fn answer(
         &self,
         question: Question,

@@ -15,6 +15,8 @@ use crate::auth::OneTimeTokens;
 
 /// How long a read model may take to come to a position.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// And how long a command waits for it to show what is recorded already; then it is decided on what there is.
+const RECENT: Duration = Duration::from_millis(500);
 
 /// Answers from the read models of this node.
 pub(super) struct FromReadModels {
@@ -48,10 +50,16 @@ impl FromReadModels {
     }
 
     async fn read(&self, question: &Question, at_least: Option<Position>) -> Result<Answer, CommandError> {
-        for model in answers::asked(question) {
-            if let Some(position) = at_least
-                && !self.projections.wait_for(model, position, PATIENCE).await.map_err(unanswered)?
-            {
+        let models = answers::asked(question);
+        let (position, patience) = match at_least {
+            Some(position) => (position, PATIENCE),
+            // Whoever was answered before has recorded before, on whichever node.
+            None if !models.is_empty() => (self.store.head().await?.position, RECENT),
+            None => (0, RECENT),
+        };
+        for model in models {
+            let reached = self.projections.wait_for(model, position, patience).await.map_err(unanswered)?;
+            if !reached && at_least.is_some() {
                 return Err(CommandError::Unavailable(format!("the read model {model} is behind")));
             }
         }

@@ -22,6 +22,19 @@ async fn a_command_that_begins_a_stream_is_answered_201_and_the_next_one_200() {
     assert!(!closed.headers.contains_key("location"));
 }
 
+#[actix_web::test]
+async fn a_command_is_decided_on_what_was_acknowledged_before_it() {
+    let node = node().await;
+    for number in 0..30 {
+        let (parent, _) = node.org(&format!("P{number}")).await;
+        let child = json!({ "kind": "faculty", "code": format!("C{number}"), "name": "Arts", "type": "college",
+            "country": "US", "parent": parent });
+        assert_eq!(node.post("/v1/orgs", child).await.status, 201);
+        let path = format!("/v1/identity/org-unit/{parent}/deactivate-org-unit");
+        node.post(&path, json!({ "reason": "merged" })).await.problem(409, "HasActiveChildren");
+    }
+}
+
 async fn keyed(node: &TestNode, key: &str, code: &str) -> crate::node::Answer {
     let request =
         TestRequest::post().uri("/v1/orgs").insert_header(("Idempotency-Key", key)).set_json(org(code));
