@@ -86,7 +86,7 @@ pub enum OrgUnitCommand {
         city: Option<String>,
         /// The web site.
         #[serde(default)]
-        #[schemars(transform = schemas::text::<0, 2048>)]
+        #[schemars(transform = schemas::website)]
         website: Option<String>,
         /// An address of a person to write to.
         #[serde(default)]
@@ -108,7 +108,7 @@ pub enum OrgUnitCommand {
         city: Option<String>,
         /// The web site.
         #[serde(default)]
-        #[schemars(transform = schemas::text::<0, 2048>)]
+        #[schemars(transform = schemas::website)]
         website: Option<String>,
         /// An address of a person to write to.
         #[serde(default)]
@@ -409,7 +409,7 @@ fn check_words(
     contact_email: &Option<Stated<String>>,
 ) -> Check {
     bounds::maybe_text("city", city.as_deref(), 0..=200)?;
-    bounds::maybe_text("website", website.as_deref(), 0..=2048)?;
+    bounds::web_address("website", website.as_deref())?;
     bounds::maybe_text("contact_email", contact_email.as_ref().map(|email| email.0.as_str()), 0..=254)
 }
 

@@ -117,6 +117,21 @@ fn hostile_words_are_refused() {
     };
     given::<OrgUnit>([created()]).when(revise("Pitts\0burg")).invalid("city");
     given::<OrgUnit>([created()]).when(revise(&"a".repeat(201))).invalid("city");
+    let site = |address: &str| C::ReviseOrgUnit {
+        name: None,
+        r#type: None,
+        city: None,
+        website: Some(address.into()),
+        contact_email: None,
+    };
+    for address in
+        ["javascript:alert(1)", "file:///etc/passwd", "//x", "https://", "https://a b", "https://a\r\nb"]
+    {
+        given::<OrgUnit>([created()]).when(site(address)).invalid("website");
+    }
+    for address in ["", "http://example.edu", "https://example.edu/a?b#c"] {
+        given::<OrgUnit>([created()]).when(site(address)).then_names(["OrgUnitRevised"]);
+    }
 }
 
 #[test]

@@ -40,6 +40,19 @@ pub fn maybe_text<R, E>(
     value.map_or(Ok(()), |value| text(field, value, chars))
 }
 
+/// An address of the web, `http` or `https`, of at most 2048 visible ASCII characters; or none, as an empty text. Pages show it
+/// as a link: nothing else may be behind one.
+pub fn web_address<R, E>(field: &'static str, value: Option<&str>) -> Check<R, E> {
+    let fits = value.is_none_or(|value| {
+        let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
+        value.is_empty()
+            || (value.len() <= 2048
+                && rest
+                    .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic())))
+    });
+    held(fits, field, || "expected an http or https address".to_owned())
+}
+
 /// At most so many entries.
 pub fn count<R, E>(field: &'static str, entries: usize, most: usize) -> Check<R, E> {
     held(entries <= most, field, || format!("at most {most} entries"))

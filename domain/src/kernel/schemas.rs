@@ -148,6 +148,11 @@ pub fn web_address(schema: &mut Schema) {
     pattern(schema, "^(https://[!-~]{0,2040})?$");
 }
 
+/// An address of the web, or an empty text.
+pub fn website(schema: &mut Schema) {
+    pattern(schema, "^(https?://[!-~]{1,2040})?$");
+}
+
 /// A language tag of a user interface.
 pub fn locale(schema: &mut Schema) {
     pattern(schema, "^[A-Za-z0-9-]{2,35}$");
