@@ -13,6 +13,8 @@ use crate::config::{Config, LogFormat};
 /// A filter that cannot be understood.
 pub fn start(config: &Config) -> Result<(), String> {
     let filter = EnvFilter::try_new(&config.log).map_err(|error| format!("ANNALS_LOG (log): {error}"))?;
+    // Below that it tells with which password it connects.
+    let filter = filter.add_directive("async_nats=info".parse().map_err(|error| format!("{error}"))?);
     let lines = fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
     // Somebody who embeds this may log already.

@@ -153,7 +153,8 @@ pub(super) fn answer(call: &Call<'_>, route: &QueryRoute, shown: &str, body: &Va
     let unchanged = is_known(call.request.headers(), &tag);
     let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((ETAG, tag)).insert_header((CACHE_CONTROL, freshness(route.max_age)));
-    response.insert_header((VARY, "Authorization"));
+    // Whatever says who calls.
+    response.insert_header((VARY, "Authorization, Cookie, X-API-Key"));
     if unchanged { response.finish() } else { response.json(body) }
 }
 

@@ -192,6 +192,23 @@ mod tests {
     }
 
     #[test]
+    fn no_operation_has_two_parameters_of_one_name_in_one_place() {
+        let document = described();
+        let paths = document["paths"].as_object().unwrap().values();
+        for operation in paths.flat_map(|path| path.as_object().unwrap().values()) {
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let mut names: Vec<_> = parameters
+                .map(|parameter| (parameter["in"].to_string(), parameter["name"].to_string()))
+                .collect();
+            names.retain(|(place, _)| place != "null");
+            let all = names.len();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), all, "{}", operation["operationId"]);
+        }
+    }
+
+    #[test]
     fn no_two_operations_have_one_id() {
         let document = described();
         let paths = document["paths"].as_object().unwrap().values();

@@ -249,6 +249,25 @@ async fn ferpa_99_30_a_consent_is_signed_dated_and_names_records_purpose_and_rec
 }
 
 #[actix_web::test]
+async fn ferpa_99_31_a_9_ii_a_students_own_trail_does_not_tell_what_a_court_forbids_to_tell() {
+    let node = node().await;
+    let secret = disclosure(&node, "99.31(a)(9)(ii)(A)", "court", &["transcript"]).await;
+    ok(&authorize(&node, &secret, json!({})).await);
+    ok(&asks(&node, "/v1/privacy/requests", json!({ "regime": "gdpr", "type": "access", "classes": [] }))
+        .await);
+    let trail = TestRequest::get().uri("/v1/audit/me");
+    let trail = node.send_as(ADA, &["student"], trail).await.json();
+    let kinds: Vec<&str> = trail["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| entry["resource_type"].as_str().unwrap())
+        .collect();
+    assert!(kinds.contains(&"governance.privacy_request"), "{trail}");
+    assert!(!kinds.contains(&"governance.disclosure"), "{trail}");
+}
+
+#[actix_web::test]
 async fn ferpa_99_31_each_paragraph_carries_a_disclosure_to_its_party_and_to_no_other() {
     let node = node().await;
     let told = json!({ "notified_at": "2026-01-02T00:00:00Z" });

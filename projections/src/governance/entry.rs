@@ -1,6 +1,6 @@
 //! Entries of the audit trail, and who may see which.
 
-use domain::Actor;
+use domain::{Actor, Decider, governance::Disclosure};
 use event_store::{Position, StoreError};
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -174,8 +174,10 @@ impl Sight {
     pub(super) fn sees(self, entry: &Entry) -> bool {
         match self {
             Sight::All => true,
+            // To whom records were disclosed, their own record of disclosures tells: it knows of which the law forbids to tell
+            // them (34 CFR 99.31(a)(9)(ii)).
             Sight::Own(person) => {
-                entry.subjects.contains(&person)
+                (entry.subjects.contains(&person) && entry.resource_type != Disclosure::TYPE)
                     || entry.on_behalf_of == Some(person)
                     || account_of(&entry.actor) == Some(person)
             }

@@ -32,7 +32,7 @@ row! {
             /// The aggregate type, where it is for one only.
             aggregate: Option<String> => filter,
             /// From when the time counts.
-            after: RetentionStart => filter,
+            after: RetentionStart,
             /// For how many days.
             days: i32 => filter sort,
             /// What is then done.
