@@ -1,7 +1,7 @@
 //! The body of a command: JSON, an object, of limited size and depth. Everything else about it the command's own type
 //! says.
 
-use std::time::Duration;
+use std::{borrow::Cow, collections::HashMap, time::Duration};
 
 use actix_web::{
     error::PayloadError,
@@ -188,11 +188,18 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
-/// The body with fields that the route itself gives. A client that sends one of them as well is told so by the
-/// command's own reader: a field is there twice.
-pub fn with_given(body: Box<RawValue>, given: &[(&str, String)]) -> Box<RawValue> {
+/// The body with fields that the route itself gives.
+///
+/// # Errors
+/// The client sends one of them as well.
+pub fn with_given(body: Box<RawValue>, given: &[(&str, String)]) -> Result<Box<RawValue>, Problem> {
     if given.is_empty() {
-        return body;
+        return Ok(body);
+    }
+    // What is no object with such keys, the command's own reader refuses.
+    let sent: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(body.get()).unwrap_or_default();
+    if let Some((name, _)) = given.iter().find(|(name, _)| sent.contains_key(*name)) {
+        return Err(Problem::new(MALFORMED, "the path says this, and the body must not").at(*name));
     }
     let rest = body.get().trim_start_matches('{').trim_start();
     let mut text = String::from("{");
@@ -204,7 +211,7 @@ pub fn with_given(body: Box<RawValue>, given: &[(&str, String)]) -> Box<RawValue
         text.push(',');
     }
     text.push_str(rest);
-    RawValue::from_string(text).expect("an object with more fields is an object")
+    Ok(RawValue::from_string(text).expect("an object with more fields is an object"))
 }
 
 /// The same text for the same JSON, whatever the order of its fields and the spaces in it.
@@ -287,9 +294,9 @@ mod tests {
     #[test]
     fn the_fields_of_the_path_join_those_of_the_body() {
         let month = [("month", "1993-05".to_owned()), ("account", "7".to_owned())];
-        assert_eq!(with_given(raw("{ }"), &month).get(), r#"{"month":"1993-05","account":"7"}"#);
+        assert_eq!(with_given(raw("{ }"), &month).unwrap().get(), r#"{"month":"1993-05","account":"7"}"#);
         assert_eq!(
-            with_given(raw(r#"{"a":{}}"#), &month).get(),
+            with_given(raw(r#"{"a":{}}"#), &month).unwrap().get(),
             r#"{"month":"1993-05","account":"7","a":{}}"#
         );
     }

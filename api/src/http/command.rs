@@ -69,7 +69,7 @@ pub async fn handle(
     }
     let id = stream_id(call, command.id, key.map(|key| (key, request.command_id)))?;
     let given = command.given.iter().map(|(name, from)| Ok((*name, call.known(*from)?)));
-    let body = with_given(body, &given.collect::<Result<Vec<_>, Problem>>()?);
+    let body = with_given(body, &given.collect::<Result<Vec<_>, Problem>>()?)?;
 
     refuse_lists_for_objects(api, entry, &body)?;
     let under_way = api.overload.enter(Kind::Command)?;

@@ -264,9 +264,14 @@ pub(super) fn link_next(call: &Call<'_>, cursor: &str, response: &mut HttpRespon
 pub(super) fn problem(error: QueryError) -> Problem {
     let detail = error.to_string();
     match error {
-        QueryError::UnknownFilter(name) | QueryError::UnknownField(name) | QueryError::UnknownSort(name) => {
-            Problem::new(INVALID_PARAMETER, "there is no such column to filter by, to sort by or to show")
-                .at(name)
+        QueryError::UnknownFilter(name) => {
+            Problem::new(INVALID_PARAMETER, "there is no such column to filter by").at(name)
+        }
+        QueryError::UnknownField(_) => {
+            Problem::new(INVALID_PARAMETER, "there is no such column to show").at("fields")
+        }
+        QueryError::UnknownSort(_) => {
+            Problem::new(INVALID_PARAMETER, "there is no such column to sort by").at("sort")
         }
         QueryError::Hidden(name) => Problem::new(FORBIDDEN, "the column is not for this caller").at(name),
         QueryError::BadValue { column, .. } => Problem::new(INVALID_PARAMETER, detail).at(column),

@@ -199,5 +199,6 @@ async fn the_month_in_the_path_names_the_callers_own_budget() {
     assert_eq!(opened.json()["id"], json!(id));
     let twice = json!({ "month": month });
     let twice = TestRequest::post().uri(&format!("/v1/budget/months/{month}")).set_json(twice);
-    node.send_as(anna, &roles, twice).await.problem(400, "Malformed");
+    let problem = node.send_as(anna, &roles, twice).await.problem(400, "Malformed");
+    assert_eq!(problem["field"], "month");
 }

@@ -85,6 +85,16 @@ async fn rows_are_filtered_and_columns_chosen() {
         node.get(&format!("/v1/orgs?{wrong}")).await.problem(400, "InvalidParameter");
     }
     node.get("/v1/orgs?after=nowhere").await.problem(404, "NotFound");
+    for (wrong, field) in [
+        ("sort=code,nope%3Cscript%3E", "sort"),
+        ("fields=nope", "fields"),
+        ("sort=", "sort"),
+        ("fields=", "fields"),
+    ] {
+        let problem = node.get(&format!("/v1/orgs?{wrong}")).await.problem(400, "InvalidParameter");
+        assert_eq!(problem["field"], field, "{wrong}");
+        assert!(!problem.to_string().contains("nope"), "{problem}");
+    }
 }
 
 #[actix_web::test]
