@@ -31,28 +31,67 @@ pub(super) async fn log_read(
     call: &Call<'_>,
     subjects: impl IntoIterator<Item = Uuid>,
 ) -> Result<(), Problem> {
-    let purpose = purpose(call.request)?;
-    let reader = call.actor()?;
-    let subjects: Vec<Uuid> = subjects.into_iter().filter(|subject| !reader.is(*subject)).collect();
-    if subjects.is_empty() {
-        return Ok(());
+    Reader::of(call)?.reads(api, subjects).await
+}
+
+/// Who reads, what, for what purpose and from where: what goes on record with each read of a call.
+pub(super) struct Reader {
+    who: Actor,
+    session: Option<String>,
+    route: String,
+    resource: String,
+    purpose: Option<String>,
+    ip: Stated<String>,
+    user_agent: Stated<String>,
+    trace: Trace,
+}
+
+impl Reader {
+    /// The one of a call.
+    ///
+    /// # Errors
+    /// Nobody is known, or a purpose that cannot be one.
+    pub(super) fn of(call: &Call<'_>) -> Result<Self, Problem> {
+        let purpose = purpose(call.request)?;
+        let (ip, user_agent) = origin(call.request);
+        Ok(Reader {
+            who: call.actor()?.clone(),
+            session: call.ticket.as_ref().and_then(|ticket| ticket.session.clone()),
+            route: call.route.template.clone(),
+            resource: shortened(call.request.path(), 2000),
+            purpose,
+            ip,
+            user_agent,
+            trace: call.trace.clone(),
+        })
     }
-    let (ip, user_agent) = origin(call.request);
-    let command = AccessLogCommand::LogAccess {
-        actor: account(reader),
-        route: call.route.template.clone(),
-        resource: shortened(call.request.path(), 2000),
-        subjects,
-        purpose: purpose.clone(),
-        ip,
-        user_agent,
-    };
-    let request = Request {
-        session: call.ticket.as_ref().and_then(|ticket| ticket.session.clone()),
-        purpose,
-        ..by_edge(reader.account(), call.trace)
-    };
-    note(api, command, &request).await.map(drop)
+
+    /// See [`log_read`].
+    pub(super) async fn reads(
+        &self,
+        api: &Api,
+        subjects: impl IntoIterator<Item = Uuid>,
+    ) -> Result<(), Problem> {
+        let subjects: Vec<Uuid> = subjects.into_iter().filter(|subject| !self.who.is(*subject)).collect();
+        if subjects.is_empty() {
+            return Ok(());
+        }
+        let command = AccessLogCommand::LogAccess {
+            actor: account(&self.who),
+            route: self.route.clone(),
+            resource: self.resource.clone(),
+            subjects,
+            purpose: self.purpose.clone(),
+            ip: self.ip.clone(),
+            user_agent: self.user_agent.clone(),
+        };
+        let request = Request {
+            session: self.session.clone(),
+            purpose: self.purpose.clone(),
+            ..by_edge(self.who.account(), &self.trace)
+        };
+        note(api, command, &request).await.map(drop)
+    }
 }
 
 /// Puts on record that somebody was turned away from personal data.

@@ -2,9 +2,14 @@
 //!
 //! One follower reads the log for all clients, and only while there are any. A client that resumes, or that is too slow
 //! for the fan-out, reads what it missed from the log itself. Personal fields are never among what is told. Whoever's token was
-//! revoked or has expired is told no more.
+//! revoked or has expired is told no more; of whom somebody who sees everything is told, is on record before they are.
 
-use std::{collections::VecDeque, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_web::{
     HttpResponse,
@@ -12,7 +17,10 @@ use actix_web::{
     web,
 };
 use bytes::Bytes;
-use domain::{Actor, Decider, Envelope, governance::Disclosure};
+use domain::{
+    Actor, Decider, Envelope,
+    governance::{AccessLog, Disclosure},
+};
 use event_store::{EventStore, Position, Recorded};
 use futures_util::{Stream, StreamExt, stream};
 use jiff::Timestamp;
@@ -22,6 +30,7 @@ use uuid::Uuid;
 
 use super::{
     Api, Call,
+    access::Reader,
     body::single,
     call::{unauthenticated, with_stand},
 };
@@ -59,6 +68,8 @@ struct Told {
     /// Whether people are told of it elsewhere, where it is known of what the law forbids to tell them (34 CFR
     /// 99.31(a)(9)(ii)).
     elsewhere: bool,
+    /// Whether it is an entry of the access log.
+    is_access: bool,
     /// For those who may see everything.
     full: String,
     /// The person who did it, where it was one.
@@ -165,6 +176,7 @@ impl Told {
         Told {
             position: event.position,
             elsewhere: event.stream.aggregate_type == Disclosure::TYPE,
+            is_access: event.stream.aggregate_type == AccessLog::TYPE,
             by: person("user:").or_else(|| person("api_client:")),
             subjects: envelope.subjects,
             full: full.to_string(),
@@ -228,7 +240,8 @@ pub(super) fn handle(api: &web::Data<Api>, call: &Call<'_>) -> Result<HttpRespon
         return Ok(response.finish());
     }
     let ticket = call.ticket.clone().ok_or_else(|| unauthenticated(None))?;
-    let client = Client::new(api, (ticket, call.request.address()), view, resumed)?;
+    let (from, reader) = (call.request.address(), Reader::of(call)?);
+    let client = Client::new(api, (ticket, from), reader, view, resumed)?;
     Ok(response.streaming(client.stream().map(Ok::<_, actix_web::Error>)))
 }
 
@@ -238,6 +251,9 @@ struct Client {
     /// Who it is, and from where: what a token says holds only until it is revoked.
     ticket: Arc<Ticket>,
     address: Option<IpAddr>,
+    /// Who reads, for the access log, and whose data they are about to be told of.
+    reader: Reader,
+    unlogged: BTreeSet<Uuid>,
     view: View,
     /// Up to where it was told; none before it has begun.
     after: Option<Position>,
@@ -257,6 +273,7 @@ impl Client {
     fn new(
         api: &web::Data<Api>,
         (ticket, address): (Arc<Ticket>, Option<IpAddr>),
+        reader: Reader,
         view: View,
         after: Option<Position>,
     ) -> Result<Self, Problem> {
@@ -267,7 +284,8 @@ impl Client {
         }
         api.metrics.streams.inc();
         let ready = VecDeque::from(["retry: 2000\n\n".to_owned()]);
-        Ok(Client { api: api.clone(), ticket, address, view, after, live: None, behind: true, ready })
+        let (api, unlogged) = (api.clone(), BTreeSet::new());
+        Ok(Client { api, ticket, address, reader, unlogged, view, after, live: None, behind: true, ready })
     }
 
     fn stream(self) -> impl Stream<Item = Bytes> {
@@ -283,6 +301,8 @@ impl Client {
             if !self.ready.is_empty() && !self.is_admitted().await {
                 return None;
             }
+            let subjects = std::mem::take(&mut self.unlogged);
+            self.reader.reads(&self.api, subjects).await.ok()?;
             if let Some(text) = self.ready.pop_front() {
                 return Some(text);
             }
@@ -333,8 +353,15 @@ impl Client {
 
     fn take(&mut self, told: &[Told]) {
         let after = self.after.unwrap_or_default();
-        let news = told.iter().filter(|event| event.position > after);
-        self.ready.extend(news.filter_map(|event| event.text(self.view)));
+        for event in told.iter().filter(|event| event.position > after) {
+            if let Some(text) = event.text(self.view) {
+                self.ready.push_back(text);
+                // That somebody reads is told as well, and must not be a read that is told.
+                if self.view == View::All && !event.is_access {
+                    self.unlogged.extend(&event.subjects);
+                }
+            }
+        }
         self.after = told.last().map_or(after, |last| last.position.max(after)).into();
     }
 }

@@ -107,6 +107,22 @@ async fn whoever_is_locked_out_is_told_no_more() {
 }
 
 #[actix_web::test]
+async fn of_whom_an_auditor_is_told_is_on_record_before_they_are() {
+    let node = node().await;
+    let ada = member(&node, "ada@example.edu").await;
+    let officer = Uuid::from_u128(9);
+    let mut client = Client::open(&node, officer, &["compliance"], Some("0")).await;
+    let (_, event) = client.event().await;
+    assert_eq!(event["subjects"], json!([ada]));
+    let events = node.node.api.commands.store().read_all(0, 1000).await.unwrap();
+    let access = events.iter().find(|event| event.event_type == "AccessLogged").unwrap();
+    let access: Value = serde_json::from_str(&access.payload).unwrap();
+    let logged = &access["AccessLogged"];
+    let expected = (&json!(officer), &json!("/v1/stream"), &json!([ada]));
+    assert_eq!((&logged["actor"], &logged["route"], &logged["subjects"]), expected);
+}
+
+#[actix_web::test]
 async fn a_stream_ends_when_the_node_stops() {
     let node = node().await;
     let mut client = Client::open(&node, Uuid::from_u128(1), &["compliance"], None).await;
