@@ -72,8 +72,6 @@ codes! {
         "What the path names does not exist, or the caller may not know that it does.";
     METHOD_NOT_ALLOWED MethodNotAllowed 405 "The path does not take this method"
         "`Allow` lists the methods that it takes.";
-    NOT_ACCEPTABLE NotAcceptable 406 "No representation that the client accepts"
-        "Answers are JSON; `Accept` rules that out.";
     REQUEST_TIMEOUT RequestTimeout 408 "The body took too long to come"
         "A request must be here wholly within ten seconds. Send it again, over a connection that is quick enough.";
     INVALID_STATE InvalidState 409 "Not possible in this state"
