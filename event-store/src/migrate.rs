@@ -25,6 +25,7 @@ pub const LOG: &[Step] = &[
     (120, "api usage", include_str!("../../migrations/0120_api_usage.sql")),
     (130, "archives followed", include_str!("../../migrations/0130_archives_followed.sql")),
     (131, "signs counted", include_str!("../../migrations/0131_signs_counted.sql")),
+    (140, "purposes", include_str!("../../migrations/0140_purposes.sql")),
 ];
 
 /// The keys: `annals_keys`.

@@ -159,7 +159,8 @@ struct ViewColumn {
     comment: String,
 }
 
-/// The columns of a view. What is not marked is not there: personal and technical columns never are, but `as_of`.
+/// The columns of a view. What is not marked is not there: personal and technical columns never are. `as_of` least of all:
+/// it leads to the event in `read.audit_trail`, and so from what a row says to the pseudonyms of those who did it.
 fn columns(shape: &Shape) -> Vec<ViewColumn> {
     let column = |name: &str, expression: String, kind: &str, comment: String| ViewColumn {
         name: name.to_owned(),
@@ -195,8 +196,6 @@ fn columns(shape: &Shape) -> Vec<ViewColumn> {
                 let comment = format!("{}{pseudonym}", declared.comment());
                 all.push(column(declared.name, expression, view_type(declared.kind), comment));
             }
-            let comment = "The position in the log of the last event that touched the row.".to_owned();
-            all.push(column("as_of", "as_of".to_owned(), "bigint", comment));
             all
         }
         Analysts::Groups { by, sums, people } => {

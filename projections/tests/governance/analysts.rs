@@ -75,6 +75,33 @@ async fn edges_can_be_followed_from_a_source_to_what_came_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_purpose_names_anybody() {
+    let world = World::empty().await;
+    let account = student(1);
+    let written = [
+        ("identity.account", format!("invited by user:{account}")),
+        ("identity.account", format!("{} and {}", account.to_string().to_uppercase(), account.simple())),
+        ("identity.account", "administration".to_owned()),
+        ("governance.access_log", "to look up Ada Lovelace".to_owned()),
+    ];
+    let (types, purposes): (Vec<&str>, Vec<String>) = written.into_iter().unzip();
+    let insert = "WITH moved AS (UPDATE annals.head SET position = 4)
+        INSERT INTO annals.events (position, recorded_at, sequence, event_id, aggregate_type, aggregate_id, event_type,
+            event_version, payload, metadata)
+        SELECT n, now(), n, gen_random_uuid(), type, 'x', 'Done', '1', '{}', json_build_object('purpose', purpose)
+        FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(type, purpose, n)";
+    sqlx::query(insert).bind(types).bind(purposes).execute(world.store.pool()).await.unwrap();
+    let mut sql = analyst(&world).await;
+    let shown: Vec<Option<String>> =
+        sqlx::query_scalar("SELECT purpose FROM read.audit_trail ORDER BY position")
+            .fetch_all(&mut sql)
+            .await
+            .unwrap();
+    let said = |text: &str| Some(text.to_owned());
+    assert_eq!(shown, [said("invited by user:…"), said("… and …"), said("administration"), None]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn metadata_that_is_not_as_it_should_be_does_not_break_the_views() {
     let world = World::empty().await;
     world.create_unit(0).await;

@@ -39,7 +39,7 @@ async fn an_analyst_sees_pseudonyms_and_open_columns_and_nothing_else() {
     let mut analyst = analyst(&world).await;
     let row = analyst.fetch_one("SELECT * FROM read.names").await.unwrap();
     let columns: Vec<_> = row.columns().iter().map(sqlx::Column::name).collect();
-    assert_eq!(columns, ["org_id", "name", "count", "as_of"]);
+    assert_eq!(columns, ["org_id", "name", "count"]);
     let pseudonym: uuid::Uuid = row.get("org_id");
     assert_ne!(pseudonym, unit(1));
     for forbidden in [
@@ -99,7 +99,7 @@ async fn a_view_never_loses_a_column_and_shows_the_new_version_in_the_end() {
     shown(&world, "names").await;
     let row = reading.fetch_one("SELECT * FROM read.names").await.unwrap();
     let columns: Vec<_> = row.columns().iter().map(sqlx::Column::name).collect();
-    assert_eq!(columns, ["org_id", "name", "count", "as_of"]);
+    assert_eq!(columns, ["org_id", "name", "count"]);
     assert_eq!((row.get::<String, _>("name"), row.get::<Option<i64>, _>("count")), ("B".to_owned(), None));
     // The generation that it showed can go.
     assert_eq!(next.drop_retired("names", &admin(), "tidy").await.unwrap(), 1);

@@ -160,6 +160,27 @@ async fn what_is_not_declared_cannot_be_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_analyst_is_not_told_where_in_the_log_a_row_is() {
+    let (world, last) = full_world().await;
+    let analyst = domain::Actor::user(unit(50), &["analyst"]);
+    let ask = async |query: Query| world.projections.list("names", &analyst, &query).await;
+    for as_of in [None, Some(AsOf::Position(last))] {
+        let page = ask(Query { as_of, ..Query::default() }).await.unwrap();
+        assert!(page.rows.iter().all(|row| row["name"].is_string() && row.get("as_of").is_none()));
+    }
+    let fields = Query { fields: vec!["as_of".into()], ..Query::default() };
+    assert!(matches!(ask(fields.clone()).await, Err(QueryError::Hidden(name)) if name == "as_of"));
+    assert!(matches!(ask(filtered("as_of", Op::In, &["1"])).await, Err(QueryError::UnknownFilter(_))));
+    let sort = Query { sort: vec!["as_of".into()], ..Query::default() };
+    assert!(matches!(ask(sort).await, Err(QueryError::UnknownSort(_))));
+    for role in ["student", "compliance", "admin"] {
+        let actor = domain::Actor::user(unit(50), &["analyst", role][usize::from(role == "student")..]);
+        let page = world.projections.list("names", &actor, &fields).await.unwrap();
+        assert!(page.rows.iter().all(|row| row["as_of"].is_u64()), "{role}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_belongs_to_its_query() {
     let (world, _) = full_world().await;
     let page = ask(&world, &Query { limit: Some(5), ..Query::default() }).await;
