@@ -1,5 +1,6 @@
 //! R-16 `scholarships`: which scholarships there are, for everybody to search and filter; those that are being written or
-//! were archived are for those who manage scholarships.
+//! were archived are for those who manage scholarships. Analysts do not see how many apply: the funnel tells them what
+//! may be told.
 //!
 //! It is made for more than a million rows: it can be sorted only by what an index gives in order, and words and values are
 //! indexed by their places in that order, so that a page is found wherever what is asked for gathers.
@@ -74,9 +75,9 @@ row! {
             /// What there is to give once it is published (OPP-S1): all awards and the contributions, in minor units.
             fund: Option<i64> => open,
             /// How many applications are selected for an award.
-            selected: u32 => open,
+            selected: u32,
             /// How many applications were submitted.
-            applications: u32 => open,
+            applications: u32,
         }
     }
 }
@@ -123,6 +124,13 @@ impl Table for Scholarships {
         let offered = ["published", "closed"].map(Into::into).to_vec();
         Filter::within(actor, "manage:scholarships", "sponsor")
             .or(Filter::all_with(actor, "read:public").and(Filter::In("status", offered)))
+    }
+
+    fn hidden(actor: &Actor) -> &'static [&'static str] {
+        // Analysts see groups of the funnel: what all of them come to would tell the size of those that are too
+        // small to be shown.
+        let analyst = actor.has("read:analytics") && !actor.has_within("manage:scholarships", &[]);
+        if analyst { &["selected", "applications"] } else { &[] }
     }
 }
 
@@ -326,6 +334,20 @@ mod tests {
             closed_because: Some(CloseReason::Filled),
             ..row()
         }]);
+    }
+
+    #[test]
+    fn analysts_do_not_see_how_many_people_apply_and_are_selected() {
+        let counts = ["selected", "applications"];
+        assert_eq!(Scholarships::hidden(&Actor::user(Uuid::from_u128(7), &["analyst"])), counts);
+        for column in
+            <ScholarshipRow as crate::row::Row>::COLUMNS.iter().filter(|column| counts.contains(&column.name))
+        {
+            assert!(!column.is(crate::row::mark::open), "{} in SQL", column.name);
+        }
+        for roles in [&["student"][..], &["staff"], &["staff", "analyst"]] {
+            assert!(Scholarships::hidden(&Actor::user(Uuid::from_u128(7), roles)).is_empty(), "{roles:?}");
+        }
     }
 
     #[test]
