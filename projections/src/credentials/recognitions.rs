@@ -1,5 +1,5 @@
 //! R-26 `recognitions`: which institution gives what credit for which credential, and what an engine and people said of
-//! it. For everybody; the grounds of a decision are for those who decide.
+//! it. For everybody; the grounds of a decision are for those who decide everywhere, and for compliance.
 
 use domain::{
     Actor,
@@ -168,7 +168,8 @@ impl Table for Recognitions {
     }
 
     fn hidden(actor: &Actor) -> &'static [&'static str] {
-        let decides = actor.has_somewhere("approve:recognition") || actor.has("read:audit");
+        // Rows are of every institution: who decides for some alone would see the grounds of others.
+        let decides = actor.has_within("approve:recognition", &[]) || actor.has("read:audit");
         if decides { &[] } else { &["approval_reference", "override_reason", "reason"] }
     }
 }
@@ -362,10 +363,16 @@ mod tests {
     }
 
     #[test]
-    fn the_grounds_of_a_decision_are_for_those_who_decide() {
+    fn the_grounds_of_a_decision_are_for_those_who_decide_everywhere() {
         let member = Actor::user(Uuid::from_u128(7), &[]);
         assert_eq!(Recognitions::visible(&member), Filter::All);
         assert!(Recognitions::hidden(&member).contains(&"override_reason"));
         assert!(Recognitions::hidden(&Actor::user(Uuid::from_u128(7), &["institution_admin"])).is_empty());
+        let grant = domain::RoleGrant { role: "institution_admin".into(), within: Some(KU) };
+        let elsewhere = Actor::with_roles(Uuid::from_u128(7), vec![grant]);
+        assert!(
+            Recognitions::hidden(&elsewhere).contains(&"reason"),
+            "rows of other institutions are there too"
+        );
     }
 }
