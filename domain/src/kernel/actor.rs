@@ -229,7 +229,7 @@ impl RoleGrant {
 
 /// Whether a scope lets people do something with what is their own, or was assigned to them by name: then it matters not
 /// in which org unit they hold it.
-fn is_about_ones_own(scope: &str) -> bool {
+pub(crate) fn is_about_ones_own(scope: &str) -> bool {
     const OWN: &[&str] = &[
         "apply:opportunities",
         "read:projects",

@@ -20,6 +20,7 @@ pub mod schemas;
 pub mod testing;
 mod upcast;
 
+pub(crate) use actor::is_about_ones_own;
 pub use actor::{Actor, ActorKind, Permission, READ, RoleGrant, SERVICE, scopes_of_role};
 pub use arithmetic::{AllocationError, BasisPoints, allocate, cap, half_even_rate, is_partition, ratio_bp};
 pub use claim::Claim;

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{rules::check_reason, *};
 use crate::{
     identity::{Profile, lineage},
+    kernel::is_about_ones_own,
     registry::grantable,
 };
 
@@ -37,6 +38,8 @@ impl Account {
                 for belongs in affiliations {
                     facts.reaches_person |= manages(actor, &lineage(belongs.org, known)?);
                 }
+                // Whoever says that they belong to a unit does not put themselves below its administrators by that.
+                facts.reaches_person = facts.reaches_person && !self.outranks(context, known)?;
             }
         }
         if let C::AssignRole { within: Some(unit), .. } | C::RevokeRole { within: Some(unit), .. } = command {
@@ -58,6 +61,20 @@ impl Account {
             }
         }
         Ok(())
+    }
+
+    /// IDN-A8: whether the holder has, outside the units in which the caller manages users, what the caller lacks there.
+    fn outranks(&self, context: &Context, known: &mut impl Known) -> Result<bool, NotYet> {
+        let policy = known.stream::<SecurityPolicy>(security_policy_id())?.state;
+        for RoleGrant { role, within } in self.roles_at(context.now).map(|held| &held.grant) {
+            let units = within.map_or(Ok(Vec::new()), |unit| lineage(unit, known))?;
+            let lacks = |scope: &&str| !is_about_ones_own(scope) && !context.actor.has_within(scope, &units);
+            let more = role == "admin" || policy.scopes_of(role).unwrap_or_default().iter().any(lacks);
+            if more && !manages(&context.actor, &units) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether this would end what may be the last administrator.

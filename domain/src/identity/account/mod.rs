@@ -16,7 +16,8 @@
 //! - **IDN-A6** the count of a security key must grow.
 //! - **IDN-A7** whatever changes what the holder may do, or how they prove who they are, raises `token_version`: tokens with
 //!   another version are refused.
-//! - **IDN-A8** nobody assigns a role that has a scope they lack, and role holders of an org unit act within it and below.
+//! - **IDN-A8** nobody assigns a role that has a scope they lack, and role holders of an org unit act within it and below,
+//!   and on nobody who holds more elsewhere than they do.
 //! - **IDN-A9** some roles need a second factor before first use ([`Account::needs_mfa`]).
 //! - **IDN-A10** the last active administrator stays.
 //!

@@ -59,9 +59,11 @@ fn idn_a8_nobody_assigns_a_role_with_a_scope_that_they_lack_or_to_themselves() {
     manager(&["admin"]).when(past).invalid("until");
 }
 
-#[test]
-fn idn_a8_role_holders_of_an_org_unit_act_within_it_and_below() {
-    let (top, other) = (Uuid::from_u128(0x07), Uuid::from_u128(0x08));
+const TOP: Uuid = Uuid::from_u128(0x07);
+const OTHER: Uuid = Uuid::from_u128(0x08);
+
+/// Two org units and one below the first, to which the person belongs.
+fn member() -> World {
     let unit = |parent| OrgUnit { exists: true, active: true, parent, ..OrgUnit::default() };
     let mut member = Profile::default();
     member.evolve(&crate::identity::ProfileEvent::OrgUnitJoined {
@@ -69,17 +71,58 @@ fn idn_a8_role_holders_of_an_org_unit_act_within_it_and_below() {
         relation: crate::identity::Relation::Student,
         from: "2025-09-01".parse().unwrap(),
     });
-    let world = || {
-        let units = World::default().with(ORG, unit(Some(top))).with(top, unit(None)).with(other, unit(None));
-        units.with(ME, member.clone())
-    };
-    let head = |within| {
-        let grant = RoleGrant { role: "department_admin".into(), within: Some(within) };
-        Actor::with_roles(ROOT, vec![grant])
-    };
-    let suspend = || C::SuspendAccount { reason: "asked".into(), until: None };
+    let units = World::default().with(ORG, unit(Some(TOP))).with(TOP, unit(None)).with(OTHER, unit(None));
+    units.with(ME, member)
+}
+
+/// Who administers an org unit.
+fn head(within: Uuid) -> Actor {
+    let grant = RoleGrant { role: "department_admin".into(), within: Some(within) };
+    Actor::with_roles(ROOT, vec![grant])
+}
+
+fn suspend() -> C {
+    C::SuspendAccount { reason: "asked".into(), until: None }
+}
+
+#[test]
+fn idn_a8_who_administers_an_org_unit_acts_on_nobody_who_holds_more_elsewhere() {
+    let mut policy = SecurityPolicy::default();
+    policy.evolve(&SecurityPolicyEvent::RoleDefined {
+        role: "registrar".into(),
+        scopes: vec!["manage:users".into()],
+        mfa_required: false,
+    });
+    let mut world = member().with(security_policy_id(), policy);
+    for (name, within, acts) in [
+        ("student", None, true),
+        ("reviewer", None, true),
+        ("staff", Some(ORG), true),
+        ("admin", Some(ORG), true),
+        ("admin", None, false),
+        ("compliance", None, false),
+        ("operator", None, false),
+        ("registrar", None, false),
+        ("department_admin", Some(TOP), false),
+    ] {
+        let command = C::RevokeAllTokens { reason: "asked".into() };
+        let scenario = active([role(name, within)]).by(head(ORG)).looking_up(&command, &mut world);
+        match acts {
+            true => drop(scenario.when(command).then_names(["TokensRevoked"])),
+            false => scenario.when(command).forbidden(),
+        }
+    }
+    let ended =
+        E::RoleAssigned { role: "compliance".into(), within: None, until: Some(at(NOON)), token_version: 1 };
+    let scenario = active([ended]).by(head(ORG)).looking_up(&suspend(), &mut world);
+    scenario.when(suspend()).then_names(["AccountSuspended"]);
+}
+
+#[test]
+fn idn_a8_role_holders_of_an_org_unit_act_within_it_and_below() {
+    let (top, other) = (TOP, OTHER);
     for (within, reaches) in [(ORG, true), (top, true), (other, false)] {
-        let scenario = active([]).by(head(within)).looking_up(&suspend(), &mut world());
+        let scenario = active([]).by(head(within)).looking_up(&suspend(), &mut member());
         match reaches {
             true => drop(scenario.when(suspend()).then_names(["AccountSuspended"])),
             false => scenario.when(suspend()).forbidden(),
@@ -91,7 +134,7 @@ fn idn_a8_role_holders_of_an_org_unit_act_within_it_and_below() {
         (top, assign("department_admin", None), false),
         (ORG, assign("department_admin", Some(top)), false),
     ] {
-        let scenario = active([]).by(head(within)).looking_up(&command, &mut world());
+        let scenario = active([]).by(head(within)).looking_up(&command, &mut member());
         match fits {
             true => drop(scenario.when(command).then_names(["RoleAssigned"])),
             false => scenario.when(command).refused(R::OutsideOwnScope {}),
