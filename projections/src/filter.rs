@@ -17,7 +17,7 @@ pub enum Filter {
     Nothing,
     /// The column has this value.
     Is(&'static str, Value),
-    /// The column has one of these values.
+    /// The column has one of these values; the list in it has one of them as an element.
     In(&'static str, Vec<Value>),
     /// The column has at least this value.
     AtLeast(&'static str, Value),
@@ -27,13 +27,27 @@ pub enum Filter {
     Contains(&'static str, Value),
     /// All words of this text occur in the column.
     Search(&'static str, String),
-    /// The column names one of these org units, or one below them. Which ones those are, the org directory tells before a
-    /// query is asked; until then it is these alone.
+    /// The column, or the list in it, names one of these org units, or one below them. Which ones those are, the org
+    /// directory tells before a query is asked; until then it is these alone.
     Below(&'static str, Vec<Uuid>),
+    /// The column names a row of another read model that belongs to one of these org units, or to one below them. Told like
+    /// [`Filter::Below`]; until then no row fits.
+    BelowBy(&'static str, Owned, Vec<Uuid>),
     /// At least one of these conditions holds.
     Any(Vec<Filter>),
     /// All of these conditions hold.
     Every(Vec<Filter>),
+}
+
+/// Where it stands to which org unit the rows of another read model belong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owned {
+    /// The read model.
+    pub model: &'static str,
+    /// The column that is its key.
+    pub key: &'static str,
+    /// The column that names the org unit.
+    pub unit: &'static str,
 }
 
 impl Filter {
@@ -57,23 +71,42 @@ impl Filter {
         if units.is_empty() { Filter::Nothing } else { Filter::Below(column, units) }
     }
 
+    /// The rows that name a row of another read model which belongs to an org unit within which the actor holds this scope,
+    /// or to one below; all of them if it is held everywhere.
+    pub fn within_by(actor: &Actor, scope: &str, column: &'static str, owned: Owned) -> Filter {
+        match Filter::within(actor, scope, column) {
+            Filter::Below(column, units) => Filter::BelowBy(column, owned, units),
+            other => other,
+        }
+    }
+
+    /// With each of its single conditions changed.
+    pub(crate) fn map(self, change: &impl Fn(Filter) -> Filter) -> Filter {
+        let all = |filters: Vec<Filter>| filters.into_iter().map(|filter| filter.map(change)).collect();
+        match self {
+            Filter::Any(filters) => Filter::Any(all(filters)),
+            Filter::Every(filters) => Filter::Every(all(filters)),
+            one => change(one),
+        }
+    }
+
     /// With every [`Filter::Below`] told by name: `below` gives some units and all that are below them.
     pub(crate) fn told(self, below: &impl Fn(&[Uuid]) -> Vec<Uuid>) -> Filter {
-        let all = |filters: Vec<Filter>| filters.into_iter().map(|filter| filter.told(below)).collect();
-        match self {
+        self.map(&|filter| match filter {
             Filter::Below(column, units) => {
                 Filter::In(column, below(&units).into_iter().map(Value::from).collect())
             }
-            Filter::Any(filters) => Filter::Any(all(filters)),
-            Filter::Every(filters) => Filter::Every(all(filters)),
-            other @ (Filter::All
-            | Filter::Nothing
-            | Filter::Is(..)
-            | Filter::In(..)
-            | Filter::AtLeast(..)
-            | Filter::AtMost(..)
-            | Filter::Contains(..)
-            | Filter::Search(..)) => other,
+            Filter::BelowBy(column, owned, units) => Filter::BelowBy(column, owned, below(&units)),
+            other => other,
+        })
+    }
+
+    /// Which rows of other read models it asks for, by their org units.
+    pub(crate) fn owned(&self) -> Vec<(Owned, Vec<Uuid>)> {
+        match self {
+            Filter::BelowBy(_, owned, units) => vec![(*owned, units.clone())],
+            Filter::Any(filters) | Filter::Every(filters) => filters.iter().flat_map(Filter::owned).collect(),
+            _ => Vec::new(),
         }
     }
 
@@ -92,6 +125,7 @@ impl Filter {
             | Filter::Is(..)
             | Filter::In(..)
             | Filter::Below(..)
+            | Filter::BelowBy(..)
             | Filter::AtLeast(..)
             | Filter::AtMost(..)
             | Filter::Contains(..)
@@ -162,12 +196,7 @@ impl Filter {
                 sql.folded(|sql| sql.bind(Kind::Text, &value)).push("))");
                 continue;
             }
-            let kind = match column.kind {
-                Kind::Texts => Kind::Text,
-                Kind::Uuids => Kind::Uuid,
-                kind => kind,
-            };
-            sql.push(" || ").bind(kind, &value);
+            sql.push(" || ").bind(column.kind.element(), &value);
         }
     }
 
@@ -184,7 +213,7 @@ impl Filter {
     /// The org units of all its [`Filter::Below`].
     pub(crate) fn units(&self) -> Vec<Uuid> {
         match self {
-            Filter::Below(_, units) => units.clone(),
+            Filter::Below(_, units) | Filter::BelowBy(_, _, units) => units.clone(),
             Filter::Any(filters) | Filter::Every(filters) => filters.iter().flat_map(Filter::units).collect(),
             Filter::All
             | Filter::Nothing
@@ -224,10 +253,9 @@ impl Filter {
             Filter::All => true,
             Filter::Nothing => false,
             Filter::Is(name, value) => value.order(cell(name)).is_some_and(|order| order.is_eq()),
-            Filter::In(name, values) => {
-                values.iter().any(|value| value.order(cell(name)).is_some_and(|order| order.is_eq()))
-            }
-            Filter::Below(name, units) => matches!(cell(name), Value::Uuid(unit) if units.contains(unit)),
+            Filter::In(name, values) => values.iter().any(|value| names(cell(name), value)),
+            Filter::Below(name, units) => units.iter().any(|unit| names(cell(name), &Value::Uuid(*unit))),
+            Filter::BelowBy(..) => false,
             Filter::AtLeast(name, value) => cell(name).order(value).is_some_and(|order| order.is_ge()),
             Filter::AtMost(name, value) => cell(name).order(value).is_some_and(|order| order.is_le()),
             Filter::Contains(name, value) => match (cell(name), value) {
@@ -250,6 +278,15 @@ impl Filter {
             Filter::Any(filters) => filters.iter().any(|filter| filter.holds(columns, row)),
             Filter::Every(filters) => filters.iter().all(|filter| filter.holds(columns, row)),
         }
+    }
+}
+
+/// Whether it is this value, or a list that has it as an element.
+fn names(cell: &Value, value: &Value) -> bool {
+    match (cell, value) {
+        (Value::Texts(texts), Value::Text(text)) => texts.contains(text),
+        (Value::Uuids(ids), Value::Uuid(id)) => ids.contains(id),
+        (cell, value) => value.order(cell).is_some_and(|order| order.is_eq()),
     }
 }
 
@@ -287,7 +324,7 @@ impl<'a> Sql<'a> {
     pub(crate) fn filter(&mut self, filter: &Filter) -> &mut Self {
         match filter {
             Filter::All => self.push("true"),
-            Filter::Nothing => self.push("false"),
+            Filter::Nothing | Filter::BelowBy(..) => self.push("false"),
             Filter::Is(name, value) => self.compare(name, "=", value),
             Filter::AtLeast(name, value) => self.compare(name, ">=", value),
             Filter::AtMost(name, value) => self.compare(name, "<=", value),
@@ -298,11 +335,15 @@ impl<'a> Sql<'a> {
             Filter::In(_, values) if values.is_empty() => self.push("false"),
             Filter::In(name, values) => {
                 let Some(kind) = self.column(name) else { return self.push("false") };
-                let mut array = crate::row::ColumnArray::new(kind);
+                let mut array = crate::row::ColumnArray::new(kind.element());
                 values.iter().for_each(|value| array.push(value));
                 self.params.push(array.finish());
                 let number = self.params.len();
-                self.push(&format!("\"{name}\" = ANY(${number}::{})", kind.array_sql()))
+                let all = format!("${number}::{}", kind.element().array_sql());
+                match kind {
+                    Kind::Texts | Kind::Uuids => self.push(&format!("\"{name}\" && {all}")),
+                    _ => self.push(&format!("\"{name}\" = ANY({all})")),
+                }
             }
             Filter::Contains(name, value) => match self.column(name) {
                 Some(Kind::Texts) => {

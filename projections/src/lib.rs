@@ -74,7 +74,7 @@ use tokio::{
 pub use catalog::State;
 pub use error::ProjectionError;
 pub use fact::{Envelope, Fact};
-pub use filter::Filter;
+pub use filter::{Filter, Owned};
 pub use model::{LedgerModel, ReadModel, TableModel};
 pub use models::read_models;
 pub use nats::NatsConfig;

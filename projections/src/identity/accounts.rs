@@ -1,5 +1,5 @@
 //! R-01 `accounts`, and the person's own part of R-03: which accounts there are, what they may do, how they are secured.
-//! For those who manage users, for compliance, and for each person their own.
+//! For those who manage users, in their org units those who belong to them, for compliance, and for each person their own.
 //!
 //! What never stands here: what proves who somebody is. Addresses and names stay sealed.
 
@@ -66,7 +66,7 @@ row! {
             /// What may be done with single resources beside what the roles bring.
             permissions: Json<Vec<PermissionHeld>>,
             /// The org units that the person belongs to.
-            orgs: Vec<Uuid> => filter,
+            orgs: Vec<Uuid> => filter index,
             /// Whether one-time codes are on.
             totp: bool => filter,
             /// The security keys, by their ids.
@@ -112,7 +112,7 @@ pub struct Accounts;
 
 impl Table for Accounts {
     const NAME: &'static str = "accounts";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const FED_BY: &'static [&'static str] = &["identity.account", "identity.profile"];
     const OPTIONS: Options =
         Options { sort: &["created"], time_travel: true, stream_column: Some("account"), ..Options::DEFAULT };
@@ -159,9 +159,11 @@ impl Table for Accounts {
     }
 
     fn visible(actor: &Actor) -> Filter {
-        // Who manages the users of one org unit finds them in the directory; here is everybody.
-        let everywhere = actor.has_within("manage:users", &[]) || actor.has("read:audit");
-        if everywhere { Filter::All } else { Filter::own(actor, "account") }
+        Filter::all_with(actor, "read:audit").or(Filter::own(actor, "account")).or(Filter::within(
+            actor,
+            "manage:users",
+            "orgs",
+        ))
     }
 }
 
@@ -392,11 +394,13 @@ mod tests {
     }
 
     #[test]
-    fn people_see_their_own_account_and_those_who_manage_everybody_all() {
+    fn people_see_their_own_account_and_those_who_manage_users_those_of_their_units() {
         let sees = |actor: &Actor| Accounts::visible(actor);
         assert_eq!(sees(&Actor::user(ADA, &["admin"])), Filter::All);
         assert_eq!(sees(&Actor::user(ADA, &["student"])), Filter::Is("account", ADA.into()));
-        let grant = domain::RoleGrant { role: "department_admin".into(), within: Some(Uuid::from_u128(1)) };
-        assert_eq!(sees(&Actor::with_roles(ADA, vec![grant])), Filter::Is("account", ADA.into()));
+        let unit = Uuid::from_u128(1);
+        let grant = domain::RoleGrant { role: "department_admin".into(), within: Some(unit) };
+        let own = Filter::Is("account", ADA.into());
+        assert_eq!(sees(&Actor::with_roles(ADA, vec![grant])), own.or(Filter::Below("orgs", vec![unit])));
     }
 }

@@ -1,5 +1,5 @@
 //! R-18 `applications`: where an application for a scholarship is. For the applicant, the reviewers assigned, and, once it
-//! was submitted, for those who manage scholarships. What reviewers said is in R-18 `application_reviews`; who they are,
+//! was submitted, for those who manage scholarships: within an org unit those that it, or one below it, sponsors. What reviewers said is in R-18 `application_reviews`; who they are,
 //! applicants do not see.
 
 use std::collections::BTreeMap;
@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use crate::{
     fact::Fact,
-    filter::Filter,
+    filter::{Filter, Owned},
+    opportunities::Scholarships,
     row,
     row::{Json, JsonMap},
     table::{Options, Table},
@@ -101,6 +102,9 @@ row! {
     }
 }
 
+/// A scholarship belongs to the org unit that sponsors it.
+const SPONSORED: Owned = Owned { model: Scholarships::NAME, key: "id", unit: "sponsor" };
+
 ///
 pub struct Applications;
 
@@ -164,13 +168,17 @@ impl Table for Applications {
             }
             Some(_) | None => Filter::Nothing,
         };
-        Filter::own(actor, "applicant")
-            .or(assigned)
-            .or(Filter::all_with(actor, "manage:scholarships").and(submitted))
+        Filter::own(actor, "applicant").or(assigned).or(Filter::within_by(
+            actor,
+            "manage:scholarships",
+            "scholarship",
+            SPONSORED,
+        )
+        .and(submitted))
     }
 
     fn hidden(actor: &Actor) -> &'static [&'static str] {
-        let reviews = actor.has("manage:scholarships") || actor.has("review:applications");
+        let reviews = actor.has_somewhere("manage:scholarships") || actor.has("review:applications");
         if reviews { &[] } else { &["reviewers", "reviewed_by"] }
     }
 }

@@ -19,11 +19,11 @@ use crate::{
     Projections,
     catalog::unsigned,
     error::ProjectionError,
-    filter::{Filter, Sql},
+    filter::{Filter, Owned, Sql},
     identity::OrgDirectory,
     model::ReadModel,
     row::{Kind, Raw, Value},
-    storage::{open_rows, read_row, table_name},
+    storage::{open_rows, quoted, read_row, table_name},
     table::{Shape, Table},
 };
 pub(crate) use as_of::{fold_in_memory, to_json};
@@ -238,7 +238,7 @@ impl Projections {
         self.model(name).map_err(|_| QueryError::UnknownModel(name.to_owned()))
     }
 
-    /// Tells a filter which org units are below those that it names, as the org directory has them now: also where the
+    /// Tells a filter which org units are below those that it names, and what belongs to them, as it is now: also where the
     /// past is asked, for what somebody may see is a question of today.
     async fn with_units_below(&self, filter: Filter) -> Result<Filter, QueryError> {
         let units = filter.units();
@@ -250,10 +250,33 @@ impl Projections {
             include_str!("units_below.sql").replace("{table}", &table_name(directory.shape(), &schema));
         let edges: Vec<(Uuid, Uuid)> =
             sqlx::query_as(&edges).bind(units).fetch_all(self.0.store.pool()).await?;
-        Ok(filter.told(&|units| {
+        let filter = filter.told(&|units| {
             let below = edges.iter().filter(|(unit, _)| units.contains(unit)).map(|(_, below)| *below);
             units.iter().copied().chain(below).collect()
+        });
+        let mut found = Vec::new();
+        for (owned, units) in filter.owned() {
+            let ids = self.owned_by(owned, &units).await?;
+            found.push(((owned, units), ids));
+        }
+        Ok(filter.map(&|filter| match filter {
+            Filter::BelowBy(column, owned, units) => {
+                let of = (owned, units);
+                let ids = found.iter().filter(|(asked, _)| *asked == of).flat_map(|(_, ids)| ids);
+                Filter::In(column, ids.copied().map(Value::from).collect())
+            }
+            other => other,
         }))
+    }
+
+    /// The rows of a read model that belong to these org units.
+    async fn owned_by(&self, owned: Owned, units: &[Uuid]) -> Result<Vec<Uuid>, QueryError> {
+        let model = self.known(owned.model)?;
+        let (_, schema) = self.serving(model, true).await?;
+        let (key, unit) = (quoted(owned.key, '"'), quoted(owned.unit, '"'));
+        let table = table_name(model.shape(), &schema);
+        let sql = format!("SELECT {key} FROM {table} WHERE {unit} = ANY ($1::uuid[])");
+        Ok(sqlx::query_scalar(&sql).bind(units).fetch_all(self.0.store.pool()).await?)
     }
 
     async fn list_now(

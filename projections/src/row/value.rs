@@ -64,6 +64,15 @@ impl Kind {
         }
     }
 
+    /// What a list of this kind has in it; a kind that is no list is itself.
+    pub(crate) fn element(self) -> Kind {
+        match self {
+            Kind::Texts => Kind::Text,
+            Kind::Uuids => Kind::Uuid,
+            kind => kind,
+        }
+    }
+
     /// The SQL type of the array that carries many values of this kind.
     pub(crate) fn array_sql(self) -> &'static str {
         match self {

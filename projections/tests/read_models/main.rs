@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "these are tests, also outside of test functions")]
 
+mod accounts;
 mod analysts;
 mod answers;
 mod asking;
