@@ -22,6 +22,8 @@ pub trait ReadModel: Send + Sync {
     fn visible(&self, actor: &Actor) -> Filter;
     /// Which columns this actor does not get.
     fn hidden(&self, actor: &Actor) -> &'static [&'static str];
+    /// Of which rows the actor gets the hidden columns all the same.
+    fn disclosed(&self, actor: &Actor) -> Filter;
     /// An empty place to fold in.
     fn stage(&self) -> Box<dyn Stage>;
 }
@@ -170,6 +172,9 @@ impl<T: Table> ReadModel for TableModel<T> {
     fn hidden(&self, actor: &Actor) -> &'static [&'static str] {
         T::hidden(actor)
     }
+    fn disclosed(&self, actor: &Actor) -> Filter {
+        T::disclosed(actor)
+    }
     fn stage(&self) -> Box<dyn Stage> {
         Box::new(TableStage::<T>::new())
     }
@@ -184,6 +189,9 @@ impl<L: Ledger> ReadModel for LedgerModel<L> {
     }
     fn hidden(&self, actor: &Actor) -> &'static [&'static str] {
         L::hidden(actor)
+    }
+    fn disclosed(&self, _: &Actor) -> Filter {
+        Filter::Nothing
     }
     fn stage(&self) -> Box<dyn Stage> {
         Box::new(LedgerStage::<L>::new())

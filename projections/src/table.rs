@@ -39,6 +39,10 @@ pub trait Table: Send + Sync + 'static {
     fn hidden(_actor: &Actor) -> &'static [&'static str] {
         &[]
     }
+    /// Of which rows the actor gets the hidden columns all the same.
+    fn disclosed(_actor: &Actor) -> Filter {
+        Filter::Nothing
+    }
 }
 
 /// A read model to which facts only append.

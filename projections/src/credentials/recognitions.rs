@@ -1,5 +1,5 @@
 //! R-26 `recognitions`: which institution gives what credit for which credential, and what an engine and people said of
-//! it. For everybody; the grounds of a decision are for those who decide everywhere, and for compliance.
+//! it. For everybody; the grounds of a decision are for those who decide for the institution, and for compliance.
 
 use domain::{
     Actor,
@@ -168,9 +168,12 @@ impl Table for Recognitions {
     }
 
     fn hidden(actor: &Actor) -> &'static [&'static str] {
-        // Rows are of every institution: who decides for some alone would see the grounds of others.
         let decides = actor.has_within("approve:recognition", &[]) || actor.has("read:audit");
         if decides { &[] } else { &["approval_reference", "override_reason", "reason"] }
+    }
+
+    fn disclosed(actor: &Actor) -> Filter {
+        Filter::within(actor, "approve:recognition", "institution")
     }
 }
 
@@ -363,16 +366,14 @@ mod tests {
     }
 
     #[test]
-    fn the_grounds_of_a_decision_are_for_those_who_decide_everywhere() {
+    fn the_grounds_of_a_decision_are_for_those_who_decide_for_the_institution() {
         let member = Actor::user(Uuid::from_u128(7), &[]);
         assert_eq!(Recognitions::visible(&member), Filter::All);
         assert!(Recognitions::hidden(&member).contains(&"override_reason"));
         assert!(Recognitions::hidden(&Actor::user(Uuid::from_u128(7), &["institution_admin"])).is_empty());
         let grant = domain::RoleGrant { role: "institution_admin".into(), within: Some(KU) };
         let elsewhere = Actor::with_roles(Uuid::from_u128(7), vec![grant]);
-        assert!(
-            Recognitions::hidden(&elsewhere).contains(&"reason"),
-            "rows of other institutions are there too"
-        );
+        assert!(Recognitions::hidden(&elsewhere).contains(&"reason"));
+        assert_eq!(Recognitions::disclosed(&elsewhere), Filter::Below("institution", vec![KU]));
     }
 }

@@ -178,8 +178,12 @@ impl Table for Applications {
     }
 
     fn hidden(actor: &Actor) -> &'static [&'static str] {
-        let reviews = actor.has_somewhere("manage:scholarships") || actor.has("review:applications");
+        let reviews = actor.has_within("manage:scholarships", &[]) || actor.has("review:applications");
         if reviews { &[] } else { &["reviewers", "reviewed_by"] }
+    }
+
+    fn disclosed(actor: &Actor) -> Filter {
+        Filter::within_by(actor, "manage:scholarships", "scholarship", SPONSORED)
     }
 }
 

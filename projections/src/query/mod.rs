@@ -187,6 +187,7 @@ impl Projections {
         let model = self.known(name)?;
         let mut plan = Plan::new(model, actor, query)?;
         plan.filter = self.with_units_below(plan.filter).await?;
+        plan.disclosed = self.with_units_below(plan.disclosed).await?;
         match query.as_of {
             Some(as_of) => self.list_as_of(model, &plan, as_of).await,
             None => self.list_now(model, &plan, query.min_position).await,
@@ -227,6 +228,7 @@ impl Projections {
             plan.filter = plan.filter.and(Filter::Is(column.name, value));
         }
         plan.filter = self.with_units_below(plan.filter).await?;
+        plan.disclosed = self.with_units_below(plan.disclosed).await?;
         let mut page = match query.as_of {
             Some(as_of) => self.list_as_of(model, &plan, as_of).await?,
             None => self.list_now(model, &plan, query.min_position).await?,

@@ -28,6 +28,10 @@ pub(super) struct Plan {
     after: Option<Vec<Value>>,
     /// The columns that are shown, by name.
     fields: Vec<&'static str>,
+    /// Rows of which more is shown.
+    pub(super) disclosed: Filter,
+    /// The columns that are shown of those.
+    more: Vec<&'static str>,
     /// What the client's own filters say of the stream column.
     pub(super) streams: Option<Vec<uuid::Uuid>>,
 }
@@ -39,7 +43,12 @@ impl Plan {
         query: &Query,
     ) -> Result<Plan, QueryError> {
         let shape = model.shape();
-        let hidden = hidden(model, actor);
+        let always = always_hidden(actor);
+        let hidden = [model.hidden(actor), always].concat();
+        let disclosed = model.disclosed(actor);
+        let more = if disclosed == Filter::Nothing { &hidden } else { always };
+        let more = fields(shape, more, &query.fields)?;
+        let fields = more.iter().copied().filter(|name| !hidden.contains(name)).collect();
         let limit = query.limit.unwrap_or(LIMIT);
         if !(1..=LIMIT_MAX).contains(&limit) {
             return Err(QueryError::BadLimit);
@@ -58,7 +67,7 @@ impl Plan {
             Some(cursor) => Some(Cursor::read(shape, &sort, cursor).ok_or(QueryError::BadCursor)?),
             None => None,
         };
-        Ok(Plan { filter, sort, limit, after, fields: fields(shape, &hidden, &query.fields)?, streams })
+        Ok(Plan { filter, sort, limit, after, fields, disclosed, more, streams })
     }
 
     /// `ORDER BY`. Nulls stand last in both directions.
@@ -188,7 +197,11 @@ impl Plan {
             Cursor::write(shape, &self.sort, values)
         });
         let subjects = rows.iter().flat_map(|row| row.subjects.iter().copied()).collect();
-        let rows = rows.into_iter().map(|row| row.to_json(shape, &self.fields)).collect();
+        let fields = |row: &Shown| match self.disclosed.holds(shape.columns, &row.values) {
+            true => &self.more,
+            false => &self.fields,
+        };
+        let rows = rows.into_iter().map(|row| row.to_json(shape, fields(&row))).collect();
         Page { rows, next, position, subjects }
     }
 }
@@ -212,12 +225,11 @@ fn visible(model: &dyn ReadModel, actor: &Actor) -> Filter {
     model.visible(actor).or(permitted)
 }
 
-/// The columns that an actor does not get: those that the model says, and where a row is in the log if they read as an
-/// analyst. There `read.audit_trail` names people by pseudonym, and whoever had the position of a row that names them would
-/// know whose it is.
-fn hidden(model: &dyn ReadModel, actor: &Actor) -> Vec<&'static str> {
+/// What no read model shows an actor of any row: to those who read as analysts, where it is in the log. There
+/// `read.audit_trail` names people by pseudonym, and whoever had the position of a row that names them would know whose it is.
+fn always_hidden(actor: &Actor) -> &'static [&'static str] {
     let analyst = actor.has("read:analytics") && !actor.has("read:audit");
-    model.hidden(actor).iter().copied().chain(analyst.then_some("as_of")).collect()
+    if analyst { &["as_of"] } else { &[] }
 }
 
 fn uuid_of(value: &Value) -> Option<uuid::Uuid> {

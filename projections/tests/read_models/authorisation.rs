@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use domain::{Actor, Permission, READ, RoleGrant, SERVICE, registry::grantable, scopes_of_role};
-use projections::{ReadModel, read_models};
+use projections::{Filter, ReadModel, read_models};
 use uuid::Uuid;
 
 const CALLER: Uuid = Uuid::from_u128(0x5742_0001);
@@ -55,7 +55,11 @@ fn paragraph(model: &dyn ReadModel) -> String {
         let rows = format!("{:?}", model.visible(actor)).replace(&CALLER.to_string(), "caller");
         let rows = rows.replace(&UNIT.to_string(), "unit");
         let hidden = model.hidden(actor);
-        if hidden.is_empty() { rows } else { format!("{rows} without {}", hidden.join(", ")) }
+        let but = match model.disclosed(actor) {
+            Filter::Nothing => String::new(),
+            disclosed => format!(" but {disclosed:?}").replace(&UNIT.to_string(), "unit"),
+        };
+        if hidden.is_empty() { rows } else { format!("{rows} without {}{but}", hidden.join(", ")) }
     };
     // Whoever sees what every member sees is not named.
     let member = sees(&callers[0].1);

@@ -221,6 +221,16 @@ async fn idn_a8_staff_of_an_org_unit_see_applications_to_the_sponsors_within_it(
     world.visible("org_directory", position).await;
     for as_of in [None, Some(AsOf::Position(position))] {
         assert_eq!(seen_within(&world, "staff", "applications", as_of).await, [1, 1, 1, 0], "no draft");
+        // The reviewers are shown of the applications to these sponsors alone: not of one's own to another.
+        for (within, told) in [(7, true), (8, false)] {
+            let grant = RoleGrant { role: "staff".into(), within: Some(unit(within)) };
+            let actor = Actor::with_roles(person(1), vec![grant]);
+            for fields in [Vec::new(), vec!["id".to_owned(), "reviewers".to_owned()]] {
+                let query = Query { as_of, fields, ..Query::default() };
+                let rows = world.projections.list("applications", &actor, &query).await.unwrap().rows;
+                assert_eq!((rows.len(), rows[0].get("reviewers").is_some()), (1, told), "{within}");
+            }
+        }
     }
 }
 
