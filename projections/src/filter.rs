@@ -46,8 +46,10 @@ pub struct Owned {
     pub model: &'static str,
     /// The column that is its key.
     pub key: &'static str,
-    /// The column that names the org unit.
+    /// The column that names the org unit, or what belongs to one.
     pub unit: &'static str,
+    /// Of which read model that is a row, where it is no org unit.
+    pub by: Option<&'static Owned>,
 }
 
 impl Filter {

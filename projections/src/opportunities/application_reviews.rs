@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use crate::{
     fact::Fact,
-    filter::Filter,
+    filter::{Filter, Owned},
+    opportunities::{Applications, applications::SPONSORED},
     row,
     row::{Json, JsonMap},
     table::{Options, Table},
@@ -44,6 +45,10 @@ row! {
         }
     }
 }
+
+/// An application belongs to where its scholarship does.
+const APPLIED: Owned =
+    Owned { model: Applications::NAME, key: "id", unit: "scholarship", by: Some(&SPONSORED) };
 
 /// R-18, reviews.
 pub struct ApplicationReviews;
@@ -102,7 +107,7 @@ impl Table for ApplicationReviews {
             true => Filter::own(actor, "reviewer"),
             false => Filter::Nothing,
         };
-        Filter::all_with(actor, "manage:scholarships").or(own)
+        Filter::within_by(actor, "manage:scholarships", "application_id", APPLIED).or(own)
     }
 }
 

@@ -103,7 +103,7 @@ row! {
 }
 
 /// A scholarship belongs to the org unit that sponsors it.
-const SPONSORED: Owned = Owned { model: Scholarships::NAME, key: "id", unit: "sponsor" };
+pub(super) const SPONSORED: Owned = Owned { model: Scholarships::NAME, key: "id", unit: "sponsor", by: None };
 
 ///
 pub struct Applications;

@@ -17,6 +17,7 @@ use crate::{
     fact::Fact,
     filter::Filter,
     model::{ReadModel, TableModel},
+    opportunities::applications::SPONSORED,
     query::QueryError,
     row,
     storage::table_name,
@@ -113,7 +114,7 @@ impl Table for ScholarshipFunnel {
     }
 
     fn visible(actor: &Actor) -> Filter {
-        Filter::all_with(actor, "manage:scholarships")
+        Filter::within_by(actor, "manage:scholarships", "scholarship", SPONSORED)
     }
 }
 
@@ -218,7 +219,7 @@ impl Projections {
         part: &FunnelPart,
     ) -> Result<Funnel, QueryError> {
         let mut funnel = Funnel { scholarship, all: Stages::default(), groups: Vec::new() };
-        let smallest = if actor.has("manage:scholarships") {
+        let smallest = if actor.has_within("manage:scholarships", &[]) {
             1
         } else if actor.has("read:analytics") {
             SMALLEST_GROUP
@@ -331,5 +332,10 @@ mod tests {
         let analyst = Actor::user(ADA, &["analyst"]);
         assert_eq!(ScholarshipFunnel::visible(&analyst), Filter::Nothing);
         assert_eq!(ScholarshipFunnel::visible(&Actor::user(ADA, &["staff"])), Filter::All);
+        let unit = uuid::Uuid::from_u128(5);
+        let grants = vec![domain::RoleGrant { role: domain::SERVICE.into(), within: Some(unit) }];
+        let client = Actor::client(ADA, ["manage:scholarships".to_owned()].into(), grants);
+        let sponsored = Filter::BelowBy("scholarship", SPONSORED, vec![unit]);
+        assert_eq!(ScholarshipFunnel::visible(&client), sponsored, "a client that acts for one org unit");
     }
 }

@@ -273,12 +273,20 @@ impl Projections {
 
     /// The rows of a read model that belong to these org units.
     async fn owned_by(&self, owned: Owned, units: &[Uuid]) -> Result<Vec<Uuid>, QueryError> {
-        let model = self.known(owned.model)?;
-        let (_, schema) = self.serving(model, true).await?;
-        let (key, unit) = (quoted(owned.key, '"'), quoted(owned.unit, '"'));
-        let table = table_name(model.shape(), &schema);
-        let sql = format!("SELECT {key} FROM {table} WHERE {unit} = ANY ($1::uuid[])");
-        Ok(sqlx::query_scalar(&sql).bind(units).fetch_all(self.0.store.pool()).await?)
+        let mut ways = vec![owned];
+        while let Some(by) = ways.last().and_then(|owned| owned.by) {
+            ways.push(*by);
+        }
+        let mut owners = units.to_vec();
+        for owned in ways.into_iter().rev() {
+            let model = self.known(owned.model)?;
+            let (_, schema) = self.serving(model, true).await?;
+            let (key, unit) = (quoted(owned.key, '"'), quoted(owned.unit, '"'));
+            let table = table_name(model.shape(), &schema);
+            let sql = format!("SELECT {key} FROM {table} WHERE {unit} = ANY ($1::uuid[])");
+            owners = sqlx::query_scalar(&sql).bind(owners).fetch_all(self.0.store.pool()).await?;
+        }
+        Ok(owners)
     }
 
     async fn list_now(

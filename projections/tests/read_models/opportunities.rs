@@ -4,8 +4,8 @@ use domain::{
     Actor, Decider, Money, Personal, RoleGrant,
     identity::{OrgKind, OrgType, OrgUnit, OrgUnitEvent},
     opportunities::{
-        Scholarship, ScholarshipApplication, ScholarshipApplicationEvent as A, ScholarshipEvent as S,
-        ScholarshipTerms,
+        ReviewRecommendation, Scholarship, ScholarshipApplication, ScholarshipApplicationEvent as A,
+        ScholarshipEvent as S, ScholarshipTerms,
     },
 };
 use event_store::{AsOf, NewEvent, Position, StreamId};
@@ -216,11 +216,20 @@ async fn idn_a8_staff_of_an_org_unit_see_applications_to_the_sponsors_within_it(
     let mut events = [units().to_vec(), published(1, "Gorilla Makers", &[]).to_vec()].concat();
     events.extend(submitted(1, "Physics"));
     events.push(of_application(103, A::ApplicationStarted { scholarship: unit(1), applicant: person(3) }));
+    let reviewed = A::ApplicationReviewed {
+        reviewer: person(8),
+        scores: [("essay".to_owned(), 9000)].into(),
+        comment: None,
+        recommendation: ReviewRecommendation::Award,
+    };
+    events.push(of_application(101, reviewed));
     let position = append_events(&world.store, events).await;
     settled(&world, position).await;
     world.visible("org_directory", position).await;
+    world.visible("application_reviews", position).await;
     for as_of in [None, Some(AsOf::Position(position))] {
         assert_eq!(seen_within(&world, "staff", "applications", as_of).await, [1, 1, 1, 0], "no draft");
+        assert_eq!(seen_within(&world, "staff", "application_reviews", as_of).await, [1, 1, 1, 0]);
         // The reviewers are shown of the applications to these sponsors alone: not of one's own to another.
         for (within, told) in [(7, true), (8, false)] {
             let grant = RoleGrant { role: "staff".into(), within: Some(unit(within)) };
