@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    identity::{call_with, member, tokens},
-    node::{TestNode, node},
+    identity::{call, call_with, holder, member, read_with, refused_soon, tokens},
+    node::{ADMIN, Answer, TestNode, node},
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -108,4 +108,55 @@ async fn idn_c3_a_key_that_is_not_used_for_180_days_is_told_to_its_owner_and_to_
     assert_eq!(used["unused_since"], Value::Null);
     // And another one stands.
     review(&node, client).await;
+}
+
+/// A client of an operator's: its id, its key, and a token for it.
+async fn client_of(node: &TestNode, email: &str, scopes: Value) -> (String, String, String) {
+    let owner = member(node, email).await;
+    let (access, _) = tokens(node, email).await;
+    let fields = json!({
+        "name": "Import", "owner": owner, "scopes": scopes, "per_minute": 60, "allowed_ips": [],
+    });
+    let issued = call_with(node, &access, "/v1/api-clients", fields).await;
+    assert_eq!(issued.status, 201, "{}", issued.text);
+    let text = |answer: &Answer, name: &str| answer.json()[name].as_str().unwrap().to_owned();
+    let (id, key) = (text(&issued, "id"), text(&issued, "key"));
+    let grant = json!({ "grant_type": "client_credentials", "client_secret": key });
+    let token = text(&call(node, "/v1/auth/token", grant).await, "access_token");
+    (id, key, token)
+}
+
+#[actix_web::test]
+async fn the_keys_of_an_account_that_is_out_of_use_open_nothing() {
+    let node = node().await;
+    let (_, key, token) = client_of(&node, "ada@example.edu", json!(["read:public"])).await;
+    assert_eq!(read_with(&node, &token).await.status, 200);
+    let owner = holder(&node, "ada@example.edu").await.unwrap();
+    let suspend = format!("/v1/identity/account/{owner}/suspend-account");
+    assert!(node.post(&suspend, json!({ "reason": "An investigation" })).await.status.is_success());
+    refused_soon(&node, &token).await;
+    let request = TestRequest::get().uri("/v1/orgs").insert_header(("X-API-Key", key));
+    node.send(request).await.problem(401, "Unauthenticated");
+}
+
+#[actix_web::test]
+async fn a_scope_that_was_taken_from_a_key_is_gone_from_its_tokens_at_once() {
+    let node = node().await;
+    let scopes = json!(["read:public", "write:community"]);
+    let (id, _, token) = client_of(&node, "ada@example.edu", scopes).await;
+    let scopes = async || {
+        let ticket = node.node.api.keys.verify(&token).unwrap();
+        node.node.api.standing.examine(&ticket, None, jiff::Timestamp::now()).await.unwrap().lost
+    };
+    assert_eq!(scopes().await, [""; 0]);
+    let fields = json!({ "scopes": ["read:public"], "per_minute": 60, "allowed_ips": [] });
+    let narrowed = node.send_as(
+        ADMIN,
+        &["admin"],
+        TestRequest::put().uri(&format!("/v1/api-clients/{id}/limits")).set_json(fields),
+    );
+    let narrowed = narrowed.await;
+    assert_eq!(narrowed.status, 200, "{}", narrowed.text);
+    assert_eq!(scopes().await, ["write:community"]);
+    assert_eq!(read_with(&node, &token).await.status, 200, "what is left holds");
 }
