@@ -134,7 +134,9 @@ fn explained(components: &BTreeMap<String, BasisPoints>) -> Vec<Factor> {
     factors
 }
 
-/// P-13: a selection becomes an award; an award that is refused, or that cannot be given, frees the selection.
+/// P-13: a selection becomes an award; an award that is refused, or that cannot be given, frees the selection. Where the
+/// scholarship has meanwhile selected anew, the reaction to the earlier selection changes nothing: that is for the scholarship
+/// to see.
 pub(super) struct CarrySelection;
 
 impl Policy for CarrySelection {

@@ -1,8 +1,8 @@
 //! What follows from scholarships (catalogue 3.2).
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use commands::Request;
+use commands::{Commands, NoAnswers, Request};
 use domain::{
     Actor, Money, Stated,
     governance::{ConsentLedger, ConsentLedgerCommand},
@@ -32,8 +32,14 @@ fn staff() -> Request {
     Request::by(Actor::user(Uuid::from_u128(0x57), &["staff"]))
 }
 
-/// A scholarship that takes applications, and one of them, submitted.
+/// A scholarship that takes applications, and one of them, submitted, with what the policies made of that.
 async fn submitted(node: &mut Node) {
+    submit(&node.commands).await;
+    node.settled().await;
+}
+
+/// A scholarship that takes applications, and one of them, submitted.
+async fn submit(commands: &Commands) {
     let admin = Request::by(Actor::user(Uuid::from_u128(1), &["admin"]));
     let sponsor = OrgUnitCommand::CreateOrgUnit {
         kind: OrgKind::Sponsor,
@@ -46,13 +52,13 @@ async fn submitted(node: &mut Node) {
         website: None,
         contact_email: None,
     };
-    node.commands.execute::<OrgUnit>(SPONSOR, sponsor, &admin).await.unwrap();
+    commands.execute::<OrgUnit>(SPONSOR, sponsor, &admin).await.unwrap();
     let now = Timestamp::now();
     let terms = ScholarshipTerms {
         title: "Access".into(),
         description: "By merit".into(),
         sponsor: SPONSOR,
-        award: Money::new(100_000, "USD".parse().unwrap()),
+        award: usd(100_000),
         max_awards: 1,
         opens_at: now - 24.hours(),
         deadline: now + 240.hours(),
@@ -65,7 +71,7 @@ async fn submitted(node: &mut Node) {
         renewable: false,
     };
     for command in [ScholarshipCommand::DraftScholarship(terms), ScholarshipCommand::PublishScholarship {}] {
-        node.commands.execute::<Scholarship>(SCHOLARSHIP, command, &staff()).await.unwrap();
+        commands.execute::<Scholarship>(SCHOLARSHIP, command, &staff()).await.unwrap();
     }
     let facet = ProfileCommand::SetStudentFacet {
         student_no: Stated("7".into()),
@@ -75,7 +81,7 @@ async fn submitted(node: &mut Node) {
         classroom: None,
         source: FacetSource::Own,
     };
-    node.commands.execute::<Profile>(STUDENT, facet, &student()).await.unwrap();
+    commands.execute::<Profile>(STUDENT, facet, &student()).await.unwrap();
     let start =
         ScholarshipApplicationCommand::StartApplication { scholarship: SCHOLARSHIP, applicant: STUDENT };
     let draft = ScholarshipApplicationCommand::SaveApplicationDraft {
@@ -85,16 +91,30 @@ async fn submitted(node: &mut Node) {
     };
     let submit = ScholarshipApplicationCommand::SubmitApplication { declaration: true, relatives: None };
     for command in [start, draft, submit] {
-        node.commands.execute::<ScholarshipApplication>(APPLICATION, command, &student()).await.unwrap();
+        commands.execute::<ScholarshipApplication>(APPLICATION, command, &student()).await.unwrap();
     }
-    node.settled().await;
+}
+
+fn usd(minor: i64) -> Money {
+    Money::new(minor, "USD".parse().unwrap())
 }
 
 async fn select(node: &mut Node) {
-    let amount = Money::new(100_000, "USD".parse().unwrap());
-    let select = ScholarshipCommand::SelectAwardee { application: APPLICATION, amount };
-    node.commands.execute::<Scholarship>(SCHOLARSHIP, select, &staff()).await.unwrap();
+    staff_does(&node.commands, selection(100_000)).await;
     node.settled().await;
+}
+
+fn selection(minor: i64) -> ScholarshipCommand {
+    ScholarshipCommand::SelectAwardee { application: APPLICATION, amount: usd(minor) }
+}
+
+async fn staff_does(commands: &Commands, command: ScholarshipCommand) {
+    commands.execute::<Scholarship>(SCHOLARSHIP, command, &staff()).await.unwrap();
+}
+
+/// Commands beside which no policies run yet.
+async fn before_the_policies(database: &testing::TestDatabase) -> Commands {
+    Commands::new(database.store().await.unwrap(), Arc::new(NoAnswers), 1000)
 }
 
 async fn application(node: &Node) -> ScholarshipApplication {
@@ -177,4 +197,41 @@ async fn p_13_an_award_that_is_refused_frees_the_selection() {
     assert_eq!(node.names().await.last().unwrap(), "SelectionReversed");
     let scholarship = node.commands.state::<Scholarship>(SCHOLARSHIP).await.unwrap();
     assert!(scholarship.state.selections.is_empty());
+}
+
+#[tokio::test]
+async fn p_13_a_policy_that_comes_late_leaves_the_selection_that_was_made_since() {
+    for (first, second) in [(60_000, 100_000), (100_000, 100_000)] {
+        let database = testing::database().await;
+        let commands = before_the_policies(&database).await;
+        submit(&commands).await;
+        let reason = "the amount is wrong".to_owned();
+        let reverse = ScholarshipCommand::ReverseSelection { application: APPLICATION, reason };
+        for command in [selection(first), reverse, selection(second)] {
+            staff_does(&commands, command).await;
+        }
+        let mut node = Node::start(&database).await;
+        node.settled().await;
+        let scholarship = node.commands.state::<Scholarship>(SCHOLARSHIP).await.unwrap();
+        assert_eq!(scholarship.state.selections, BTreeMap::from([(APPLICATION, usd(second))]));
+        let case = application(&node).await;
+        assert_eq!(case.award.map(|award| award.amount), Some(usd(second)));
+        let reversals = node.names().await.into_iter().filter(|name| name == "SelectionReversed").count();
+        assert_eq!(reversals, 1, "the one by staff");
+    }
+}
+
+#[tokio::test]
+async fn p_13_the_selection_of_an_application_that_was_withdrawn_meanwhile_is_freed() {
+    let database = testing::database().await;
+    let commands = before_the_policies(&database).await;
+    submit(&commands).await;
+    staff_does(&commands, selection(100_000)).await;
+    let withdraw = ScholarshipApplicationCommand::WithdrawApplication { reason: None };
+    commands.execute::<ScholarshipApplication>(APPLICATION, withdraw, &student()).await.unwrap();
+    let mut node = Node::start(&database).await;
+    node.settled().await;
+    let scholarship = node.commands.state::<Scholarship>(SCHOLARSHIP).await.unwrap();
+    assert!(scholarship.state.selections.is_empty());
+    assert!(node.names().await.contains(&"SelectionReversed".to_owned()));
 }

@@ -78,6 +78,11 @@ impl ApplicationStatus {
     pub fn is_under_consideration(self) -> bool {
         matches!(self, Self::Submitted | Self::UnderReview | Self::Shortlisted)
     }
+
+    /// It can be awarded, or is: then a selection of it stands for something.
+    pub fn honours_a_selection(self) -> bool {
+        self.is_under_consideration() || matches!(self, Self::Awarded | Self::Accepted)
+    }
 }
 
 /// What a scholarship offers, and to whom.

@@ -13,7 +13,8 @@
 //!   deadline of a published scholarship moves by `ExtendDeadline` only.
 //! - **OPP-S4** selection only after the deadline, unless `rolling` is tagged.
 //!
-//! A selection is reversed as long as its award was not accepted; what an applicant accepted stands.
+//! A selection is reversed as long as its award was not accepted; what an applicant accepted stands. A policy reverses one
+//! only where the application cannot be awarded any more (P-13): it may come late, to another selection than it reacts to.
 
 mod messages;
 
@@ -240,6 +241,12 @@ impl Decider for Scholarship {
             }
             C::ReverseSelection { .. } if facts.application == Some(ApplicationStatus::Accepted) => {
                 return Err(R::AlreadyAccepted {}.into());
+            }
+            C::ReverseSelection { .. }
+                if actor.is_system()
+                    && facts.application.is_some_and(ApplicationStatus::honours_a_selection) =>
+            {
+                return Ok(Vec::new());
             }
             C::ReverseSelection { application, reason } => {
                 bounds::text("reason", &reason, 1..=2000)?;

@@ -257,6 +257,23 @@ fn a_selection_is_reversed_once_and_never_after_the_award_was_accepted() {
 }
 
 #[test]
+fn p_13_a_policy_reverses_a_selection_only_where_the_application_cannot_be_awarded_any_more() {
+    use ApplicationStatus as S;
+    let reverse = || C::ReverseSelection { application: application(1), reason: "withdrawn".into() };
+    let reversed = || E::SelectionReversed { application: application(1), reason: "withdrawn".into() };
+    let selected = || published(rolling()).into_iter().chain([chosen(1, 1)]);
+    let case = |status| given::<Scholarship>(selected()).knowing(of(status));
+    let policy = || Actor::policy("carry_selection");
+    for status in [S::Submitted, S::UnderReview, S::Shortlisted, S::Awarded] {
+        case(status).by(policy()).when(reverse()).then([]);
+        case(status).when(reverse()).then([reversed()]);
+    }
+    for status in [S::Withdrawn, S::Declined, S::Refused] {
+        case(status).by(policy()).when(reverse()).then([reversed()]);
+    }
+}
+
+#[test]
 fn only_a_closed_scholarship_is_archived() {
     let status = ScholarshipStatus::Published;
     given::<Scholarship>(published(terms())).when(C::ArchiveScholarship {}).refused(R::NotClosed { status });
@@ -397,7 +414,7 @@ proptest! {
             let context = Context {
                 id: Uuid::nil(),
                 command_id: Uuid::nil(),
-                actor: Actor::policy("any"),
+                actor: Actor::user(Uuid::nil(), &["admin"]),
                 now: terms().opens_at,
                 occurred_at: terms().opens_at,
             };
