@@ -150,14 +150,14 @@ impl ConsentLedger {
         self.restrictions.iter().any(stops)
     }
 
-    /// Whether a consent carries the disclosure of these records to this party at this moment (GOV-C2).
+    /// The consent, where it carries the disclosure of these records to this party at this moment (GOV-C2).
     pub fn carries(
         &self,
         consent: Uuid,
         party: &str,
         records: &[String],
         at: Timestamp,
-    ) -> Result<(), ConsentGap> {
+    ) -> Result<&DisclosureConsent, ConsentGap> {
         let given = self.disclosures.get(&consent).ok_or(ConsentGap::NotGiven)?;
         if given.revoked {
             return Err(ConsentGap::Revoked);
@@ -169,7 +169,7 @@ impl ConsentLedger {
             return Err(ConsentGap::OtherParty);
         }
         let names = |record: &String| given.records.split(',').any(|named| alike(named, record));
-        if records.iter().all(names) { Ok(()) } else { Err(ConsentGap::OtherRecords) }
+        if records.iter().all(names) { Ok(given) } else { Err(ConsentGap::OtherRecords) }
     }
 }
 

@@ -160,7 +160,7 @@ impl Table for DisclosureLog {
 fn changed(mut row: DisclosureRow, event: &E) -> DisclosureRow {
     match event {
         E::DisclosureRequested { .. } => {}
-        E::DisclosureAuthorized { by, consent, agreement, notified_at } => {
+        E::DisclosureAuthorized { by, consent, agreement, notified_at, authorized_at: _ } => {
             row.agreement = *agreement;
             row.notified_at = *notified_at;
             row.state = DisclosureStatus::Authorized;
@@ -254,7 +254,8 @@ mod tests {
     fn a_disclosure_shows_its_basis_and_the_notice_that_went_with_it() {
         let basis = DisclosureBasis::OtherSchool;
         let (by, agreement) = (Uuid::from_u128(8), None);
-        let authorized = E::DisclosureAuthorized { by, consent: None, agreement, notified_at: None };
+        let authorized =
+            E::DisclosureAuthorized { by, consent: None, agreement, notified_at: None, authorized_at: None };
         let again = E::RedisclosureAppended {
             party: Personal::about(Uuid::from_u128(6), "A newspaper".into()),
             interest: "News".into(),

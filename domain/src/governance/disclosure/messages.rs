@@ -95,7 +95,7 @@ pub enum DisclosureCommand {
         /// How, such as `mail` or `download`.
         #[schemars(transform = schemas::text::<1, 100>)]
         method: String,
-        /// When.
+        /// When; neither before the authorisation nor before the consent was signed or the student was told of an order.
         #[schemars(transform = schemas::instant)]
         at: Timestamp,
         /// The articulable and significant threat, for an emergency (99.36, 99.32(a)(5)).
@@ -141,6 +141,8 @@ pub enum DisclosureEvent {
         agreement: Option<Uuid>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         notified_at: Option<Timestamp>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        authorized_at: Option<Timestamp>,
     },
     /// The request was refused.
     DisclosureRefused { reason: String },

@@ -14,6 +14,8 @@
 //! - The student's statement on a contested record is disclosed with it, each time (99.21(c)(2)). A disclosure takes the
 //!   seat after those of the statements that it has seen, so that it is never recorded past one that it has not.
 //! - What the student had restricted (Art. 18 GDPR) is disclosed only on a basis that overrides that.
+//! - It takes place neither before its authorisation, nor before the consent was signed (99.30(a)), nor before the student
+//!   was told of an order (99.31(a)(9)(ii)).
 //! - **GOV-D5** kept as long as the record itself: its words about the student are of the class of education records.
 //!
 //! The consent and the opt-out are read from their own streams, pinned, when the disclosure is authorised and again when it
@@ -82,6 +84,10 @@ pub struct Disclosure {
     pub address: Option<Personal<String, Identity>>,
     /// The consent that it rests on.
     pub consent: Option<Uuid>,
+    /// When the student was told of the order.
+    pub notified_at: Option<Timestamp>,
+    /// When it was authorised; none where that was not recorded yet.
+    pub authorized_at: Option<Timestamp>,
     /// When they were disclosed.
     pub disclosed_at: Option<Timestamp>,
 }
@@ -91,6 +97,8 @@ pub struct Disclosure {
 pub struct DisclosureFacts {
     /// Why the student's consent does not carry it; none where it does.
     pub consent_gap: Option<ConsentGap>,
+    /// When the consent that carries it was signed.
+    pub signed_at: Option<Timestamp>,
     /// Whether the student opted out of directory information.
     pub opted_out: bool,
     /// Whether the student had the use of their education records restricted.
@@ -144,10 +152,11 @@ impl Decider for Disclosure {
         match self.basis {
             Some(DisclosureBasis::Consent) => {
                 let party = self.party.get().map_or("", String::as_str);
-                facts.consent_gap = match consent {
-                    Some(consent) => ledger.carries(consent, party, &self.records, context.now).err(),
-                    None => Some(ConsentGap::NotGiven),
-                };
+                let carries = |consent| ledger.carries(consent, party, &self.records, context.now);
+                match consent.ok_or(ConsentGap::NotGiven).and_then(carries) {
+                    Ok(given) => facts.signed_at = Some(given.signed_at),
+                    Err(gap) => facts.consent_gap = Some(gap),
+                }
             }
             Some(DisclosureBasis::Directory) => {
                 facts.opted_out = known.pinned::<Profile>(self.subject)?.state.directory_opt_out;
@@ -246,7 +255,8 @@ impl Decider for Disclosure {
                     }
                 }
                 let consent = consent.filter(|_| basis == DisclosureBasis::Consent);
-                E::DisclosureAuthorized { by, consent, agreement, notified_at }
+                let authorized_at = Some(context.now);
+                E::DisclosureAuthorized { by, consent, agreement, notified_at, authorized_at }
             }
             C::RefuseDisclosure { reason } => {
                 bounds::text("reason", &reason, 1..=bounds::LONG)?;
@@ -263,6 +273,7 @@ impl Decider for Disclosure {
                 let words = threat.as_ref().map(|threat| threat.0.as_str());
                 bounds::maybe_text("threat", words, 0..=bounds::LONG)?;
                 let basis = self.carried(facts)?;
+                self.check_order(at, basis, facts)?;
                 let threatens = words.is_some_and(|words| !words.trim().is_empty());
                 if basis == DisclosureBasis::Emergency && !threatens {
                     return Err(R::ThreatMissing {}.into());
@@ -323,12 +334,15 @@ impl Decider for Disclosure {
                     redisclosure_to: redisclosure_to.clone(),
                     address: address.clone(),
                     consent: None,
+                    notified_at: None,
+                    authorized_at: None,
                     disclosed_at: None,
                 };
             }
-            E::DisclosureAuthorized { by: _, consent, agreement: _, notified_at: _ } => {
+            E::DisclosureAuthorized { by: _, consent, agreement: _, notified_at, authorized_at } => {
                 self.status = S::Authorized;
                 self.consent = *consent;
+                (self.notified_at, self.authorized_at) = (*notified_at, *authorized_at);
             }
             E::DisclosureRefused { .. } => self.status = S::Refused,
             E::DisclosureRecorded { at, .. } => {
@@ -397,6 +411,26 @@ impl Disclosure {
             return Err(R::NotFinalResults {});
         }
         Ok(basis)
+    }
+
+    /// Not before that on which it rests. Who says when it was authorised is this clock, and clocks differ.
+    fn check_order(
+        &self,
+        at: Timestamp,
+        basis: DisclosureBasis,
+        facts: &DisclosureFacts,
+    ) -> Result<(), RefusedBy<Disclosure>> {
+        let authorized = self.authorized_at.and_then(|then| then.checked_sub(CLOCKS_DIFFER).ok());
+        let told = self.notified_at.filter(|_| basis == DisclosureBasis::JudicialOrder);
+        let first = [
+            (facts.signed_at, "not before the consent was signed"),
+            (told, "not before the student was told of the order"),
+            (authorized, "not before the disclosure was authorised"),
+        ];
+        match first.into_iter().find(|(first, _)| first.is_some_and(|first| at < first)) {
+            Some((_, reason)) => Err(Refused::invalid("at", reason)),
+            None => Ok(()),
+        }
     }
 
     /// The requests whose statements are about any of these records.

@@ -56,14 +56,28 @@ fn authorize(consent: Option<Uuid>) -> C {
 }
 
 fn authorized(consent: Option<Uuid>) -> E {
-    E::DisclosureAuthorized { by: OFFICER, consent, agreement: None, notified_at: None }
+    authorized_at(Some(NOW), consent, None)
+}
+
+fn authorized_at(instant: Option<&str>, consent: Option<Uuid>, told: Option<&str>) -> E {
+    E::DisclosureAuthorized {
+        by: OFFICER,
+        consent,
+        agreement: None,
+        notified_at: told.map(at),
+        authorized_at: instant.map(at),
+    }
 }
 
 fn record(threat: Option<&str>) -> C {
+    record_at(NOW, threat)
+}
+
+fn record_at(instant: &str, threat: Option<&str>) -> C {
     C::RecordDisclosure {
         documents: vec![Uuid::from_u128(0xD0)],
         method: "mail".into(),
-        at: at(NOW),
+        at: at(instant),
         threat: threat.map(|threat| Stated(threat.into())),
     }
 }
@@ -332,6 +346,30 @@ fn nothing_is_disclosed_before_it_is_authorised_nor_twice_nor_in_the_future() {
 }
 
 #[test]
+fn nothing_is_disclosed_before_it_was_authorised_as_far_as_clocks_agree() {
+    let case = || after([requested(B::Student, PartyKind::Student), authorized(None)]);
+    case().when(record_at("2026-01-01T11:54:59Z", None)).invalid("at");
+    follows(case().when(record_at("2026-01-01T11:55:00Z", None)), "DisclosureRecorded");
+    let undated = [requested(B::Student, PartyKind::Student), authorized_at(None, None, None)];
+    follows(after(undated).when(record_at("2025-12-01T00:00:00Z", None)), "DisclosureRecorded");
+}
+
+#[test]
+fn nothing_is_disclosed_before_the_consent_was_signed_or_the_student_was_told_of_the_order() {
+    let recorded = |past: [E; 2], instant| {
+        let world = stating(&[]).with(ADA, consenting(None, false));
+        in_world(past, world, record_at(instant, None))
+    };
+    let consented = || [requested(B::Consent, PartyKind::Employer), authorized_at(None, Some(CONSENT), None)];
+    recorded(consented(), "2025-11-30T23:59:59Z").invalid("at");
+    follows(recorded(consented(), "2025-12-01T00:00:00Z"), "DisclosureRecorded");
+    let told = authorized_at(None, None, Some("2025-12-20T12:00:00Z"));
+    let ordered = || [requested(B::JudicialOrder, PartyKind::Court), told.clone()];
+    recorded(ordered(), "2025-12-20T11:59:59Z").invalid("at");
+    follows(recorded(ordered(), "2025-12-20T12:00:00Z"), "DisclosureRecorded");
+}
+
+#[test]
 fn a_redisclosure_is_recorded_whether_or_not_99_33_allows_it() {
     let all = |basis, party| after([requested(basis, party), authorized(None), recorded(basis, party, None)]);
     let allowed = |outcome: Outcome<Disclosure>| match &outcome.events()[..] {
@@ -453,7 +491,8 @@ fn a_party_is_told_at_an_address_that_is_one() {
 fn every_event_reads_as_it_was_stored() {
     keeps_history::<Disclosure>([
         requested(B::GrandJurySubpoena, PartyKind::Court),
-        authorized(Some(CONSENT)),
+        // As it was stored before it said when.
+        authorized_at(None, Some(CONSENT), None),
         E::DisclosureRefused { reason: "No basis".into() },
         recorded(B::Emergency, PartyKind::Emergency, Some("A fire in the hall")),
         E::RedisclosureAppended {
