@@ -376,6 +376,10 @@ impl Decider for PrivacyRequest {
             }
             C::RecordHearingOutcome { amended, decision } => match self.hearing {
                 Some((at, _)) if self.may_be_heard() => {
+                    // 99.22(c): nor does the denier decide when another officer was to.
+                    if self.denied_by.is_some_and(|denier| context.actor.is(denier)) {
+                        return Err(R::OfficerInterested {}.into());
+                    }
                     if context.now < at {
                         return Err(Refused::invalid("decision", "not before the hearing"));
                     }

@@ -407,8 +407,11 @@ fn gov_p1_a_refused_amendment_is_heard_by_somebody_without_an_interest_in_it() {
     let access = PrivacyRequestType::Access;
     after([opened(access), denied(access)]).when(hear(day, OFFICER)).invalid_state("denied");
     let scheduled = || refused().into_iter().chain([heard_at(day)]);
-    after(scheduled()).when(decide_hearing(false)).invalid("decision");
-    follows(after(scheduled()).at(day).when(decide_hearing(false)), "HearingDecided");
+    let officer = || after(scheduled()).by(Actor::user(OFFICER, &[]));
+    officer().when(decide_hearing(false)).invalid("decision");
+    follows(officer().at(day).when(decide_hearing(false)), "HearingDecided");
+    let denier = after(scheduled()).at(day).by(Actor::user(DENIER, &["compliance"]));
+    denier.when(decide_hearing(true)).refused(R::OfficerInterested {});
     follows(after(scheduled()).when(hear("2026-03-01T09:00:00Z", OFFICER)), "HearingScheduled");
     assert!(after(scheduled()).permits(&Actor::user(OFFICER, &[]), &decide_hearing(true)));
     assert!(!after(scheduled()).permits(&Actor::user(ME, &["compliance"]), &decide_hearing(true)));
