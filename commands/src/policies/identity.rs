@@ -221,6 +221,20 @@ pub(super) async fn address_of(account: Uuid, world: &World) -> Result<Option<St
     Ok(world.state::<Account>(account).await?.state.email.get().cloned())
 }
 
+/// Where somebody is written to about a request of theirs: at the address that they have verified themselves; where there is
+/// none, at the one on file that staff gave, and where there is none of these, at the account's as it is (GOV-P2).
+pub(super) async fn address_for_request(
+    account: Uuid,
+    on_file: Option<String>,
+    world: &World,
+) -> Result<Option<String>, CommandError> {
+    let account = world.state::<Account>(account).await?.state;
+    let own = account.email.get().cloned();
+    // A token that was never used is still there.
+    let verified = account.verification.is_none();
+    Ok(if verified { own.or(on_file) } else { on_file.or(own) })
+}
+
 /// Sends a mail, at least once; whose address was erased meanwhile is not written to.
 async fn send(
     to: Option<String>,

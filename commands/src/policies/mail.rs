@@ -7,10 +7,11 @@ use domain::{
 };
 use uuid::Uuid;
 
-use super::{Fact, Policy, Reactions, World};
+use super::{Fact, Policy, Reactions, World, identity::address_for_request};
 use crate::ports::Mail;
 
-/// GOV-P2: the code with which somebody verifies that the mail of the address on file is theirs.
+/// GOV-P2: the code with which somebody verifies that a request is theirs. Whose account has a verified address gets it there,
+/// whatever address staff gave: only where there is none, the one on file counts.
 pub(super) struct MailCodes;
 
 impl Policy for MailCodes {
@@ -25,6 +26,7 @@ impl Policy for MailCodes {
     fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
             let AnyEvent::PrivacyRequest(PrivacyRequestEvent::PrivacyRequestOpened {
+                subject,
                 address: Some(address),
                 ..
             }) = &fact.event
@@ -32,10 +34,13 @@ impl Policy for MailCodes {
                 return Ok(Vec::new());
             };
             // Whose address was erased meanwhile is not written to.
-            let Some(to) = address.get() else { return Ok(Vec::new()) };
+            let Some(on_file) = address.get().cloned() else { return Ok(Vec::new()) };
+            let Some(to) = address_for_request(*subject, Some(on_file), world).await? else {
+                return Ok(Vec::new());
+            };
             let code = world.ports().tokens.token(&requester_code_label(fact.id));
             let mail = Mail {
-                to: to.clone(),
+                to,
                 subject: "Your request".to_owned(),
                 text: format!(
                     "A request about your personal data was entered for you. If it is yours, give this code to the \

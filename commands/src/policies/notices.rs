@@ -13,7 +13,10 @@ use domain::{
 };
 use uuid::Uuid;
 
-use super::{Fact, Issue, Policy, Reactions, World, identity::address_of};
+use super::{
+    Fact, Issue, Policy, Reactions, World,
+    identity::{address_for_request, address_of},
+};
 use crate::{
     CommandError,
     ports::{Mail, Undelivered},
@@ -54,8 +57,8 @@ async fn post_to_one(
     }
 }
 
-/// P-54, P-55, 3.9: who asked is told what becomes of the request: by mail to the address of the account, or to the one on
-/// file that staff gave (Art. 12(3) and (4) GDPR, 34 CFR 99.22(b)).
+/// P-54, P-55, 3.9: who asked is told what becomes of the request: by mail to the account's verified address, or where there is
+/// none to the one on file that staff gave (Art. 12(3) and (4) GDPR, 34 CFR 99.22(b)).
 pub(super) struct TellRequesters;
 
 impl Policy for TellRequesters {
@@ -81,8 +84,8 @@ impl Policy for TellRequesters {
             let AnyEvent::PrivacyRequest(event) = &fact.event else { return Ok(Vec::new()) };
             let request = world.state::<PrivacyRequest>(fact.id).await?.state;
             let Some(what) = told(event, &request) else { return Ok(Vec::new()) };
-            let on_file = || request.address.as_ref().and_then(|address| address.get().cloned());
-            let Some(to) = address_of(request.subject, world).await?.or_else(on_file) else {
+            let on_file = request.address.as_ref().and_then(|address| address.get().cloned());
+            let Some(to) = address_for_request(request.subject, on_file, world).await? else {
                 return Ok(Vec::new());
             };
             let text = format!("{what}\n\nReference: {}\n", fact.id);

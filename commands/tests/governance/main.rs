@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 use commands::{
     Answers, CommandError, Commands, NoAnswers, Request,
     policies::{self, PolicyStatus, World, every_policy},
-    ports::{Certifier, PortError},
+    ports::{Certifier, PortError, Ports},
 };
 use domain::{
     Actor, Answer, Personal, Question, RecordClass, class,
@@ -80,8 +80,13 @@ impl Node {
 
     /// A node that certifies in this way, and finds so much left of everybody.
     fn start_with(store: EventStore, certifier: Arc<dyn Certifier>, residue: u64) -> Node {
+        Node::start_at(store, ports::with(certifier), residue)
+    }
+
+    /// A node at these ports.
+    fn start_at(store: EventStore, ports: Arc<Ports>, residue: u64) -> Node {
         let commands = Commands::new(store, Arc::new(Residue(residue)), 1000);
-        let world = World::new(commands.clone(), ports::with(certifier));
+        let world = World::new(commands.clone(), ports);
         let (reached, status) = watch::channel(Vec::new());
         let (stop, stopped) = watch::channel(false);
         let policies = tokio::spawn(policies::run(every_policy(), world, reached, stopped));

@@ -1,26 +1,44 @@
-//! Art. 34: the people whom a breach puts at risk.
+//! To whom mail goes: the people whom a breach puts at risk (Art. 34), and whoever asked (GOV-P2).
 
+use std::sync::Mutex;
+
+use commands::ports::{Mail, Mailer, Undelivered};
 use domain::{
     Stated,
     governance::{IncidentKind, SecurityIncident, SecurityIncidentCommand, Severity},
-    identity::{Account, AccountCommand},
+    identity::{Account, AccountCommand, TokenPurpose, account_token_label},
 };
 
 use super::*;
 
-#[tokio::test]
-async fn art_34_whoever_is_not_reached_by_mail_is_on_record_and_keeps_nobody_else_from_being_told() {
-    let database = testing::database().await;
-    let node = Node::start(database.store().await.unwrap()).await;
-    let register = AccountCommand::RegisterAccount {
-        email: Stated("anna@refused.example".into()),
+/// Keeps what it is to send.
+#[derive(Default)]
+struct Outbox(Mutex<Vec<Mail>>);
+
+impl Mailer for Outbox {
+    fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), Undelivered>> {
+        self.0.lock().unwrap().push(mail.clone());
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+fn registration(email: &str) -> AccountCommand {
+    AccountCommand::RegisterAccount {
+        email: Stated(email.into()),
         email_hmac: Stated(domain::sha256_hex("anna")),
         password_hash: Stated("$argon2id$v=19$m=1,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g".into()),
         display_name: Stated("Anna".into()),
         country: "US".into(),
         locale: "en-US".into(),
         tz: "UTC".into(),
-    };
+    }
+}
+
+#[tokio::test]
+async fn art_34_whoever_is_not_reached_by_mail_is_on_record_and_keeps_nobody_else_from_being_told() {
+    let database = testing::database().await;
+    let node = Node::start(database.store().await.unwrap()).await;
+    let register = registration("anna@refused.example");
     let system = Request::by(Actor::policy("test"));
     node.commands.execute::<Account>(ANNA, register, &system).await.unwrap();
     let open = SecurityIncidentCommand::OpenSecurityIncident {
@@ -46,4 +64,51 @@ async fn art_34_whoever_is_not_reached_by_mail_is_on_record_and_keeps_nobody_els
     let mut unreachable = [ANNA, BERT];
     unreachable.sort_unstable();
     assert_eq!(told, json!({ "mailed": 0, "unreachable": unreachable }));
+}
+
+#[tokio::test]
+async fn gov_p2_the_code_and_the_notices_go_to_the_verified_address_and_only_without_one_to_that_on_file() {
+    let database = testing::database().await;
+    let outbox = Arc::new(Outbox::default());
+    let others = ports::with(Arc::new(PlainCertifier));
+    let ports = Ports {
+        mailer: outbox.clone(),
+        tokens: others.tokens.clone(),
+        certifier: others.certifier.clone(),
+        embedding: others.embedding.clone(),
+    };
+    let mut node = Node::start_at(database.store().await.unwrap(), Arc::new(ports), 0);
+    let system = || Request::by(Actor::policy("test"));
+    node.commands.execute::<Account>(ANNA, registration("anna@example.org"), &system()).await.unwrap();
+
+    let told = async |node: &mut Node, r#type| {
+        let request = Uuid::now_v7();
+        let open = PrivacyRequestCommand::OpenPrivacyRequest {
+            subject: ANNA,
+            regime: PrivacyRegime::Gdpr,
+            r#type,
+            details: None,
+            classes: vec![],
+            records: vec![],
+            address: Some(Stated("typed@example.org".into())),
+            purposes: vec![],
+            received_at: None,
+        };
+        let extend = PrivacyRequestCommand::ExtendPrivacyRequest { months: 1, reason: "Much to do.".into() };
+        for command in [open, extend] {
+            node.commands.execute::<PrivacyRequest>(request, command, &compliance()).await.unwrap();
+        }
+        node.settled().await;
+        let reference = request.to_string();
+        let mails = outbox.0.lock().unwrap();
+        let about = mails.iter().filter(|mail| mail.text.contains(&reference));
+        about.map(|mail| mail.to.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut node, PrivacyRequestType::Access).await, ["typed@example.org"; 2], "not verified");
+    let (_, registered) = node.events("AccountRegistered").await.remove(0);
+    let token_id = registered["token_id"].as_str().unwrap().parse().unwrap();
+    let token = Stated(account_token_label(TokenPurpose::VerifyEmail, ANNA, token_id));
+    let verify = AccountCommand::VerifyEmail { token };
+    node.commands.execute::<Account>(ANNA, verify, &system()).await.unwrap();
+    assert_eq!(told(&mut node, PrivacyRequestType::Rectification).await, ["anna@example.org"; 2]);
 }

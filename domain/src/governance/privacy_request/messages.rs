@@ -39,7 +39,8 @@ pub enum PrivacyRequestCommand {
         #[serde(default)]
         #[schemars(transform = schemas::texts::<100, 200>)]
         records: Vec<String>,
-        /// The e-mail address on file, to which a code is sent; for a request that staff enter for the person.
+        /// The e-mail address on file, for a request that staff enter for the person: a code is sent to it, unless the
+        /// person's account has a verified address, to which it then goes.
         #[serde(default)]
         #[schemars(transform = schemas::text::<3, 254>)]
         address: Option<Stated<String>>,

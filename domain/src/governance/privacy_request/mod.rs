@@ -128,7 +128,7 @@ pub struct PrivacyRequest {
     pub stalled_hours: u32,
     /// When the restriction or objection ends, once that was said.
     pub lifted_at: Option<Timestamp>,
-    /// The address on file that staff gave, where the person has no account.
+    /// The address on file that staff gave; it counts where the person's account has no verified one.
     pub address: Option<Personal<String, Identity>>,
 }
 
