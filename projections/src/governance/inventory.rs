@@ -1,15 +1,19 @@
 //! R-65 `subject_inventory`: everything that is held about a person, by aggregate and record class. It is counted from the
 //! log when it is asked for, not kept: nobody asks often, and a copy would have a row for every person and kind of thing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Actor, Recipient, RecordClass, governance::retention_default};
+use domain::{
+    Actor, Decider, Recipient, RecordClass,
+    governance::{AccessLog, Disclosure, retention_default},
+};
+use event_store::Position;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{AuditFilters, AuditQuery, Entry, GovernanceError, Order};
+use super::{AuditFilters, AuditQuery, Entry, GovernanceError, Order, untold::Untold};
 use crate::{Projections, query::LIMIT_MAX};
 
 /// The most events of one person that are counted.
@@ -54,7 +58,7 @@ pub struct Inventory {
 }
 
 impl Projections {
-    /// What is held about a person, as far as the actor may see it.
+    /// What is held about a person, as far as the actor may see it. The person is not told of what the law forbids to tell.
     ///
     /// # Errors
     /// See [`GovernanceError`].
@@ -67,10 +71,18 @@ impl Projections {
         };
         let mut holdings: BTreeMap<(String, Option<String>), Holding> = BTreeMap::new();
         let (mut reads, mut counted) = (0, 0);
+        let mut untold = actor.is(subject).then(Untold::default);
         loop {
             let page = self.audit(actor, &asked).await?;
             counted += page.entries.len();
+            let left_out = match &mut untold {
+                Some(untold) => self.untold_of(untold, &page.entries).await?,
+                None => BTreeSet::new(),
+            };
             for entry in page.entries {
+                if left_out.contains(&entry.position) {
+                    continue;
+                }
                 if entry.action == "AccessLogged" || entry.action == "AuditReplayRead" {
                     reads += 1;
                 } else {
@@ -87,6 +99,22 @@ impl Projections {
                 return Ok(Inventory { subject, holdings, reads, recipients, complete, position });
             }
         }
+    }
+
+    /// Where the entries are of which the person is not told.
+    async fn untold_of(
+        &self,
+        untold: &mut Untold,
+        entries: &[Entry],
+    ) -> Result<BTreeSet<Position>, GovernanceError> {
+        let tells = |entry: &&Entry| [Disclosure::TYPE, AccessLog::TYPE].contains(&&*entry.resource_type);
+        let mut positions: BTreeSet<Position> =
+            entries.iter().filter(tells).map(|entry| entry.position).collect();
+        let store = &self.0.store;
+        let mut events = store.read_at(&Vec::from_iter(positions.iter().copied())).await?;
+        untold.leave_out(&mut events, store.keyring()).await?;
+        events.iter().for_each(|told| _ = positions.remove(&told.position));
+        Ok(positions)
     }
 }
 

@@ -26,6 +26,7 @@ mod processing_register;
 mod recipient_notices;
 mod recipients;
 mod retention_board;
+mod untold;
 
 pub use audit::{AuditFilters, AuditPage, AuditQuery, CausationChain};
 pub use audit_replays::{AuditReplayRow, AuditReplays, ReplayStep};

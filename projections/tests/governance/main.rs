@@ -7,4 +7,5 @@ mod audit;
 mod causation;
 mod lineage;
 mod size;
+mod untold;
 mod world;

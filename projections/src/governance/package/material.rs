@@ -3,19 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Actor, Answer, Decider, governance::DisclosureBasis, registry::AnyEvent, sha256_hex};
-use event_store::{AsOf, Position, Recorded, StreamId, integrity::Leaf};
-
+use domain::{Actor, Answer, sha256_hex};
+use event_store::{AsOf, Position, Recorded, integrity::Leaf};
 use uuid::Uuid;
 
 use super::PackageRequest;
 use crate::{
     ProjectionError, Projections,
-    fact::Batch,
     governance::{
         GovernanceError, Order,
         log_index::Term,
         log_view::{LogView, Source},
+        untold::Untold,
     },
 };
 
@@ -83,8 +82,7 @@ impl Material {
         for some in positions.chunks(CHUNK) {
             events.extend(store.read_at(some).await?);
         }
-        let secret = secret_streams(projections, &events).await?;
-        events.retain(|event| !secret.contains(&event.stream));
+        Untold::default().leave_out(&mut events, store.keyring()).await?;
         Ok(Material { events })
     }
 
@@ -115,26 +113,6 @@ async fn positions(
     let range = (1, request.position);
     let (entries, _) = view.find(source, range, Order::OldestFirst, usize::MAX, named).await?;
     Ok(entries.into_iter().map(|entry| entry.position).collect())
-}
-
-/// The disclosures of which the law forbids to tell the person (34 CFR 99.31(a)(9)(ii)).
-async fn secret_streams(
-    projections: &Projections,
-    events: &[Recorded],
-) -> Result<BTreeSet<StreamId>, GovernanceError> {
-    use domain::governance::{Disclosure, DisclosureEvent as E};
-    let asked = |event: &&Recorded| {
-        event.stream.aggregate_type == Disclosure::TYPE && event.event_type == "DisclosureRequested"
-    };
-    let requested: Vec<Recorded> = events.iter().filter(asked).cloned().collect();
-    let batch = Batch::decode(requested.clone(), projections.0.store.keyring()).await?;
-    let forbidden = |basis: &DisclosureBasis| basis.forbids_to_tell();
-    let secret = batch.facts.iter().filter(|fact| {
-        matches!(&fact.event, AnyEvent::Disclosure(E::DisclosureRequested { basis, .. }) if forbidden(basis))
-    });
-    let positions: BTreeSet<Position> = secret.map(|fact| fact.position).collect();
-    let of = requested.into_iter().filter(|event| positions.contains(&event.position));
-    Ok(of.map(|event| event.stream).collect())
 }
 
 /// The context of an aggregate type.
