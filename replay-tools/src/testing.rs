@@ -7,13 +7,13 @@ use std::{
 
 use commands::{Accepted, Commands, NoAnswers, Request};
 use domain::{
-    Actor, BasisPoints, Decider, Stated,
+    Actor, BasisPoints, Claim, Decider, Personal, SealingScope, Stated,
     governance::{AuditReplay, AuditReplayCommand, ReplayPurpose, ReplayScope},
-    identity::{OrgKind, OrgType, OrgUnit, OrgUnitCommand, Profile, ProfileCommand},
+    identity::{Account, AccountEvent, OrgKind, OrgType, OrgUnit, OrgUnitCommand, Profile, ProfileCommand},
     intelligence::{Decision, DecisionCommand},
 };
 use event_store::{
-    Basis, Classes, Recorded, StreamId,
+    Append, Basis, Claim as StoredClaim, Classes, NewEvent, PersonalGroup, Recorded, StreamId,
     integrity::{Notary, NotaryConfig, NotaryState},
     testing::{TestDatabase, database},
 };
@@ -37,6 +37,57 @@ pub(crate) fn student(number: u128) -> Uuid {
 
 pub(crate) fn unit(number: u128) -> Uuid {
     Uuid::from_u128(0x0F00 + number)
+}
+
+/// The registration of an account with this keyed hash of its address.
+pub(crate) fn registered(account: Uuid, email_hmac: &str) -> Append {
+    let event = AccountEvent::AccountRegistered {
+        account,
+        email: Personal::about(account, "ada@campus.example".into()),
+        email_hmac: Personal::about(account, email_hmac.into()),
+        password_hash: Personal::about(account, "$argon2id$".into()),
+        display_name: Personal::about(account, "Ada".into()),
+        country: "US".into(),
+        locale: "en-US".into(),
+        tz: "UTC".into(),
+        token_id: Uuid::now_v7(),
+        token_hash: Personal::about(account, "hash".into()),
+        expires_at: "2030-01-01T00:00:00Z".parse().unwrap(),
+    };
+    appended(account, &event)
+}
+
+/// An event of an account with what it claims, as the writer takes it.
+pub(crate) fn appended(account: Uuid, event: &AccountEvent) -> Append {
+    let stream = StreamId::new(Account::TYPE, account.to_string());
+    let (payload, groups) = SealingScope::to_json(event).unwrap();
+    let personal = groups.into_iter().map(|group| PersonalGroup {
+        subject: group.subject,
+        class: group.class.name().into(),
+        plaintext: group.values,
+    });
+    let by = || stream.clone();
+    let claims = Account::claims(account, event).into_iter().map(|claim| match claim {
+        Claim::Take(key) => StoredClaim::Take { key, by: by() },
+        Claim::Seat { key, limit } => StoredClaim::Seat { key, limit, by: by() },
+        Claim::Free(key) => StoredClaim::Free { key, by: by() },
+    });
+    let event = NewEvent {
+        stream: stream.clone(),
+        event_id: Uuid::now_v7(),
+        event_type: domain::Event::name(event).into(),
+        event_version: "1".into(),
+        payload,
+        personal: personal.collect(),
+        metadata: "{}".into(),
+    };
+    Append {
+        command_id: Uuid::now_v7(),
+        fingerprint: None,
+        conditions: Vec::new(),
+        events: vec![event],
+        claims: claims.collect(),
+    }
 }
 
 impl World {

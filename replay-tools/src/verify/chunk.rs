@@ -2,14 +2,17 @@
 
 use std::{collections::HashMap, iter::Peekable, vec};
 
-use domain::{Claim, registry::AnyEvent};
+use domain::registry::{AnyEvent, DecodeError};
 use event_store::{
     EventStore, Position, Recorded, StoreError, StreamId,
     integrity::{Directory, Hash, Leaf, TILE_WIDTH, Tile, subtree_hash},
 };
 use jiff::Timestamp;
 
-use super::report::{Finding, Kind};
+use super::{
+    claims::Changes,
+    report::{Finding, Kind},
+};
 
 /// How many positions are a part: sixteen tiles.
 pub(super) const CHUNK: u64 = 16 * TILE_WIDTH;
@@ -46,7 +49,7 @@ pub(super) struct Chunk {
     pub(super) mismatches: Vec<Mismatch>,
     pub(super) findings: Vec<Finding>,
     pub(super) runs: HashMap<StreamId, Run>,
-    pub(super) claims: Vec<(Position, StreamId, Claim)>,
+    pub(super) claims: Changes,
     pub(super) time: Option<(Timestamp, Timestamp)>,
 }
 
@@ -57,6 +60,17 @@ pub(super) struct Signed {
     pub(super) tiles: Option<(Directory, u64)>,
     /// Where checkpoints end.
     pub(super) ends: Vec<u64>,
+}
+
+/// Reads an event; its sealed values in an opening scope only.
+pub(super) fn decode(event: &Recorded) -> Result<AnyEvent, DecodeError> {
+    let aggregate_type = &event.stream.aggregate_type;
+    AnyEvent::decode(aggregate_type, &event.event_type, &event.event_version, &event.payload)
+}
+
+/// What is told of an event whose sealed values do not open.
+pub(super) fn does_not_open(why: &str) -> String {
+    format!("what is sealed does not open: {why} (it is bound to the event's id and stream)")
 }
 
 impl Chunk {
@@ -77,6 +91,9 @@ impl Chunk {
             if let Some(event) = event {
                 chunk.take(event);
             }
+        }
+        for (position, why) in chunk.claims.open(store.keyring()).await? {
+            chunk.find(Kind::Unreadable, position, does_not_open(&why));
         }
         let tiles = hashes.chunks(TILE_WIDTH as usize).zip(events.chunks(TILE_WIDTH as usize));
         for (index, (hashes, events)) in (after / TILE_WIDTH..).zip(tiles) {
@@ -128,13 +145,8 @@ impl Chunk {
                 self.runs.insert(event.stream.clone(), run);
             }
         }
-        let (aggregate_type, event_type) = (&event.stream.aggregate_type, &event.event_type);
-        match AnyEvent::decode(aggregate_type, event_type, &event.event_version, &event.payload) {
-            Ok(decoded) => {
-                let id = event.stream.aggregate_id.parse();
-                let claims = id.map(|id| decoded.claims(id)).unwrap_or_default();
-                self.claims.extend(claims.into_iter().map(|claim| (position, event.stream.clone(), claim)));
-            }
+        match decode(event) {
+            Ok(decoded) => self.claims.take(event, &decoded),
             Err(error) => self.find(Kind::Unreadable, position, error),
         }
     }

@@ -175,9 +175,7 @@ impl Scan {
             }
             *last = run.last;
         }
-        for (position, stream, claim) in part.claims {
-            self.claims.take(position, stream, claim);
-        }
+        self.claims.take(part.claims);
         for leaves in part.leaves {
             tree.grow(leaves, self.differs, report);
         }

@@ -4,7 +4,7 @@ use event_store::{EventStore, Position, StoreError};
 use projections::{Checked, ProjectionError};
 
 use super::{
-    chunk::CHUNK,
+    chunk::{CHUNK, does_not_open},
     report::{Kind, Report},
 };
 use crate::{annals::Annals, failure::Failure, progress};
@@ -12,17 +12,13 @@ use crate::{annals::Annals, failure::Failure, progress};
 /// Compares them.
 pub(super) async fn compare(annals: &Annals, report: &mut Report) -> Result<(), Failure> {
     let begun = std::time::Instant::now();
+    let is_whole = report.events_are_well();
     let projections = &annals.projections;
     let checked = match progress::of_rebuild(projections, projections.compare_with_log(&[])).await {
         Ok(checked) => checked,
-        Err(ProjectionError::Store(StoreError::Unreadable(why))) if report.is_well() => {
+        Err(ProjectionError::Store(StoreError::Unreadable(why))) if is_whole => {
             match first_that_does_not_open(&annals.store).await? {
-                Some(position) => {
-                    let text = format!(
-                        "what is sealed does not open: {why} (it is bound to the event's id and stream)"
-                    );
-                    report.find(Kind::Unreadable, Some(position), text);
-                }
+                Some(position) => report.find(Kind::Unreadable, Some(position), does_not_open(&why)),
                 None => {
                     let text = format!("a row of a read model does not open: {why} (it is bound to its key)");
                     report.find(Kind::ReadModel, None, text);
@@ -31,7 +27,7 @@ pub(super) async fn compare(annals: &Annals, report: &mut Report) -> Result<(), 
             return Ok(());
         }
         // A log that is broken cannot be folded, and that is told already.
-        Err(error @ ProjectionError::Store(_)) if !report.is_well() => {
+        Err(error @ ProjectionError::Store(_)) if !is_whole => {
             report.notes.push(format!("read models were not compared: {error}"));
             return Ok(());
         }

@@ -85,6 +85,11 @@ impl Report {
         self.disagreements == 0
     }
 
+    /// Whether nothing disagrees in the events themselves; of what stands beside them, something may.
+    pub(crate) fn events_are_well(&self) -> bool {
+        self.findings.iter().all(|finding| finding.kind >= Kind::Claim)
+    }
+
     /// Notes a disagreement.
     pub(crate) fn find(
         &mut self,

@@ -5,14 +5,17 @@
 use std::time::Duration;
 
 use event_store::{
-    Append, Claim, NewEvent, StreamId,
+    Append, Basis, Claim, Classes, Epoch, KeyringConfig, MasterKey, NewEvent, StoreConfig, StreamId,
     integrity::{Hash, Notary, NotaryConfig, NotaryState, Tile},
     testing::{self, TestDatabase},
 };
 use sqlx::Executor;
 use uuid::Uuid;
 
+use domain::{Personal, identity::AccountEvent};
+
 use super::*;
+use crate::testing::{appended, registered};
 
 /// A log, what a notary has signed of it, and how both are verified.
 pub(super) struct Log {
@@ -322,6 +325,102 @@ async fn claims_that_do_not_follow_from_the_events_are_found() {
     Log::first(&report, 2, Kind::Claim);
     assert_eq!(report.disagreements, 2, "{report}");
     assert!(report.findings[1].detail.contains("orgcode:KSU"), "{report}");
+}
+
+/// The keyed hash of an address.
+fn email_hmac(of: u64) -> String {
+    format!("{of:064x}")
+}
+
+#[tokio::test]
+async fn claims_made_of_what_is_sealed_are_compared_as_well() {
+    let log = Log::new().await;
+    let (ada, charles) = (Uuid::now_v7(), Uuid::now_v7());
+    for (account, of) in [(ada, 1), (charles, 2)] {
+        log.store.append(registered(account, &email_hmac(of))).await.unwrap();
+    }
+    let moved = AccountEvent::EmailChanged {
+        email: Personal::about(charles, "charles@campus.example".into()),
+        email_hmac: Personal::about(charles, email_hmac(3)),
+        previous_hmac: Personal::about(charles, email_hmac(2)),
+    };
+    log.store.append(appended(charles, &moved)).await.unwrap();
+    let linked = AccountEvent::SsoIdentityLinked {
+        provider: domain::identity::SsoProvider::Google,
+        issuer: "https://accounts.google.com".into(),
+        subject_hash: Personal::about(ada, email_hmac(4)),
+        email: Personal::about(ada, "ada@campus.example".into()),
+    };
+    log.store.append(appended(ada, &linked)).await.unwrap();
+    log.sign().await;
+    let report = log.verify().await;
+    assert!(report.is_well() && report.notes.is_empty(), "{report}");
+    log.behind_our_back(&["DELETE FROM annals.claims WHERE key LIKE 'email:%'"]).await;
+    let report = log.verify().await;
+    Log::first(&report, 1, Kind::Claim);
+    assert_eq!((report.disagreements, report.findings[1].position), (2, Some(3)), "{report}");
+    log.behind_our_back(&[&format!("UPDATE annals.claims SET key = 'sso:{}'", email_hmac(5))]).await;
+    let report = log.verify().await;
+    assert!(report.findings.iter().any(|finding| finding.position == Some(4)), "{report}");
+}
+
+#[tokio::test]
+async fn whoever_was_erased_holds_nothing() {
+    let log = Log::new().await;
+    let ada = Uuid::now_v7();
+    log.store.append(registered(ada, &email_hmac(1))).await.unwrap();
+    let admin =
+        AccountEvent::RoleAssigned { role: "admin".into(), within: None, until: None, token_version: 1 };
+    log.store.append(appended(ada, &admin)).await.unwrap();
+    let erased = AccountEvent::AccountErased {
+        account: ada,
+        privacy_request: Uuid::now_v7(),
+        freed: Personal::about(ada, vec![format!("email:{}", email_hmac(1)), "role:admin".into()]),
+        token_version: 2,
+    };
+    log.store.append(appended(ada, &erased)).await.unwrap();
+    log.sign().await;
+    let report = log.verify().await;
+    assert!(report.is_well() && report.notes.is_empty(), "before its keys go: {report}");
+    log.store.keyring().shred(ada, Classes::All, Basis::Erasure).await.unwrap();
+    let report = log.verify().await;
+    assert!(report.is_well() && report.notes.is_empty(), "{report}");
+    log.behind_our_back(&[&format!(
+        "INSERT INTO annals.claims VALUES ('email:{}', '', 'identity.account', '{ada}')",
+        email_hmac(1)
+    )])
+    .await;
+    let report = log.verify().await;
+    assert_eq!((report.disagreements, report.findings[0].kind), (1, Kind::Claim), "{report}");
+}
+
+#[tokio::test]
+async fn a_claim_that_came_back_after_an_erasure_is_found_although_the_log_does_not_say_of_it() {
+    let log = Log::new().await;
+    let ada = Uuid::now_v7();
+    log.store.append(registered(ada, &email_hmac(1))).await.unwrap();
+    log.sign().await;
+    log.store.keyring().shred(ada, Classes::All, Basis::Erasure).await.unwrap();
+    let report = log.verify().await;
+    assert_eq!((report.disagreements, report.findings[0].kind), (1, Kind::Claim), "{report}");
+}
+
+#[tokio::test]
+async fn claims_whose_keys_are_not_there_are_said_not_to_be_checked() {
+    let log = Log::new().await;
+    let ada = Uuid::now_v7();
+    log.store.append(registered(ada, &email_hmac(1))).await.unwrap();
+    log.sign().await;
+    let stranger = KeyringConfig::new(MasterKey::generate());
+    let store = EventStore::open(StoreConfig::new(&log.database.url, stranger.clone())).await.unwrap();
+    let annals = Annals::of(store, &log.database.url, stranger, true).unwrap();
+    let command = Verify { log_only: true, ..log.command() };
+    let report = command.verify(&annals).await.unwrap();
+    assert!(report.is_well() && report.notes[0].contains("with this master key"), "{report}");
+    let basis = Basis::Retention { through: Epoch::from_number(999_912) };
+    log.store.keyring().shred(ada, Classes::Only(&["identity"]), basis).await.unwrap();
+    let report = command.verify(&log.annals()).await.unwrap();
+    assert!(report.is_well() && report.notes[0].starts_with("1 claims were not checked"), "{report}");
 }
 
 #[tokio::test]
