@@ -81,6 +81,15 @@ mod tests {
         assert!(!ask(true).run(&world.annals).await.unwrap(), "it is gone");
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn all_read_models_stand_side_by_side() {
+        let world = World::campus().await;
+        let then = world.annals.store.head().await.unwrap().position;
+        let all = AsOf { moment: then.to_string(), models: Vec::new(), drop: false };
+        assert!(all.run(&world.annals).await.unwrap());
+        assert_eq!(names(&world, then).await, ["University 0", "University 1"]);
+    }
+
     #[tokio::test]
     async fn what_is_no_moment_is_refused() {
         let world = World::empty().await;

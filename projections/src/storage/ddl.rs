@@ -79,7 +79,8 @@ pub(crate) fn create_indexes(shape: &Shape, schema: &str) -> Vec<String> {
     for column in shape.columns {
         let name = quoted(column.name, '"');
         if column.is(mark::search) {
-            let index = format!("{}_search", column.name);
+            // Of several tables that stand in one schema (as they were at a moment), each has its own.
+            let index = format!("{}_{}_search", shape.name, column.name);
             let vector = search_vector(column.name);
             let mut statement =
                 format!("CREATE INDEX {} ON {table} USING gin ({vector})", quoted(&index, '"'));

@@ -91,7 +91,7 @@ pub(crate) fn marks(shape: &Shape, schema: &str, column: &Column) -> Option<Stri
 pub(super) fn create(shape: &Shape, schema: &str) -> Vec<String> {
     let columns = shape.options.places.iter().filter_map(|name| shape.column(name));
     let indexes = columns.filter_map(|column| {
-        let index = format!("{}_places", column.name);
+        let index = format!("{}_{}_places", shape.name, column.name);
         // A list of what is still to be put into the index would be read for every place again. Nobody asks for statistics
         // of it: at one place, any mark is rare.
         Some(format!(
