@@ -6,6 +6,9 @@ use sqlx::Row;
 
 use crate::{EventStore, Position, StoreError, StreamId, micros::Micros, recorded::unsigned};
 
+/// The record class of the values that claims are made of: of such a value a key has the keyed hash, at its end.
+const CLAIMED: &str = "identity";
+
 /// A claim as it is held.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HeldClaim {
@@ -53,6 +56,24 @@ impl EventStore {
         .fetch_all(self.pool())
         .await?;
         rows.iter().map(held).collect()
+    }
+
+    /// Frees what those who were erased claim by a keyed hash of a value of theirs, and says how many claims that were. An
+    /// erasure frees them by itself; a backup of the log that is restored brings them back.
+    ///
+    /// # Errors
+    /// When a database fails.
+    pub async fn free_claims_of_erased(&self) -> Result<u64, StoreError> {
+        let erased = self.keyring().erased(CLAIMED).await?;
+        if erased.is_empty() {
+            return Ok(0);
+        }
+        let freed = sqlx::query(include_str!("sql/claims_of_erased.sql")).bind(erased);
+        let freed = freed.execute(self.pool()).await?.rows_affected();
+        if freed > 0 {
+            tracing::warn!(freed, "claims of people who had been erased were back and were freed again");
+        }
+        Ok(freed)
     }
 
     /// Replaces all claims by those that the events up to `at` give.

@@ -140,7 +140,7 @@ impl EventStore {
         let (requests, queue) = mpsc::channel(config.queue.max(1));
         let (stop, stopped) = watch::channel(false);
         let writer = writer::start(&config, queue, stopped, [newest.clone(), own], tail.clone()).await?;
-        Ok(Self(Arc::new(Inner {
+        let store = Self(Arc::new(Inner {
             loads: read::start(&pool),
             pool,
             keyring,
@@ -151,7 +151,9 @@ impl EventStore {
             stop,
             writer: Mutex::new(Some(writer)),
             background,
-        })))
+        }));
+        store.free_claims_of_erased().await?;
+        Ok(store)
     }
 
     /// The connections for reading, for queries over the log that this crate does not know.

@@ -103,7 +103,8 @@ pub(crate) struct Restore {
     /// The folder with the keys and the erasures; that of the log where none is given.
     #[arg(long)]
     keys_from: Option<PathBuf>,
-    /// The erasures of a later backup: keys that were destroyed since are destroyed again.
+    /// The erasures of a later backup: keys that were destroyed since are destroyed again, and claims that were freed with
+    /// them are freed again.
     #[arg(long)]
     erasures: Option<PathBuf>,
 }
@@ -161,6 +162,7 @@ impl Restore {
         }
         if let Some(file) = &self.erasures {
             erasures::apply(store.keyring(), file).await?;
+            store.free_claims_of_erased().await?;
         }
         // The log's mark last: while it stands, nobody opens the log, and all of this can be begun anew.
         for url in [keys_url, url] {

@@ -137,6 +137,14 @@ impl Keyring {
         }
     }
 
+    /// Whose data of this class was erased for good.
+    pub(crate) async fn erased(&self, class: &str) -> Result<Vec<String>, StoreError> {
+        let erased = sqlx::query_scalar(
+            "SELECT DISTINCT subject::text FROM annals_keys.shreds WHERE class IN ($1, '*') AND through IS NULL",
+        );
+        Ok(erased.bind(class).fetch_all(&self.0.pool).await?)
+    }
+
     /// The ids of a subject's keys of one class, as `class/yyyy-mm`: those that a shred on this basis would destroy.
     ///
     /// # Errors

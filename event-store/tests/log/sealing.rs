@@ -262,6 +262,37 @@ async fn a_restored_backup_of_the_keys_brings_nothing_back_that_was_erased() {
 }
 
 #[tokio::test]
+async fn a_restored_backup_of_the_log_brings_back_no_claim_on_a_value_of_who_was_erased() {
+    let database = testing::database().await;
+    let file = std::env::temp_dir().join(format!("annals-ledger-{}", Uuid::new_v4().simple()));
+    let mut config = database.config();
+    config.keys.ledger = Some(file.clone());
+    let store = EventStore::open(config.clone()).await.unwrap();
+    let (gone, stays) = (Uuid::new_v4(), Uuid::new_v4());
+    let (email, other) = (format!("email:{}", "a1".repeat(32)), format!("email:{}", "b2".repeat(32)));
+    for (person, email) in [(gone, &email), (stays, &other)] {
+        let own = stream(&person.to_string());
+        let append = appending(vec![personal(&own, person, "identity", "Ada")]);
+        let named = format!("named:{person}");
+        store.append(append.with(take(email, &own)).with(take(&named, &own))).await.unwrap();
+    }
+    store.pool().execute("CREATE TABLE backup AS TABLE annals.claims").await.unwrap();
+    store.keyring().shred(gone, Classes::Only(&["identity"]), Basis::Erasure).await.unwrap();
+    store.keyring().shred(stays, Classes::Only(&["device"]), Basis::Erasure).await.unwrap();
+    let through = Basis::Retention { through: Epoch::month(Timestamp::now()) };
+    store.keyring().shred(stays, Classes::Only(&["identity"]), through).await.unwrap();
+    store.pool().execute("TRUNCATE annals.claims, annals_keys.shreds").await.unwrap();
+    store.pool().execute("INSERT INTO annals.claims TABLE backup").await.unwrap();
+
+    let restored = EventStore::open(config).await.unwrap();
+    assert_eq!(restored.holders(&email).await.unwrap(), []);
+    for kept in [other, format!("named:{gone}"), format!("named:{stays}")] {
+        assert_eq!(restored.holders(&kept).await.unwrap().len(), 1, "{kept}");
+    }
+    std::fs::remove_file(file).unwrap();
+}
+
+#[tokio::test]
 async fn a_ledger_of_erasures_that_cannot_be_read_keeps_the_store_shut() {
     let database = testing::database().await;
     let file = std::env::temp_dir().join(format!("annals-ledger-{}", Uuid::new_v4().simple()));

@@ -8,7 +8,7 @@ use event_store::{
 use super::*;
 use crate::{
     event::{self, Event, Personal},
-    testing::{Folder, World, student},
+    testing::{Folder, World, registered, student},
 };
 
 fn backup(folder: &Folder, name: &str) -> Backup {
@@ -58,6 +58,8 @@ async fn a_restored_log_has_every_event_and_value_is_another_log_and_takes_new_e
 async fn who_was_erased_after_the_backup_stays_erased_when_later_erasures_are_applied_again() {
     let (world, folder) = (World::campus().await, Folder::new());
     let (first, second) = (backup(&folder, "first"), backup(&folder, "second"));
+    let email = "0f".repeat(32);
+    world.annals.store.append(registered(student(0), &email)).await.unwrap();
     first.backup(&world.annals).await.unwrap();
     world.erase(student(0)).await;
     second.backup(&world.annals).await.unwrap();
@@ -70,6 +72,8 @@ async fn who_was_erased_after_the_backup_stays_erased_when_later_erasures_are_ap
             event.subjects.contains(&student(0)) && event.data.to_string().contains("First words")
         });
         assert_eq!((readable, own), (true, !erased));
+        let claimed = !store.holders(&format!("email:{email}")).await.unwrap().is_empty();
+        assert_eq!(claimed, !erased, "the keyed hash of an address goes with it");
     }
 }
 
