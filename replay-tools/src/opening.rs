@@ -66,7 +66,7 @@ impl Opening {
             return Err(Failure::Wrong(text.into()));
         };
         let commands = Commands::new(annals.store.clone(), Arc::new(NoAnswers), 16);
-        read_under(&commands, annals, replay, reading).await?;
+        read_under(&commands, annals, (replay, purpose), reading).await?;
         let nobody: &[Uuid] = &[];
         let pieces = reading.subjects.chunks(SUBJECTS_MAX);
         for subjects in pieces.chain(reading.subjects.is_empty().then_some(nobody)) {
@@ -92,7 +92,7 @@ impl Opening {
 async fn read_under(
     commands: &Commands,
     annals: &Annals,
-    replay: Uuid,
+    (replay, purpose): (Uuid, &str),
     reading: &Reading<'_>,
 ) -> Result<(), Failure> {
     let state = commands.state::<AuditReplay>(replay).await?.state;
@@ -109,6 +109,11 @@ async fn read_under(
         || scope.aggregate.is_some()
     {
         let text = format!("audit replay {replay} was not opened for decrypting {}", reading.resource);
+        return Err(Failure::Wrong(text));
+    }
+    let approved: &str = state.purpose.map(Into::into).unwrap_or_default();
+    if purpose != approved {
+        let text = format!("audit replay {replay} was opened for {approved}, not for {purpose}");
         return Err(Failure::Wrong(text));
     }
     let Reading { from, to, events, subjects, .. } = reading;
@@ -169,6 +174,17 @@ mod tests {
         assert!(
             entry.payload.contains(&student(0).to_string()) && entry.payload.contains("ferpa: She asked.")
         );
+    }
+
+    #[tokio::test]
+    async fn what_was_approved_for_one_purpose_is_not_read_for_another() {
+        let world = World::campus().await;
+        let replay = world.approved_replay(None, None).await;
+        let before = head(&world).await;
+        let other = Opening { purpose: Some("gdpr".into()), ..asked(Some(replay)) };
+        let refused = other.on_record(&world.annals, &about(&[student(0)])).await.unwrap_err().to_string();
+        assert!(refused.ends_with("was opened for ferpa, not for gdpr"), "{refused}");
+        assert_eq!(head(&world).await, before);
     }
 
     #[tokio::test]
