@@ -80,7 +80,10 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return not_understood(&error),
+    };
     let json = cli.json;
     let interrupted = interrupted();
     let done = tokio::select! {
@@ -102,6 +105,17 @@ async fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// What cannot be made of the arguments. To ask for help or the version is no mistake.
+fn not_understood(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if !json || !error.use_stderr() {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    complain(json, text.strip_prefix("error: ").unwrap_or(&text).trim_end());
+    ExitCode::from(2)
 }
 
 /// Says on the error output why there is no answer: with --json as an object in one line.

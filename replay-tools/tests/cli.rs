@@ -34,11 +34,22 @@ fn what_cannot_be_done_ends_with_2_and_says_why_on_the_error_output() {
 
 #[test]
 fn with_json_what_went_wrong_is_json_too() {
-    for arguments in [&["--json", "status"][..], &["check-proof", "/nowhere", "--key", "x", "--json"]] {
+    for arguments in [
+        &["--json", "status"][..],
+        &["check-proof", "/nowhere", "--key", "x", "--json"],
+        &["--json", "no-such-command"],
+        &["verify", "--no-such-option", "--json"],
+        &["--json"],
+    ] {
         let refused = annals_replay(arguments);
         assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
         let told: serde_json::Value = serde_json::from_slice(&refused.stderr).unwrap();
         assert!(told["error"].as_str().is_some_and(|why| !why.is_empty()), "{arguments:?}");
+    }
+    for asked in ["--help", "--version"] {
+        let answered = annals_replay(&["--json", asked]);
+        assert_eq!((answered.status.code(), answered.stderr.is_empty()), (Some(0), true), "{asked}");
+        assert_eq!(answered.stdout, annals_replay(&[asked]).stdout);
     }
 }
 
