@@ -67,12 +67,17 @@ async fn classify(
     let Some(found) = &first.found else {
         return Ok((Kind::Missing, "the event that was signed is not there".into()));
     };
+    let takes_place = |other: &&&Mismatch| moved(found, other.position).hash() == other.signed;
+    let own = all.iter().find(takes_place);
+    // Neighbours that changed places would pass for an insertion otherwise.
+    if let Some(other) = own.filter(|own| belongs(own, first)) {
+        return Ok((Kind::Swapped, format!("it has changed places with position {}", other.position)));
+    }
     let next = store.read_all(position, 1).await?.pop();
     if next.is_some_and(|next| moved(&Leaf::of(&next), position).hash() == first.signed) {
         return Ok((Kind::Inserted, "an event was inserted; what was signed here stands one further".into()));
     }
-    let takes_place = |other: &&&Mismatch| moved(found, other.position).hash() == other.signed;
-    if let Some(own) = all.iter().find(takes_place) {
+    if let Some(own) = own {
         return Ok(match all.iter().find(|other| belongs(other, first)) {
             Some(other) => (Kind::Swapped, format!("it has changed places with position {}", other.position)),
             None if own.position == position + 1 => {

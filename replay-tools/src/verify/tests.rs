@@ -199,6 +199,21 @@ async fn two_events_that_changed_places_are_both_named() {
 }
 
 #[tokio::test]
+async fn two_neighbours_that_changed_places_are_told_from_an_insertion() {
+    let log = Log::of(300).await;
+    log.behind_our_back(&[
+        "UPDATE annals.events SET position = -1 WHERE position = 17",
+        "UPDATE annals.events SET position = 17 WHERE position = 18",
+        "UPDATE annals.events SET position = 18 WHERE position = -1",
+    ])
+    .await;
+    let report = log.verify().await;
+    Log::first(&report, 17, Kind::Swapped);
+    assert!(report.findings[0].detail.contains("with position 18"), "{report}");
+    assert!(report.findings.iter().any(|found| (found.position, found.kind) == (Some(18), Kind::Swapped)));
+}
+
+#[tokio::test]
 async fn an_inserted_event_is_found_where_it_was_inserted() {
     let log = Log::of(600).await;
     let insert = "INSERT INTO annals.events (position, recorded_at, sequence, event_id, aggregate_type, aggregate_id, \
