@@ -335,7 +335,10 @@ impl Client {
                 Ok(Err(broadcast::error::RecvError::Lagged(_))) => self.behind = true,
                 Ok(Err(broadcast::error::RecvError::Closed)) => return None,
                 // The position goes along, so that a client that sees little does not read it all again.
-                Err(_elapsed) => return Some(format!(": still here\nid: {after}\n\n")),
+                Err(_elapsed) if self.is_admitted().await => {
+                    return Some(format!(": still here\nid: {after}\n\n"));
+                }
+                Err(_elapsed) => return None,
             }
         }
     }

@@ -97,10 +97,11 @@ async fn whoever_is_locked_out_is_told_no_more() {
     let node = node().await;
     let account = member(&node, "ada@example.edu").await;
     let (access, _) = tokens(&node, "ada@example.edu").await;
-    let mut client = Client::with(&node, &access, None).await;
+    let mut client = Client::with(&node, &access, Some("0")).await;
+    // There is more about her than this.
+    assert_eq!(client.event().await.1["event_type"], "AccountRegistered");
     let suspend = format!("/v1/identity/account/{account}/suspend-account");
     assert!(node.post(&suspend, json!({ "reason": "An investigation" })).await.status.is_success());
-    // The suspension is about her, and would be told to her.
     let end = std::future::poll_fn(|context| client.body.as_mut().poll_next(context));
     let end = tokio::time::timeout(Duration::from_secs(10), end).await.unwrap();
     assert!(end.is_none(), "{end:?}");
