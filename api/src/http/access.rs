@@ -31,7 +31,12 @@ pub(super) async fn log_read(
     call: &Call<'_>,
     subjects: impl IntoIterator<Item = Uuid>,
 ) -> Result<(), Problem> {
-    Reader::of(call)?.reads(api, subjects).await
+    let who = call.actor()?;
+    let others: Vec<Uuid> = subjects.into_iter().filter(|subject| !who.is(*subject)).collect();
+    if others.is_empty() {
+        return purpose(call.request).map(drop);
+    }
+    Reader::of(call)?.reads(api, others).await
 }
 
 /// Who reads, what, for what purpose and from where: what goes on record with each read of a call.

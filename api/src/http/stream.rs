@@ -4,12 +4,7 @@
 //! for the fan-out, reads what it missed from the log itself. Personal fields are never among what is told. Whoever's token was
 //! revoked or has expired is told no more; of whom somebody who sees everything is told, is on record before they are.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse,
@@ -260,7 +255,7 @@ struct Client {
     live: Option<broadcast::Receiver<Arc<[Told]>>>,
     /// Whether it must read the log itself before it can listen.
     behind: bool,
-    ready: VecDeque<String>,
+    ready: String,
 }
 
 impl Drop for Client {
@@ -283,7 +278,7 @@ impl Client {
             );
         }
         api.metrics.streams.inc();
-        let ready = VecDeque::from(["retry: 2000\n\n".to_owned()]);
+        let ready = "retry: 2000\n\n".to_owned();
         let (api, unlogged) = (api.clone(), BTreeSet::new());
         Ok(Client { api, ticket, address, reader, unlogged, view, after, live: None, behind: true, ready })
     }
@@ -298,13 +293,13 @@ impl Client {
     /// What to send next; none ends the stream, and the client comes back with the position that it has.
     async fn next(&mut self) -> Option<String> {
         loop {
-            if !self.ready.is_empty() && !self.is_admitted().await {
-                return None;
-            }
-            let subjects = std::mem::take(&mut self.unlogged);
-            self.reader.reads(&self.api, subjects).await.ok()?;
-            if let Some(text) = self.ready.pop_front() {
-                return Some(text);
+            if !self.ready.is_empty() {
+                if !self.is_admitted().await {
+                    return None;
+                }
+                let subjects = std::mem::take(&mut self.unlogged);
+                self.reader.reads(&self.api, subjects).await.ok()?;
+                return Some(std::mem::take(&mut self.ready));
             }
             if self.live.is_none() {
                 self.live = Some(self.api.stream.subscribe());
@@ -358,7 +353,7 @@ impl Client {
         let after = self.after.unwrap_or_default();
         for event in told.iter().filter(|event| event.position > after) {
             if let Some(text) = event.text(self.view) {
-                self.ready.push_back(text);
+                self.ready.push_str(&text);
                 // That somebody reads is told as well, and must not be a read that is told.
                 if self.view == View::All && !event.is_access {
                     self.unlogged.extend(&event.subjects);
