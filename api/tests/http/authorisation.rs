@@ -16,33 +16,13 @@ use api::{
     http::{CommandRoute, Operation, Route, configure, routes},
 };
 use commands::Catalog;
-use domain::{Envelope, sampling::Sampler};
+use domain::{Envelope, identity::ROLES, sampling::Sampler};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::node::{TestNode, node};
 
-/// Every role that somebody can hold.
-const ROLES: [&str; 17] = [
-    "admin",
-    "advisor",
-    "alumni",
-    "analyst",
-    "author",
-    "budget_user",
-    "committee",
-    "compliance",
-    "department_admin",
-    "employer",
-    "institution_admin",
-    "moderator",
-    "operator",
-    "program_coordinator",
-    "reviewer",
-    "staff",
-    "student",
-];
 const STRANGER: Uuid = Uuid::from_u128(0x5742_0001);
 const ADA: Uuid = Uuid::from_u128(0x5742_00AD);
 const BERT: Uuid = Uuid::from_u128(0x5742_00BE);

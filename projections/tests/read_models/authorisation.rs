@@ -5,32 +5,14 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use domain::{Actor, Permission, READ, RoleGrant, SERVICE, registry::grantable, scopes_of_role};
+use domain::{
+    Actor, Permission, READ, RoleGrant, SERVICE, identity::ROLES, registry::grantable, scopes_of_role,
+};
 use projections::{Filter, ReadModel, read_models};
 use uuid::Uuid;
 
 const CALLER: Uuid = Uuid::from_u128(0x5742_0001);
 const UNIT: Uuid = Uuid::from_u128(0x5742_0002);
-
-const ROLES: [&str; 17] = [
-    "admin",
-    "advisor",
-    "alumni",
-    "analyst",
-    "author",
-    "budget_user",
-    "committee",
-    "compliance",
-    "department_admin",
-    "employer",
-    "institution_admin",
-    "moderator",
-    "operator",
-    "program_coordinator",
-    "reviewer",
-    "staff",
-    "student",
-];
 
 /// Everybody whom a read model may tell apart, by name; `member` is who holds no role.
 fn callers() -> Vec<(String, Actor)> {

@@ -25,24 +25,24 @@ use crate::kernel::{
 };
 
 /// The built-in roles that can be assigned (catalogue 1.3).
-const BUILT_IN: [&str; 17] = [
+pub const ROLES: [&str; 17] = [
     "admin",
-    "student",
-    "alumni",
-    "employer",
-    "staff",
-    "reviewer",
-    "budget_user",
-    "institution_admin",
-    "program_coordinator",
     "advisor",
-    "committee",
-    "department_admin",
-    "author",
-    "moderator",
+    "alumni",
     "analyst",
+    "author",
+    "budget_user",
+    "committee",
     "compliance",
+    "department_admin",
+    "employer",
+    "institution_admin",
+    "moderator",
     "operator",
+    "program_coordinator",
+    "reviewer",
+    "staff",
+    "student",
 ];
 
 /// The built-in roles that need a second factor before first use (IDN-A9).
@@ -59,12 +59,12 @@ pub fn security_policy_id() -> Uuid {
 
 /// Whether a role is part of the house, and not of this deployment.
 pub fn is_built_in(role: &str) -> bool {
-    BUILT_IN.contains(&role) || matches!(role, "member" | "service")
+    ROLES.contains(&role) || matches!(role, "member" | "service")
 }
 
 /// Whether any role of the house has this scope.
 pub fn is_known_scope(scope: &str) -> bool {
-    BUILT_IN.iter().chain(&["member"]).any(|role| scopes_of_role(role).contains(&scope))
+    ROLES.iter().chain(&["member"]).any(|role| scopes_of_role(role).contains(&scope))
 }
 
 /// What a password must be (IDN-A2).
@@ -146,7 +146,7 @@ pub struct SecurityPolicy {
 impl SecurityPolicy {
     /// What a role may do; none where there is no such role that can be assigned.
     pub fn scopes_of(&self, role: &str) -> Option<Vec<&str>> {
-        if BUILT_IN.contains(&role) {
+        if ROLES.contains(&role) {
             return Some(scopes_of_role(role).to_vec());
         }
         self.roles.get(role).map(|role| role.scopes.iter().map(String::as_str).collect())
