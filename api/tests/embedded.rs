@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use api::config::Config;
 use api::embedded::{EmbeddedError, Keys, Servers, env_file, running, write_env_file};
+use api::wiring::Node;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User, geteuid};
 use sqlx::postgres::PgConnection;
@@ -407,6 +408,20 @@ async fn a_shell_that_still_has_the_variables_of_a_stopped_instance_starts_it_ag
     again.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_another_secret_than_the_logs_does_not_start() {
+    let folder = Folder::new("secrets");
+    let mut config = folder.config();
+    let servers = Servers::start(&config).await.unwrap();
+    Node::start(&config, &servers).await.unwrap().stop().await;
+    let other = folder.0.join("other.key");
+    std::fs::write(&other, [7; 32]).unwrap();
+    config.identity_key_file = Some(other);
+    let error = Node::start(&config, &servers).await.err().unwrap().to_string();
+    assert!(error.contains("another identity key"), "{error}");
+    servers.stop().await;
+}
+
 #[tokio::test]
 async fn a_database_that_cannot_be_reached_is_an_error_that_says_what_to_do() {
     let folder = Folder::new("unreachable");
@@ -499,5 +514,5 @@ fn all_of_this_holds_for_an_ordinary_user_too() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("test result: ok. 15 passed"), "{text}");
+    assert!(text.contains("test result: ok. 16 passed"), "{text}");
 }

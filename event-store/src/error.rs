@@ -60,6 +60,12 @@ pub enum StoreError {
         "a log is being restored here, or was not restored to the end: `annals-replay restore` begins anew"
     )]
     NotRestored,
+    /// The log was begun with something else, without which what is in it cannot be read or found.
+    #[error("this log was begun with another {what}: the configuration names the wrong one")]
+    Bound {
+        /// What it was begun with.
+        what: &'static str,
+    },
     /// The store was shut down, or its writer is gone.
     #[error("the store is closed")]
     Closed,
@@ -91,10 +97,12 @@ impl From<StoreError> for AppendError {
     }
 }
 
-/// SQLSTATE classes 08 (connection) and 57P (the server is starting, stopping or has crashed), 53300 (it has no
-/// connection left), 25006 (it has become a standby), 25P03 (it has given up on an idle transaction).
+/// SQLSTATE classes 08 (connection), 53 (it has no disk, memory or connection left) and 57P (the server is starting,
+/// stopping or has crashed), 25006 (it has become a standby), 25P03 (it has given up on an idle transaction), 58030 (its
+/// disk fails).
 fn is_outage(code: &str) -> bool {
-    code.starts_with("08") || code.starts_with("57P") || ["53300", "25006", "25P03"].contains(&code)
+    ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
+        || ["25006", "25P03", "58030"].contains(&code)
 }
 
 /// Whether the error says nothing about the statement, only that the connection is no more.

@@ -152,8 +152,27 @@ impl EventStore {
             writer: Mutex::new(Some(writer)),
             background,
         }));
+        store.bind("store of keys", store.keyring().store_id().await?.as_bytes()).await?;
         store.free_claims_of_erased().await?;
         Ok(store)
+    }
+
+    /// Ties the log to something without which it cannot be gone on with, such as the fingerprint of a secret. What it was
+    /// tied to first counts.
+    ///
+    /// # Errors
+    /// [`StoreError::Bound`] when that is something else.
+    pub async fn bind(&self, what: &'static str, value: &[u8]) -> Result<(), StoreError> {
+        sqlx::query("INSERT INTO annals.bound (what, value) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+            .bind(what)
+            .bind(value)
+            .execute(self.pool())
+            .await?;
+        let bound: Vec<u8> = sqlx::query_scalar("SELECT value FROM annals.bound WHERE what = $1")
+            .bind(what)
+            .fetch_one(self.pool())
+            .await?;
+        if bound == value { Ok(()) } else { Err(StoreError::Bound { what }) }
     }
 
     /// The connections for reading, for queries over the log that this crate does not know.

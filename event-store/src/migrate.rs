@@ -26,6 +26,7 @@ pub const LOG: &[Step] = &[
     (130, "archives followed", include_str!("../../migrations/0130_archives_followed.sql")),
     (131, "signs counted", include_str!("../../migrations/0131_signs_counted.sql")),
     (140, "purposes", include_str!("../../migrations/0140_purposes.sql")),
+    (160, "bound", include_str!("../../migrations/0160_bound.sql")),
 ];
 
 /// The keys: `annals_keys`.
@@ -34,6 +35,7 @@ pub const KEYS: &[Step] = &[
     (71, "archive", include_str!("../../migrations/0071_archive.sql")),
     (80, "shredded keys", include_str!("../../migrations/0080_shredded_keys.sql")),
     (82, "scrubbed keys", include_str!("../../migrations/0082_scrubbed_keys.sql")),
+    (161, "key store", include_str!("../../migrations/0161_key_store.sql")),
 ];
 
 /// Serialises migrations of all nodes and schemas of one database (an arbitrary number).

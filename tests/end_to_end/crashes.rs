@@ -10,6 +10,7 @@ use std::{
 };
 
 use annals_tests::{Annals, Caller, PATIENCE};
+use event_store::MasterKey;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -145,11 +146,13 @@ async fn killing_annals_in_a_retention_run_lets_it_go_on_and_counts_everything_o
     let mut annals = Annals::start().await;
     let officer = annals.caller(&["compliance"]);
     let pool = annals.database().await;
+    let master = MasterKey::from_file(annals.env["ANNALS_MASTER_KEY_FILE"].as_ref()).unwrap();
     // Keys of an epoch that is long over, as if something had been recorded then.
     sqlx::query(
         "INSERT INTO annals_keys.data_keys (subject, class, epoch, master_key, wrapped)
-         SELECT gen_random_uuid(), 'device', 202001, '\\x00', '\\x00' FROM generate_series(1, 1000)",
+         SELECT gen_random_uuid(), 'device', 202001, $1, '\\x00' FROM generate_series(1, 1000)",
     )
+    .bind(master.id().as_slice())
     .execute(&pool)
     .await
     .unwrap();

@@ -53,11 +53,18 @@ pub fn write_env_file(
         Some(file) => export("ANNALS_MASTER_KEY_FILE", &file.to_string_lossy()),
         None => export("ANNALS_MASTER_KEY", config.master_key.as_deref().unwrap_or_default()),
     }
+    if let Some(file) = &config.previous_master_key_file {
+        export("ANNALS_PREVIOUS_MASTER_KEY_FILE", &std::path::absolute(file)?.to_string_lossy());
+    }
     export("ANNALS_JWT_KEY_FILE", &keys.jwt_file.to_string_lossy());
+    export("ANNALS_IDENTITY_KEY_FILE", &keys.identity_file.to_string_lossy());
     let notary = config.notary_dir.as_deref().filter(|folder| !folder.as_os_str().is_empty());
     let notary = notary.map_or_else(|| data.join("notary"), Path::to_owned);
     export("ANNALS_NOTARY_DIR", &notary.to_string_lossy());
     export("ANNALS_NOTARY_KEY_FILE", &keys.notary_file.to_string_lossy());
+    if let Some(origin) = config.notary_origin.as_ref().filter(|origin| !origin.is_empty()) {
+        export("ANNALS_NOTARY_ORIGIN", origin);
+    }
     write_private(&env_file(data), &text, None)
 }
 

@@ -18,6 +18,16 @@ pub enum EmbeddedError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// A file that a setting names cannot be read.
+    #[error("cannot read {path}, which `{setting}` names: {source}")]
+    Named {
+        /// The setting.
+        setting: String,
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Another process serves from the same folder.
     #[error(
         "another annals (process {holder}) runs its private servers in {folder}. For a second node on the same \

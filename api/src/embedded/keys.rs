@@ -27,6 +27,8 @@ pub struct Keys {
     pub master_file: Option<PathBuf>,
     /// The absolute path of the signing key's file.
     pub jwt_file: PathBuf,
+    /// The absolute path of the file by whose secret people are found.
+    pub identity_file: PathBuf,
     /// The absolute path of the notary's key.
     pub notary_file: PathBuf,
 }
@@ -59,10 +61,11 @@ impl Keys {
         let master = exactly_32(master, place)?;
         let (notary, notary_file) = read_or_make(config, config.notary_key_file.as_deref(), "notary.key")?;
         let notary = exactly_32(bytes(notary, &notary_file)?, notary_file.display().to_string())?;
-        let (identity, file) = read_or_make(config, config.identity_key_file.as_deref(), "identity.key")?;
-        let identity = exactly_32(bytes(identity, &file)?, file.display().to_string())?;
+        let (identity, identity_file) =
+            read_or_make(config, config.identity_key_file.as_deref(), "identity.key")?;
+        let identity = exactly_32(bytes(identity, &identity_file)?, identity_file.display().to_string())?;
         let (jwt, jwt_file) = read_or_make(config, config.jwt_key_file.as_deref(), "jwt.key")?;
-        Ok(Self { master, jwt, identity, notary, master_file, jwt_file, notary_file })
+        Ok(Self { master, jwt, identity, notary, master_file, jwt_file, identity_file, notary_file })
     }
 }
 
@@ -90,12 +93,19 @@ fn read_or_make(
         Some(file) => file.to_owned(),
         None => make_for_development(&config.data_dir.join("keys"), name)?,
     };
-    let file = file.canonicalize().map_err(EmbeddedError::disk("read", &file))?;
+    let unreadable = |path: &Path| {
+        let (path, setting) = (path.to_owned(), named.map(|_| name.replace(".key", "_key_file")));
+        move |source| match setting {
+            Some(setting) => EmbeddedError::Named { setting, path, source },
+            None => EmbeddedError::Disk { action: "read", path, source },
+        }
+    };
+    let file = file.canonicalize().map_err(unreadable(&file))?;
     let readable_by_others = |mode: u32| mode & 0o077 != 0;
     if std::fs::metadata(&file).is_ok_and(|found| readable_by_others(found.mode())) {
         tracing::warn!(key = %file.display(), "others than its owner can read this key; `chmod 600` it");
     }
-    let content = std::fs::read(&file).map_err(EmbeddedError::disk("read", &file))?;
+    let content = std::fs::read(&file).map_err(unreadable(&file))?;
     Ok((content, file))
 }
 

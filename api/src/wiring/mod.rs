@@ -6,7 +6,7 @@ mod answers;
 mod entrances;
 mod mail;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::web;
 use commands::{
@@ -69,8 +69,18 @@ pub enum StartError {
     #[error("the notary cannot be started: {0}")]
     Notary(#[from] NotaryError),
     /// A listener.
-    #[error("cannot listen: {0}")]
-    Listen(#[from] std::io::Error),
+    #[error("cannot listen at {address} (`{setting}`): {source}")]
+    Listen {
+        /// The setting that says where.
+        setting: &'static str,
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// What a node needs of the system.
+    #[error(transparent)]
+    System(#[from] std::io::Error),
 }
 
 /// How much of what a node takes, and from whom.
@@ -164,6 +174,8 @@ impl Node {
     ) -> Result<Self, StartError> {
         let door: Door = door.into();
         let store = EventStore::open(config).await?;
+        store.keyring().check_master().await?;
+        store.bind("identity key", &door.keys.derive_lasting("what a log is bound to")).await?;
         let with_nats = reading.nats.is_some();
         let projections = Projections::new(store.clone(), reading)?;
         projections.start();

@@ -216,6 +216,33 @@ impl Keyring {
         Ok(keyring)
     }
 
+    /// Which store of keys this is; it goes with the keys wherever they are moved or restored.
+    pub(crate) async fn store_id(&self) -> Result<Uuid, StoreError> {
+        Ok(sqlx::query_scalar("SELECT id FROM annals_keys.store").fetch_one(&self.0.pool).await?)
+    }
+
+    /// Makes sure that every data key can be unwrapped. Whoever seals without that writes what a node with the right master key
+    /// cannot read, and the other way round.
+    ///
+    /// # Errors
+    /// `Configuration` when a data key is wrapped by a master key that is not here.
+    pub async fn check_master(&self) -> Result<(), StoreError> {
+        let config = &self.0.config;
+        let here: Vec<[u8; 8]> = config.previous.iter().chain([&config.master]).map(MasterKey::id).collect();
+        let stranger: Option<String> = sqlx::query_scalar(
+            "SELECT encode(master_key, 'hex') FROM annals_keys.data_keys WHERE master_key <> ALL($1) LIMIT 1",
+        )
+        .bind(here.iter().map(<[u8; 8]>::as_slice).collect::<Vec<_>>())
+        .fetch_optional(&self.0.pool)
+        .await?;
+        stranger.map_or(Ok(()), |id| {
+            Err(StoreError::Configuration(format!(
+                "data keys are wrapped by the master key {id}, and `master_key_file` is another one (while keys are \
+                 rotated, `previous_master_key_file` names the former one)"
+            )))
+        })
+    }
+
     /// Brings all keys that these events need into memory, with one query at most. They stay until half of
     /// [`KeyringConfig::cached`] other keys have been used.
     ///

@@ -221,6 +221,25 @@ async fn keys_may_live_in_another_database_and_move_to_another_master_key() {
     let stranger = open(&first, vec![]).await.unwrap();
     let events = whole_log(&stranger).await;
     assert!(matches!(stranger.keyring().load_for(&events).await, Err(StoreError::Configuration(_))));
+    assert!(matches!(stranger.keyring().check_master().await, Err(StoreError::Configuration(_))));
+    store.keyring().check_master().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_log_does_not_go_on_with_another_store_of_keys_or_another_secret() {
+    let (log, keys) = (testing::database().await, testing::database().await);
+    let master = MasterKey::generate();
+    let open = |keys: Option<&str>| {
+        let ring =
+            KeyringConfig { database_url: keys.map(str::to_owned), ..KeyringConfig::new(master.clone()) };
+        EventStore::open(StoreConfig { pool_size: 2, ..StoreConfig::new(&log.url, ring) })
+    };
+    let store = open(Some(&keys.url)).await.unwrap();
+    assert!(matches!(open(None).await, Err(StoreError::Bound { what: "store of keys" })));
+    open(Some(&keys.url)).await.unwrap();
+    store.bind("identity key", b"one").await.unwrap();
+    store.bind("identity key", b"one").await.unwrap();
+    assert!(matches!(store.bind("identity key", b"other").await, Err(StoreError::Bound { .. })));
 }
 
 #[tokio::test]
