@@ -75,31 +75,29 @@ async fn show(client: &Client, shape: &Shape, entry: &Entry) -> Result<(), Proje
 async fn show_within(client: &Client, shape: &Shape, entry: &Entry) -> Result<(), ProjectionError> {
     let columns = columns(shape);
     let before = present(client, shape.name).await?;
+    let source = Source::of(shape, entry, &columns);
     let mut selected = Vec::new();
     let mut changed = false;
     for Present { name, kind, nothing } in &before {
         match columns.iter().find(|column| column.name == *name) {
             Some(column) => {
                 changed |= column.kind != *kind;
-                selected.push(format!("{} AS {}", column.expression, quoted(name, '"')));
+                selected.push(source.selected(column));
             }
             None => selected.push(format!("{nothing} AS {}", quoted(name, '"'))),
         }
     }
     let new = columns.iter().filter(|column| !before.iter().any(|present| present.name == column.name));
-    selected.extend(new.map(|column| format!("{} AS {}", column.expression, quoted(&column.name, '"'))));
+    selected.extend(new.map(|column| source.selected(column)));
     let view = format!("read.{}", quoted(shape.name, '"'));
     let mut sql = String::new();
     if changed {
         // PostgreSQL cannot change the type of a view's column.
         sql += &format!("DROP VIEW {view};\n");
     }
-    sql += &format!(
-        "CREATE OR REPLACE VIEW {view} AS SELECT {} FROM {} {};\n",
-        selected.join(", "),
-        table_name(shape, &entry.schema),
-        grouping(shape)
-    );
+    sql += &source.made;
+    sql +=
+        &format!("CREATE OR REPLACE VIEW {view} AS SELECT {} FROM {};\n", selected.join(", "), source.from);
     sql += &format!("COMMENT ON VIEW {view} IS {};\n", quoted(&one_line(shape.doc), '\''));
     for column in &columns {
         let name = quoted(&column.name, '"');
@@ -113,6 +111,49 @@ async fn show_within(client: &Client, shape: &Shape, entry: &Entry) -> Result<()
     let mark = "UPDATE annals.projections SET viewed = (generation = $2) WHERE name = $1";
     client.execute(mark, &[&entry.name, &entry.generation]).await?;
     Ok(())
+}
+
+/// What a view selects from.
+struct Source {
+    /// What has to be made first.
+    made: String,
+    from: String,
+    is_grouped: bool,
+}
+
+impl Source {
+    /// Rows are selected from the table. Groups come out of a function, which PostgreSQL does not look into: in a view by
+    /// itself a condition on a group's columns would be put to each person's row, before small groups are left out, and an
+    /// error, a function of the analyst's or `EXPLAIN ANALYZE` would tell of those.
+    fn of(shape: &Shape, entry: &Entry, columns: &[ViewColumn]) -> Self {
+        let table = table_name(shape, &entry.schema);
+        let Some(grouping) = grouping(shape) else {
+            return Source { made: String::new(), from: table, is_grouped: false };
+        };
+        let groups = format!("{}.groups_for_analysts()", quoted(&entry.schema, '"'));
+        let named = |column: &ViewColumn| format!("{} {}", quoted(&column.name, '"'), column.kind);
+        let names: Vec<String> = columns.iter().map(named).collect();
+        let expressions: Vec<&str> = columns.iter().map(|column| &*column.expression).collect();
+        let made = format!(
+            "CREATE OR REPLACE FUNCTION {groups} RETURNS TABLE ({}) LANGUAGE plpgsql STABLE SECURITY DEFINER
+             SET search_path = pg_catalog, pg_temp AS $groups$
+             #variable_conflict use_column
+             BEGIN RETURN QUERY SELECT {} FROM {table} {grouping}; END $groups$;\n",
+            names.join(", "),
+            expressions.join(", "),
+        );
+        Source { made, from: groups, is_grouped: true }
+    }
+
+    fn selected(&self, column: &ViewColumn) -> String {
+        let name = quoted(&column.name, '"');
+        // What comes out of a function has the collation of its type, and a view's column keeps the one that it had.
+        match (self.is_grouped, &*column.kind) {
+            (false, _) => format!("{} AS {name}", column.expression),
+            (true, "text") => format!("{name} COLLATE \"C\" AS {name}"),
+            (true, _) => name,
+        }
+    }
 }
 
 /// A column that a view has.
@@ -226,13 +267,14 @@ fn group_size(people: Option<&str>) -> String {
     people.map_or_else(|| "count(*)".to_owned(), |column| format!("count(DISTINCT {})", quoted(column, '"')))
 }
 
-fn grouping(shape: &Shape) -> String {
+/// How the rows of a table become groups, if analysts see groups.
+fn grouping(shape: &Shape) -> Option<String> {
     match shape.options.analysts {
-        Analysts::Nothing | Analysts::Rows => String::new(),
+        Analysts::Nothing | Analysts::Rows => None,
         Analysts::Groups { by, people, .. } => {
             let by: Vec<String> = by.iter().map(|column| quoted(column, '"')).collect();
             let by = if by.is_empty() { String::new() } else { format!("GROUP BY {}", by.join(", ")) };
-            format!("{by} HAVING {} >= {SMALLEST_GROUP}", group_size(people))
+            Some(format!("{by} HAVING {} >= {SMALLEST_GROUP}", group_size(people)))
         }
     }
 }

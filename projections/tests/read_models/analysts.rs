@@ -75,6 +75,36 @@ async fn groups_of_fewer_than_five_are_not_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_condition_of_an_analyst_reaches_a_group_that_is_not_shown() {
+    let world = World::of(vec![History::model()]).await;
+    world.projections.start();
+    for number in 0..5 {
+        world.append(unit(number), created(&format!("U{number}"))).await;
+    }
+    let position = world.append(unit(0), renamed("other")).await;
+    world.visible("history", position).await;
+    shown(&world, "history").await;
+    let mut analyst = analyst(&world).await;
+    let error =
+        analyst.execute("SELECT FROM read.history WHERE event::int > 0").await.unwrap_err().to_string();
+    assert!(error.contains("OrgUnitCreated") && !error.contains("OrgUnitRevised"), "{error}");
+    let hidden =
+        "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) SELECT FROM read.history WHERE event <> 'OrgUnitCreated'";
+    let plan: Vec<String> = sqlx::query_scalar(hidden).fetch_all(&mut analyst).await.unwrap();
+    assert!(plan[0].contains("rows=0") && !plan.concat().contains("Scan on history"), "{plan:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_analyst_cannot_hold_the_locks_of_nodes() {
+    let world = World::of(vec![Names::model()]).await;
+    let mut analyst = analyst(&world).await;
+    for lock in ["pg_advisory_lock(1)", "pg_try_advisory_lock(1)", "pg_advisory_xact_lock_shared(1, 1)"] {
+        let error = analyst.execute(&*format!("SELECT {lock}")).await.unwrap_err().to_string();
+        assert!(error.contains("permission denied"), "{lock}: {error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_view_never_loses_a_column_and_shows_the_new_version_in_the_end() {
     let world = World::of(vec![Names::model()]).await;
     world.projections.start();
