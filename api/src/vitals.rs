@@ -131,8 +131,14 @@ impl Vitals {
     fn nats(&self) -> Option<Part> {
         let feed = self.projections.feed();
         let detail = format!("{} events came through it, {} from the log", feed.from_nats, feed.from_log);
-        let since = self.sample.borrow().late;
-        let status = if feed.late > since { Status::Degraded } else { Status::Up };
+        let late = feed.late > self.sample.borrow().late;
+        // Only who follows is connected.
+        let follows = matches!(&*self.projections.state().borrow(), FollowerState::Following);
+        let (status, detail) = match () {
+            () if follows && !feed.connected => (Status::Degraded, format!("not connected; {detail}")),
+            () if late => (Status::Degraded, detail),
+            () => (Status::Up, detail),
+        };
         self.with_nats.then(|| Part::new("nats", status, detail))
     }
 

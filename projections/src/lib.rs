@@ -169,6 +169,7 @@ impl Projections {
             let text = format!("two read models are called {}", twice.shape().name);
             return Err(ProjectionError::WrongState(text));
         }
+        config.nats.as_ref().map(nats::servers).transpose()?;
         Ok(Projections(Arc::new(Inner {
             database: event_store::Database::parse(&config.database_url)?,
             store,

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -42,6 +42,8 @@ pub struct Feed {
     pub foreign: u64,
     /// Times that NATS did not deliver in time what the log had.
     pub late: u64,
+    /// Whether there is a connection to NATS now.
+    pub connected: bool,
 }
 
 /// The same, while it counts.
@@ -53,6 +55,7 @@ pub(crate) struct Counters {
     repeated: AtomicU64,
     foreign: AtomicU64,
     late: AtomicU64,
+    connected: AtomicBool,
 }
 
 impl Counters {
@@ -65,7 +68,12 @@ impl Counters {
             repeated: read(&self.repeated),
             foreign: read(&self.foreign),
             late: read(&self.late),
+            connected: self.connected.load(Ordering::Relaxed),
         }
+    }
+
+    pub(crate) fn connected(&self, connected: bool) {
+        self.connected.store(connected, Ordering::Relaxed);
     }
 }
 
@@ -106,7 +114,7 @@ impl Source {
         let nats = match &inner.config.nats {
             None => None,
             Some(config) => {
-                let client = nats::connect(config).await?;
+                let client = nats::connect(inner, config).await?;
                 Some(Nats {
                     consumer: Consumer::start(config.clone(), client.clone(), incarnation),
                     _relay: Relay::start(inner, config.clone(), client, incarnation, after),

@@ -9,7 +9,7 @@ mod consumer;
 mod message;
 mod relay;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_nats::{
     Client, ConnectOptions, Event, ServerAddr,
@@ -19,6 +19,8 @@ use async_nats::{
     },
 };
 use event_store::StoreError;
+
+use crate::Inner;
 
 pub(crate) use consumer::Consumer;
 pub(crate) use message::Delivered;
@@ -64,11 +66,20 @@ impl NatsConfig {
 /// Why something with NATS did not work. It is tried again.
 type NatsError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Connects, now or later: a server that is not there yet is waited for in the background.
-pub(crate) async fn connect(config: &NatsConfig) -> Result<Client, StoreError> {
-    let broken = |error: &dyn std::fmt::Display| StoreError::Configuration(format!("NATS: {error}"));
+/// The servers that a configuration names.
+pub(crate) fn servers(config: &NatsConfig) -> Result<Vec<ServerAddr>, StoreError> {
     let servers = config.url.split(',').map(|server| server.trim().parse::<ServerAddr>());
-    let servers = servers.collect::<Result<Vec<_>, _>>().map_err(|error| broken(&error))?;
+    servers.collect::<Result<_, _>>().map_err(|error| broken(&error))
+}
+
+fn broken(error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Configuration(format!("NATS: {error} (expected nats://user:password@host:port)"))
+}
+
+/// Connects, now or later: a server that is not there yet is waited for in the background.
+pub(crate) async fn connect(inner: &Arc<Inner>, config: &NatsConfig) -> Result<Client, StoreError> {
+    let servers = servers(config)?;
+    let watched = Arc::downgrade(inner);
     // The client does not take the name and the password from an address by itself.
     let credentials = servers.iter().find_map(|server| Some((server.username()?, server.password()?)));
     let options = match credentials {
@@ -82,13 +93,21 @@ pub(crate) async fn connect(config: &NatsConfig) -> Result<Client, StoreError> {
         .retry_on_initial_connect()
         .connection_timeout(Duration::from_secs(2))
         .reconnect_delay_callback(|attempts| Duration::from_millis(50 * attempts.min(10) as u64))
-        .event_callback(|event| async move {
-            match event {
-                Event::Connected => tracing::info!("connected to NATS"),
-                Event::Disconnected | Event::Closed => {
-                    tracing::warn!(%event, "NATS is gone: the log is followed directly")
+        .event_callback(move |event| {
+            let inner = watched.upgrade();
+            let connected = move |is_there| inner.iter().for_each(|inner| inner.feed.connected(is_there));
+            async move {
+                match event {
+                    Event::Connected => {
+                        connected(true);
+                        tracing::info!("connected to NATS");
+                    }
+                    Event::Disconnected | Event::Closed => {
+                        connected(false);
+                        tracing::warn!(%event, "NATS is gone: the log is followed directly");
+                    }
+                    other => tracing::debug!(event = %other, "NATS"),
                 }
-                other => tracing::debug!(event = %other, "NATS"),
             }
         });
     options.connect(servers.as_slice()).await.map_err(|error| broken(&error))
@@ -125,4 +144,18 @@ async fn stream(context: &Context, config: &NatsConfig) -> Result<Stream, NatsEr
         context.update_stream(wanted).await?;
     }
     Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_that_is_none_of_nats_is_refused_with_what_was_expected() {
+        let named = |url: &str| servers(&NatsConfig::new(url));
+        assert_eq!(named("nats://a:b@127.0.0.1:4222, tls://nats.example.edu").unwrap().len(), 2);
+        for wrong in ["http://x", "nats://a b"] {
+            assert!(named(wrong).unwrap_err().to_string().contains("expected nats://"), "{wrong}");
+        }
+    }
 }
