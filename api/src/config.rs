@@ -121,7 +121,7 @@ settings! {
     log: String = "info";
     /// How log lines look: "text" for people, "json" for machines.
     log_format: LogFormat = "text";
-    /// How many database connections this node holds at most.
+    /// How many database connections this node reads with at most. Up to ten more write, follow, listen and fetch keys.
     database_pool: u32 = "16";
     /// How many partitions of a read model are rebuilt at the same time. 0 takes one for each processor.
     rebuild_workers: usize = "0";
@@ -185,6 +185,12 @@ pub enum ConfigError {
         /// The key as written.
         name: String,
     },
+    /// A number that must not be 0.
+    #[error("{0}: expected 1 or more; `annals serve --help` says what each setting takes")]
+    Zero(&'static str),
+    /// Two settings that say different things of the same.
+    #[error("master_key and master_key_file are both set: which is it?")]
+    TwoMasterKeys,
     /// A value cannot be understood.
     #[error("{0}; `annals serve --help` says what each setting takes")]
     Invalid(#[from] config::ConfigError),
@@ -232,12 +238,36 @@ impl Config {
             let value = variable(&setting.variable()).filter(|value| !value.is_empty());
             sources = sources.set_override_option(setting.name, value)?;
         }
-        Ok(sources.build()?.try_deserialize()?)
+        sources.build()?.try_deserialize::<Self>()?.checked()
+    }
+
+    /// What makes sense only together, or not at all.
+    fn checked(self) -> Result<Self, ConfigError> {
+        let counts = [
+            ("database_pool", self.database_pool == 0),
+            ("rebuild_memory_mb", self.rebuild_memory_mb == 0),
+            ("request_body_kb", self.request_body_kb == 0),
+            ("requests_under_way", self.requests_under_way == 0),
+            ("overload_latency_ms", self.overload_latency_ms == 0),
+        ];
+        if let Some((name, _)) = counts.iter().find(|(_, is_zero)| *is_zero) {
+            return Err(ConfigError::Zero(name));
+        }
+        let key = self.master_key.as_ref().filter(|key| !key.is_empty());
+        if key.and(self.master_key_file.as_ref()).is_some() {
+            return Err(ConfigError::TwoMasterKeys);
+        }
+        Ok(self)
     }
 
     /// The file of the ledger of erasures.
     pub fn erasure_ledger(&self) -> PathBuf {
         self.erasure_ledger.clone().unwrap_or_else(|| self.data_dir.join("erasures").join("ledger"))
+    }
+
+    /// Where the API is to listen.
+    pub fn address(&self) -> SocketAddr {
+        self.listen.unwrap_or_else(|| USUAL_LISTEN.parse().expect("the usual address is well-formed"))
     }
 
     /// Opens the API's listener: at `listen`, or where that is not set at the usual port, or a free one if the
@@ -246,10 +276,7 @@ impl Config {
     /// # Errors
     /// The address that was asked for cannot be had.
     pub fn bind(&self) -> std::io::Result<TcpListener> {
-        let wanted = match self.listen {
-            Some(address) => address,
-            None => USUAL_LISTEN.parse().expect("the usual address is well-formed"),
-        };
+        let wanted = self.address();
         match TcpListener::bind(wanted) {
             Err(error) if self.listen.is_none() && error.kind() == ErrorKind::AddrInUse => {
                 let free = TcpListener::bind(("127.0.0.1", 0))?;
@@ -397,6 +424,20 @@ mod tests {
     fn a_misspelt_key_is_named() {
         let error = Config::from_sources(file("databse_url = \"postgres://\""), |_| None).unwrap_err();
         assert!(error.to_string().contains("`databse_url`"), "{error}");
+    }
+
+    #[test]
+    fn a_master_key_is_named_once() {
+        let both = file("master_key = \"c2VjcmV0\"\nmaster_key_file = \"master.key\"");
+        assert!(matches!(Config::from_sources(both, |_| None), Err(ConfigError::TwoMasterKeys)));
+    }
+
+    #[test]
+    fn a_number_of_which_there_must_be_one_is_not_0() {
+        for name in ["database_pool", "rebuild_memory_mb", "request_body_kb", "requests_under_way"] {
+            let error = Config::from_sources(file(&format!("{name} = 0")), |_| None).unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
     }
 
     #[test]

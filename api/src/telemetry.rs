@@ -3,7 +3,9 @@
 
 use std::panic;
 
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use crate::config::{Config, LogFormat};
 
@@ -12,9 +14,9 @@ use crate::config::{Config, LogFormat};
 /// # Errors
 /// A filter that cannot be understood.
 pub fn start(config: &Config) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&config.log).map_err(|error| format!("ANNALS_LOG (log): {error}"))?;
-    // Below that it tells with which password it connects.
-    let filter = filter.add_directive("async_nats=info".parse().map_err(|error| format!("{error}"))?);
+    let filter = filter(&config.log).map_err(|error| format!("ANNALS_LOG (log): {error}"))?;
+    // Below that it tells each try to connect, and then with which password.
+    let filter = filter.add_directive("async_nats=warn".parse().map_err(|error| format!("{error}"))?);
     let lines = fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
     // Somebody who embeds this may log already.
@@ -26,10 +28,36 @@ pub fn start(config: &Config) -> Result<(), String> {
     Ok(())
 }
 
+/// A word alone is a level: taken for the name of a module, a mistyped one would silence everything.
+fn filter(text: &str) -> Result<EnvFilter, String> {
+    let is_word =
+        |part: &&str| !part.is_empty() && part.chars().all(|character| character.is_ascii_alphanumeric());
+    let is_level = |part: &&str| part.parse::<LevelFilter>().is_ok();
+    if let Some(word) = text.split(',').map(str::trim).find(|part| is_word(part) && !is_level(part)) {
+        return Err(format!("`{word}` is no level: expected error, warn, info, debug, trace or off"));
+    }
+    EnvFilter::try_new(text).map_err(|error| error.to_string())
+}
+
 /// Says where a panic was, and what it says only where that was written in the program: a formatted message may hold
 /// anything.
 fn report(info: &panic::PanicHookInfo<'_>) {
     let place = info.location().map(ToString::to_string).unwrap_or_default();
     let message = info.payload().downcast_ref::<&'static str>().copied().unwrap_or("(a formatted message)");
     tracing::error!(%place, %message, "panic");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_that_there_is_not_is_refused_and_not_taken_for_a_module() {
+        for fine in ["info", "WARN", "off", "info,api=debug", "[request]=trace"] {
+            assert!(filter(fine).is_ok(), "{fine}");
+        }
+        for wrong in ["loud", "info,loud", "api=loud"] {
+            assert!(filter(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -23,8 +23,10 @@ pub(super) async fn serve(config: &Config) -> Result<(), StartError> {
     let stopping = stop_asked()?;
     tokio::pin!(stopping);
     // Before anything is started: a port that cannot be had should cost nothing.
-    let listener = config.bind()?;
-    let metrics = TcpListener::bind(config.metrics_listen)?;
+    let taken = |setting, address| move |source| StartError::Listen { setting, address, source };
+    let listener = config.bind().map_err(taken("listen", config.address()))?;
+    let metrics =
+        TcpListener::bind(config.metrics_listen).map_err(taken("metrics_listen", config.metrics_listen))?;
     let servers = tokio::select! {
         servers = Servers::start(config) => servers?,
         () = &mut stopping => return Ok(()),

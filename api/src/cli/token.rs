@@ -33,7 +33,9 @@ pub(super) struct Options {
 /// Makes a token that an instance with this configuration accepts.
 pub(super) fn mint(config: &Config, options: &Options) -> Result<String, String> {
     let own = crate::embedded::running(&config.data_dir);
-    let own = own.as_ref().and_then(|own| own.get("ANNALS_DATABASE_URL"));
+    // A node on somebody else's database gives out no token, and writes none down.
+    let own = own.as_ref().filter(|own| own.get("ANNALS_TOKEN").is_some_and(|token| !token.is_empty()));
+    let own = own.and_then(|own| own.get("ANNALS_DATABASE_URL"));
     let foreign = |url: &&String| !url.is_empty() && Some(*url) != own;
     if config.database_url.as_ref().filter(foreign).is_some() {
         return Err(
