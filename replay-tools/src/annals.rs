@@ -7,6 +7,7 @@ use event_store::{EventStore, KeyringConfig, MasterKey, Position, StoreConfig, i
 use projections::Projections;
 use serde::Serialize;
 use serde_json::json;
+use sqlx::{Connection, PgConnection};
 
 use crate::failure::Failure;
 
@@ -29,10 +30,21 @@ pub(crate) struct Annals {
 }
 
 impl Annals {
-    /// Opens the log that the environment names.
-    pub(crate) async fn open(json: bool) -> Result<Self, Failure> {
+    /// Opens the log that the environment names. Where there is none it is made only for what is to go into it: somebody who
+    /// mistyped a name must not be told that all is well.
+    pub(crate) async fn open(json: bool, makes: bool) -> Result<Self, Failure> {
         let url = database_url()?;
         let keys = keys()?;
+        if !makes {
+            let mut connection = PgConnection::connect(&url).await?;
+            let is_there: bool = sqlx::query_scalar("SELECT to_regclass('annals.head') IS NOT NULL")
+                .fetch_one(&mut connection)
+                .await?;
+            connection.close().await?;
+            if !is_there {
+                return Err(Failure::NoLog);
+            }
+        }
         let store = EventStore::open(StoreConfig::new(&url, keys.clone())).await?;
         Self::of(store, &url, keys, json)
     }

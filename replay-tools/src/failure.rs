@@ -18,6 +18,8 @@ pub(crate) enum Failure {
         "the master key is missing or no key: set ANNALS_MASTER_KEY_FILE or ANNALS_MASTER_KEY (`. data/annals.env`)"
     )]
     NoKey,
+    #[error("there is no log in the database that ANNALS_DATABASE_URL names")]
+    NoLog,
     #[error("a checkpoint needs the log's verifier key: --key")]
     NoVerifier,
     #[error("the log has no position {0}")]

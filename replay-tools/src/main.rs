@@ -31,6 +31,7 @@ mod verify;
 use std::{io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use nix::sys::stat::{Mode, umask};
 
 use annals::Annals;
 use failure::Failure;
@@ -85,6 +86,8 @@ async fn main() -> ExitCode {
         Err(error) => return not_understood(&error),
     };
     let json = cli.json;
+    // What is written here holds the records of people, and often their values in the clear: it is its writer's alone.
+    umask(Mode::S_IRWXG | Mode::S_IRWXO);
     let interrupted = interrupted();
     let done = tokio::select! {
         done = run(cli) => done,
@@ -154,7 +157,7 @@ async fn run(cli: Cli) -> Result<bool, Failure> {
     if let Command::CheckCertificate(check) = &cli.command {
         return check.run(cli.json);
     }
-    let annals = Annals::open(cli.json).await?;
+    let annals = Annals::open(cli.json, matches!(cli.command, Command::Import(_))).await?;
     let well = match &cli.command {
         Command::Status => status::run(&annals).await,
         Command::Verify(verify) => verify.run(&annals).await,
