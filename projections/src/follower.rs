@@ -21,6 +21,9 @@ use crate::{
     views,
 };
 
+/// How soon after its begin a follower rebuilds for keys that were destroyed before.
+const BEGUN: Duration = Duration::from_secs(10);
+
 /// The advisory lock of the lease: one follower for each database (an arbitrary number).
 const LEASE: i64 = 0x616e_6e61_6c74;
 
@@ -109,7 +112,8 @@ async fn follow(inner: &Arc<Inner>, mut stop: watch::Receiver<bool>) -> Result<(
     let mut source = Source::open(inner, follower.layout.incarnation, position).await?;
     let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
     let after_shred = inner.config.rebuild_after_shred.max(Duration::from_millis(1));
-    let mut shreds = tokio::time::interval_at(Instant::now() + after_shred, after_shred);
+    // What was destroyed before this follower began may have waited long enough, and must not wait anew.
+    let mut shreds = tokio::time::interval_at(Instant::now() + after_shred.min(BEGUN), after_shred);
     loop {
         tokio::select! {
             _ = stopped(&mut stop) => return Ok(()),
