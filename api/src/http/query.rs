@@ -276,8 +276,8 @@ pub(super) fn problem(error: QueryError) -> Problem {
         QueryError::Hidden(name) => Problem::new(FORBIDDEN, "the column is not for this caller").at(name),
         QueryError::BadValue { column, .. } => Problem::new(INVALID_PARAMETER, detail).at(column),
         QueryError::BadLimit => Problem::new(INVALID_PARAMETER, detail).at("limit"),
-        // The page or the moment that the client names does not exist.
-        QueryError::BadCursor => Problem::new(NOT_FOUND, detail).at("after"),
+        QueryError::BadCursor => Problem::new(INVALID_PARAMETER, detail).at("after"),
+        // The moment that the client names has not come yet.
         QueryError::AsOfAhead { .. } => Problem::new(NOT_FOUND, detail).at("as_of"),
         QueryError::AsOfUnsupported(_) => Problem::new(AS_OF_UNSUPPORTED, detail).at("as_of"),
         QueryError::AsOfTooLarge => Problem::new(INVALID_VALUE, detail).at("as_of"),
@@ -308,7 +308,7 @@ fn transient(error: &(dyn std::error::Error + 'static)) -> bool {
         Some(ProjectionError::Store(error)) => error.is_transient(),
         Some(ProjectionError::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut)) => true,
         Some(ProjectionError::Database(sqlx::Error::Database(error))) => {
-            error.code().is_some_and(|code| code.starts_with("08") || code.starts_with("57P"))
+            error.code().is_some_and(|code| ["08", "53", "57P"].iter().any(|class| code.starts_with(class)))
         }
         Some(_) | None => false,
     }

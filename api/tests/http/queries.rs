@@ -84,7 +84,7 @@ async fn rows_are_filtered_and_columns_chosen() {
     {
         node.get(&format!("/v1/orgs?{wrong}")).await.problem(400, "InvalidParameter");
     }
-    node.get("/v1/orgs?after=nowhere").await.problem(404, "NotFound");
+    node.get("/v1/orgs?after=nowhere").await.problem(400, "InvalidParameter");
     for (wrong, field) in [
         ("sort=code,nope%3Cscript%3E", "sort"),
         ("fields=nope", "fields"),
