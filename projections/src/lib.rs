@@ -18,7 +18,7 @@
 //!    Match the events of an aggregate without `_`, so that a new event makes the compiler ask.
 //! 3. **Who sees what**: `visible` gives a [`Filter`] that SQL applies ([`Filter::own`], [`Filter::within`],
 //!    [`Filter::all_with`] ...); `hidden` names columns that an actor does not get of the rows that they see.
-//! 4. **Options**: `time_travel`, `stream_column`, `sort`, `unlogged`, `about_people`, `analysts`; see [`Options`].
+//! 4. **Options**: `time_travel`, `stream_column`, `sort`, `unlogged`, `about_people`, `names`, `analysts`; see [`Options`].
 //! 5. **Tests**: `given::<Model>(events).then(rows)`, see [`testing`].
 //!
 //! Whoever changes the columns or the fold raises `VERSION`: the new version is built beside the old one, which serves until

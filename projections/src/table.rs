@@ -77,6 +77,9 @@ pub struct Options {
     pub unlogged: bool,
     /// Whether each row names the subjects of the facts that touched it. Not where a row sums up over many people.
     pub about_people: bool,
+    /// Columns that name people whom a row is about though the facts that made it need not say so: who reads the row has
+    /// read of them, and that goes into the access log.
+    pub names: &'static [&'static str],
     /// Whether it can be asked as of an earlier moment.
     pub time_travel: bool,
     /// The column that holds the id of the one stream (of each aggregate type) from which a row is made, if there is
@@ -99,6 +102,7 @@ impl Options {
     pub const DEFAULT: Options = Options {
         unlogged: false,
         about_people: true,
+        names: &[],
         time_travel: false,
         stream_column: None,
         resource: None,

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use commands::{Commands, NoAnswers, Request};
 use domain::{
     Stated,
-    governance::{AccessLog, AccessLogCommand, AuditReplay, AuditReplayCommand, access_log_id},
+    governance::{
+        ACCESS_SUBJECTS_MAX, AccessLog, AccessLogCommand, AuditReplay, AuditReplayCommand, access_log_id,
+    },
 };
 use event_store::Position;
 use jiff::Timestamp;
@@ -46,9 +48,6 @@ pub(crate) struct Reading<'a> {
     pub(crate) subjects: &'a [Uuid],
 }
 
-/// The most people that one entry of the access log names.
-const SUBJECTS_MAX: usize = 1000;
-
 impl Opening {
     /// What may be done with personal values. Where they are to be opened, that is on the record when this returns; where
     /// it cannot be recorded, nothing is opened.
@@ -68,7 +67,7 @@ impl Opening {
         let commands = Commands::new(annals.store.clone(), Arc::new(NoAnswers), 16);
         read_under(&commands, annals, (replay, purpose), reading).await?;
         let nobody: &[Uuid] = &[];
-        let pieces = reading.subjects.chunks(SUBJECTS_MAX);
+        let pieces = reading.subjects.chunks(ACCESS_SUBJECTS_MAX);
         for subjects in pieces.chain(reading.subjects.is_empty().then_some(nobody)) {
             let command = AccessLogCommand::LogAccess {
                 actor: None,
@@ -190,7 +189,7 @@ mod tests {
     #[tokio::test]
     async fn more_people_than_one_entry_names_are_all_on_record() {
         let world = World::empty().await;
-        let people: Vec<Uuid> = (0..SUBJECTS_MAX as u128 + 1).map(student).collect();
+        let people: Vec<Uuid> = (0..ACCESS_SUBJECTS_MAX as u128 + 1).map(student).collect();
         let replay = world.approved_replay(None, None).await;
         let before = head(&world).await;
         asked(Some(replay)).on_record(&world.annals, &about(&people)).await.unwrap();

@@ -5,7 +5,7 @@ use actix_web::http::header::USER_AGENT;
 use commands::Request;
 use domain::{
     Actor, ActorKind, Stated,
-    governance::{AccessLog, AccessLogCommand, access_log_id},
+    governance::{ACCESS_SUBJECTS_MAX, AccessLog, AccessLogCommand, access_log_id},
 };
 use event_store::Position;
 use jiff::Timestamp;
@@ -78,24 +78,24 @@ impl Reader {
         subjects: impl IntoIterator<Item = Uuid>,
     ) -> Result<(), Problem> {
         let subjects: Vec<Uuid> = subjects.into_iter().filter(|subject| !self.who.is(*subject)).collect();
-        if subjects.is_empty() {
-            return Ok(());
+        for subjects in subjects.chunks(ACCESS_SUBJECTS_MAX) {
+            let command = AccessLogCommand::LogAccess {
+                actor: account(&self.who),
+                route: self.route.clone(),
+                resource: self.resource.clone(),
+                subjects: subjects.to_vec(),
+                purpose: self.purpose.clone(),
+                ip: self.ip.clone(),
+                user_agent: self.user_agent.clone(),
+            };
+            let request = Request {
+                session: self.session.clone(),
+                purpose: self.purpose.clone(),
+                ..by_edge(self.who.account(), &self.trace)
+            };
+            note(api, command, &request).await?;
         }
-        let command = AccessLogCommand::LogAccess {
-            actor: account(&self.who),
-            route: self.route.clone(),
-            resource: self.resource.clone(),
-            subjects,
-            purpose: self.purpose.clone(),
-            ip: self.ip.clone(),
-            user_agent: self.user_agent.clone(),
-        };
-        let request = Request {
-            session: self.session.clone(),
-            purpose: self.purpose.clone(),
-            ..by_edge(self.who.account(), &self.trace)
-        };
-        note(api, command, &request).await.map(drop)
+        Ok(())
     }
 }
 

@@ -12,13 +12,14 @@ use event_store::{
     Position,
     integrity::{DirectoryError, Hash, Leaf, Proof, Tile},
 };
+use projections::Envelope;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use tokio::time::{Instant, sleep};
 
 use super::{
-    Api, Call,
+    Api, Call, access,
     pairs::{Pairs, number},
     query,
     route::Log,
@@ -86,6 +87,8 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: Log) -> Result<Htt
             let event = found.map_err(|error| query::failed(&error))?.pop();
             let event = event.ok_or_else(|| Problem::new(NOT_FOUND, "the log has no such position"))?;
             signed(api, position).await?;
+            // It says of which stream the event is, and that is often a person's.
+            access::log_read(api, call, Envelope::read(&event.metadata, event.recorded_at).subjects).await?;
             let proof: Proof = blocking(move || directory.prove(Leaf::of(&event))).await?;
             Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(proof))
         }

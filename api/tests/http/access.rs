@@ -1,6 +1,11 @@
 //! The access log: who saw whose personal data.
 
 use actix_web::test::TestRequest;
+use commands::Request;
+use domain::{
+    Actor, RecordClass,
+    governance::{SubjectKey, SubjectKeyCommand},
+};
 use event_store::Recorded;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -107,6 +112,58 @@ async fn what_caused_what_and_what_came_of_what_are_read_on_record_too() {
     let pseudonyms = node.send_as(CLERK, &["analyst"], TestRequest::get().uri(&ask)).await;
     assert_eq!(pseudonyms.status, 200, "{}", pseudonyms.text);
     assert_eq!(logged(&node).await.len(), before, "one's own, and pseudonyms");
+}
+
+#[actix_web::test]
+async fn whoever_reads_a_row_that_names_a_person_is_on_record_though_its_events_hold_nothing_of_theirs() {
+    let node = node().await;
+    let compliance = ["compliance", "operator"];
+    let post = async |path: &str, body: Value| {
+        let post = TestRequest::post().uri(path).set_json(body);
+        let answer = node.send_elevated(OFFICER, &compliance, post).await;
+        assert!(answer.status.is_success(), "{path}: {}", answer.text);
+        answer.json()["position"].as_u64().unwrap()
+    };
+    let hold = json!({ "title": "Smith", "subjects": [ANNA], "reason": "litigation", "ordered_by": "court" });
+    post("/v1/governance/retention/holds", hold).await;
+    let scope = json!({ "purpose": "gdpr", "scope": { "subject": ANNA }, "decrypt": false, "reason": "7" });
+    post("/v1/audit/replays", scope).await;
+    let key = SubjectKeyCommand::ProvisionSubjectKey {
+        record_class: RecordClass::Profile,
+        key_id: "profile/2026".into(),
+        algorithm: "AES-256-GCM".into(),
+    };
+    let system = Request::by(Actor::policy("keys"));
+    let known = node.node.api.commands.execute::<SubjectKey>(ANNA, key, &system).await.unwrap().position;
+    for (template, query) in [
+        ("/v1/governance/retention/holds", format!("min_position={known}")),
+        ("/v1/audit/replays", format!("min_position={known}")),
+        ("/v1/privacy/inventory/keys", format!("min_position={known}")),
+        ("/v1/audit/trail", "resource_type=governance.subject_key".to_owned()),
+    ] {
+        let before = logged(&node).await.len();
+        let path = format!("{template}?{query}");
+        let read = TestRequest::get().uri(&path).insert_header(("X-Purpose", "litigation"));
+        let answer = node.send_elevated(OFFICER, &compliance, read).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        let logged = logged(&node).await;
+        let [(_, fields)] = &logged[before..] else { panic!("{template}: {logged:?}") };
+        assert_eq!((&fields["route"], &fields["subjects"]), (&json!(template), &json!([ANNA])));
+        assert_eq!((&fields["actor"], &fields["purpose"]), (&json!(OFFICER), &json!("litigation")));
+    }
+}
+
+#[actix_web::test]
+async fn a_proof_of_what_happened_to_a_person_is_handed_out_on_record() {
+    let node = node().await;
+    let position = profile(&node).await;
+    let path = format!("/v1/log/proof/{position}");
+    let proof = node.send_as(OFFICER, &["compliance"], TestRequest::get().uri(&path)).await;
+    assert!(proof.status == 200 && proof.text.contains(&ANNA.to_string()), "{}", proof.text);
+    let logged = logged(&node).await;
+    let [(_, fields)] = &logged[..] else { panic!("{logged:?}") };
+    let route = json!("/v1/log/proof/{position}");
+    assert_eq!((&fields["route"], &fields["subjects"]), (&route, &json!([ANNA])));
 }
 
 #[actix_web::test]

@@ -18,7 +18,7 @@ use crate::kernel::{
 /// How many streams a day's log is spread over.
 pub const SHARDS: u128 = 16;
 /// The most people that one entry names; a page has fewer.
-const SUBJECTS_MAX: usize = 1000;
+pub const ACCESS_SUBJECTS_MAX: usize = 1000;
 
 /// The stream that an access goes to: that of its day (UTC) and its shard.
 pub fn access_log_id(at: Timestamp, shard: u128) -> Uuid {
@@ -132,7 +132,7 @@ impl Decider for AccessLog {
             AccessLogCommand::LogAccess { actor, route, resource, subjects, purpose, ip, user_agent } => {
                 bounds::text("route", &route, 1..=500)?;
                 bounds::text("resource", &resource, 1..=2000)?;
-                bounds::count("subjects", subjects.len(), SUBJECTS_MAX)?;
+                bounds::count("subjects", subjects.len(), ACCESS_SUBJECTS_MAX)?;
                 bounds::maybe_text("purpose", purpose.as_deref(), 1..=200)?;
                 let about = whose(actor);
                 AccessLogEvent::AccessLogged {

@@ -30,7 +30,9 @@ mod security_incident;
 mod subject_key;
 mod values;
 
-pub use access_log::{AccessLog, AccessLogCommand, AccessLogEvent, SHARDS, access_log_id};
+pub use access_log::{
+    ACCESS_SUBJECTS_MAX, AccessLog, AccessLogCommand, AccessLogEvent, SHARDS, access_log_id,
+};
 pub use audit_replay::*;
 pub use consent_ledger::*;
 pub use disclosure::*;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use domain::{Actor, Decider, registry};
+use domain::{Actor, Decider, governance::SubjectKey, registry};
 use event_store::{AsOf, Position};
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
@@ -261,9 +261,14 @@ impl AuditFilters {
 }
 
 fn subjects<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> BTreeSet<Uuid> {
-    entries.into_iter().flat_map(|entry| entry.subjects.iter().copied()).collect()
+    let owner = |entry: &Entry| match entry.resource_type == SubjectKey::TYPE {
+        true => entry.resource_id.parse().ok(),
+        false => None,
+    };
+    entries.into_iter().flat_map(|entry| entry.subjects.iter().copied().chain(owner(entry))).collect()
 }
 
+/// Whom entries name: their subjects, and the people whose keys they are about.
 /// The storage names of all aggregates.
 pub(super) fn aggregate_types() -> Vec<String> {
     struct Names(Vec<String>);

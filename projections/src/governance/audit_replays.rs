@@ -119,7 +119,8 @@ impl Table for AuditReplays {
     const NAME: &'static str = "audit_replays";
     const VERSION: u32 = 1;
     const FED_BY: &'static [&'static str] = &["governance.audit_replay"];
-    const OPTIONS: Options = Options { stream_column: Some("id"), sort: &["-opened_at"], ..Options::DEFAULT };
+    const OPTIONS: Options =
+        Options { stream_column: Some("id"), sort: &["-opened_at"], names: &["subject"], ..Options::DEFAULT };
     type Row = AuditReplayRow;
 
     fn keys(fact: &Fact, out: &mut Vec<Uuid>) {

@@ -63,7 +63,7 @@ impl Table for Keys {
     const NAME: &'static str = "keys";
     const VERSION: u32 = 1;
     const FED_BY: &'static [&'static str] = &["governance.subject_key"];
-    const OPTIONS: Options = Options { sort: &["-shredded_at"], ..Options::DEFAULT };
+    const OPTIONS: Options = Options { sort: &["-shredded_at"], names: &["subject"], ..Options::DEFAULT };
     type Row = KeyRow;
 
     fn keys(fact: &Fact, out: &mut Vec<(Uuid, String)>) {

@@ -55,7 +55,8 @@ impl Table for LegalHolds {
     const NAME: &'static str = "legal_holds";
     const VERSION: u32 = 1;
     const FED_BY: &'static [&'static str] = &["governance.legal_hold"];
-    const OPTIONS: Options = Options { sort: &["-placed_at"], about_people: false, ..Options::DEFAULT };
+    const OPTIONS: Options =
+        Options { sort: &["-placed_at"], about_people: false, names: &["held_subjects"], ..Options::DEFAULT };
     type Row = LegalHoldRow;
 
     fn keys(fact: &Fact, out: &mut Vec<Uuid>) {

@@ -57,7 +57,7 @@ impl Table for ApiClients {
     const NAME: &'static str = "api_clients";
     const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = &["identity.api_client"];
-    const OPTIONS: Options = Options { sort: &["created"], ..Options::DEFAULT };
+    const OPTIONS: Options = Options { sort: &["created"], names: &["owner"], ..Options::DEFAULT };
     type Row = ApiClientRow;
 
     fn keys(fact: &Fact, out: &mut Vec<Uuid>) {

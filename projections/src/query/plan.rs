@@ -196,7 +196,8 @@ impl Plan {
             let values = self.sort.iter().map(|sort| last.values[sort.index].clone()).collect();
             Cursor::write(shape, &self.sort, values)
         });
-        let subjects = rows.iter().flat_map(|row| row.subjects.iter().copied()).collect();
+        let subjects =
+            rows.iter().flat_map(|row| row.subjects.iter().copied().chain(row.named(shape))).collect();
         let fields = |row: &Shown| match self.disclosed.holds(shape.columns, &row.values) {
             true => &self.more,
             false => &self.fields,

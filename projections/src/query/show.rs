@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     model::{Changed, Stored},
-    row::{Row, Value},
+    row::{Column, Row, Value},
     table::Shape,
 };
 
@@ -49,6 +49,19 @@ impl From<Changed> for Shown {
 }
 
 impl Shown {
+    /// The people whom columns name that the read model declares for that ([`crate::table::Options::names`]).
+    pub(super) fn named(&self, shape: &Shape) -> Vec<Uuid> {
+        let of_people = |(column, _): &(&Column, &Value)| shape.options.names.contains(&column.name);
+        let people = shape.columns.iter().zip(&self.values).filter(of_people);
+        people
+            .flat_map(|(_, value)| match value {
+                Value::Uuid(person) => vec![*person],
+                Value::Uuids(people) => people.clone(),
+                _ => Vec::new(),
+            })
+            .collect()
+    }
+
     /// The fields of these names.
     pub(super) fn to_json(&self, shape: &Shape, fields: &[&str]) -> Json {
         let mut object = Map::new();
@@ -92,4 +105,19 @@ fn fill(value: &mut Json, groups: &[Option<Vec<Json>>]) {
 fn known(place: &Json, groups: &[Option<Vec<Json>>]) -> Option<Json> {
     let index = |number: usize| usize::try_from(place.get(number)?.as_u64()?).ok();
     groups.get(index(0)?)?.as_ref()?.get(index(1)?).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{read_models, row::Kind};
+
+    #[test]
+    fn the_columns_that_name_people_are_there_and_hold_ids() {
+        for shape in read_models().iter().map(|model| model.shape()) {
+            for name in shape.options.names {
+                let column = shape.column(name).unwrap_or_else(|| panic!("{} has no {name}", shape.name));
+                assert!(matches!(column.kind, Kind::Uuid | Kind::Uuids), "{}: {name}", shape.name);
+            }
+        }
+    }
 }
