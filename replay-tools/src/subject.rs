@@ -5,6 +5,8 @@
 
 mod page;
 
+use std::collections::HashMap;
+
 use event_store::{Head, Position, StreamId};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -13,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     annals::Annals,
-    event::{self, Event, Personal},
+    event::{self, Event, Personal, plain},
     failure::Failure,
     opening::{Opening, Reading},
     progress::Progress,
@@ -134,6 +136,7 @@ async fn report(
         disclosures: Vec::new(),
     };
     let mut given: Vec<StreamId> = Vec::new();
+    let mut purposes = Purposes::new();
     for positions in positions.chunks(CHUNK) {
         for event in event::read(store, store.read_at(positions).await?, personal).await? {
             if event.aggregate_type == "governance.disclosure" {
@@ -142,8 +145,8 @@ async fn report(
                     given.push(stream);
                 }
             }
-            if names(&event.data, subject) && event.event_type == "AccessLogged" {
-                report.seen_by.push(Seen::of(&event));
+            if names(&event.data, subject) {
+                report.seen_by.extend(seen(annals, &event, &mut purposes).await?);
             }
             if event.subjects.contains(&subject) {
                 report.events.push(event);
@@ -185,18 +188,47 @@ fn names(data: &Value, subject: Uuid) -> bool {
     listed.is_some_and(|list| list.iter().any(|id| id.as_str() == Some(&subject.to_string())))
 }
 
-impl Seen {
-    fn of(event: &Event) -> Self {
-        let text = |name: &str| event.data.get(name).and_then(Value::as_str).map(str::to_owned);
-        Seen {
-            position: event.position,
-            at: event.occurred_at,
-            by: text("actor").unwrap_or_else(|| event.actor.clone()),
-            route: text("route").unwrap_or_default(),
-            resource: text("resource").unwrap_or_default(),
-            purpose: text("purpose"),
+/// For what audit replays were opened, and why, by their streams.
+type Purposes = HashMap<StreamId, Option<String>>;
+
+/// Who looked, where that is what an event says. Of a look with these tools an entry of the access log tells too, which is
+/// the one that counts: it says what was looked at.
+async fn seen(annals: &Annals, event: &Event, purposes: &mut Purposes) -> Result<Option<Seen>, Failure> {
+    let text = |name: &str| event.data.get(name).and_then(Value::as_str).map(str::to_owned);
+    let of = |by, route, resource, purpose| Seen {
+        position: event.position,
+        at: event.occurred_at,
+        by,
+        route,
+        resource,
+        purpose,
+    };
+    Ok(match (event.event_type.as_str(), event.on_behalf_of) {
+        ("AccessLogged", _) => Some(of(
+            text("actor").unwrap_or_else(|| event.actor.clone()),
+            text("route").unwrap_or_default(),
+            text("resource").unwrap_or_default(),
+            text("purpose"),
+        )),
+        ("AuditReplayRead", Some(officer)) => {
+            let stream = StreamId::new(event.aggregate_type.clone(), event.aggregate_id.clone());
+            let purpose = match purposes.get(&stream) {
+                Some(known) => known.clone(),
+                None => opened_for(annals, &stream).await?,
+            };
+            purposes.insert(stream, purpose.clone());
+            Some(of(officer.to_string(), "an audit replay".into(), event.stream(), purpose))
         }
-    }
+        _ => None,
+    })
+}
+
+/// For what an audit replay was opened, and why.
+async fn opened_for(annals: &Annals, replay: &StreamId) -> Result<Option<String>, Failure> {
+    let events = annals.store.read_stream(replay, 0, None).await?;
+    let opened = events.into_iter().filter(|event| event.event_type == "AuditReplayOpened").collect();
+    let opened = event::read(&annals.store, opened, Personal::Sealed).await?.pop();
+    Ok(opened.map(|event| format!("{}: {}", plain(&event.data["purpose"]), plain(&event.data["reason"]))))
 }
 
 impl Report {
@@ -234,8 +266,7 @@ impl Report {
 }
 
 fn line(event: &Event) -> String {
-    let fields =
-        event.fields().into_iter().map(|(path, value)| format!("\n    {path}: {}", event::plain(&value)));
+    let fields = event.fields().into_iter().map(|(path, value)| format!("\n    {path}: {}", plain(&value)));
     format!(
         "{} {} {} of {} by {}, purpose {}, basis {}{}",
         event.position,
@@ -251,6 +282,12 @@ fn line(event: &Event) -> String {
 
 #[cfg(test)]
 mod tests {
+    use commands::Request;
+    use domain::{
+        Actor,
+        governance::{AuditReplay, AuditReplayCommand},
+    };
+
     use super::*;
     use crate::{
         event::{ERASED, SEALED},
@@ -339,5 +376,25 @@ mod tests {
             counted(&world, student(0)).await - 2,
             "the second look is no part of it"
         );
+    }
+
+    #[tokio::test]
+    async fn who_looked_at_a_replay_over_http_is_told_with_its_purpose() {
+        let world = World::campus().await;
+        let (replay, officer) = (world.approved_replay(Some(student(0)), None).await, Uuid::from_u128(1));
+        let read = AuditReplayCommand::RecordReplayRead {
+            from_position: 1,
+            to_position: 5,
+            events: 3,
+            subjects: vec![student(0)],
+        };
+        let edge = Actor { on_behalf_of: Some(officer), ..Actor::policy("api") };
+        world.commands.execute::<AuditReplay>(replay, read, &Request::by(edge)).await.unwrap();
+        let report = of(&world, student(0), Personal::Sealed).await;
+        let [seen] = &report.seen_by[..] else { panic!("{:?}", report.seen_by) };
+        assert_eq!(seen.by, officer.to_string());
+        assert_eq!(seen.resource, format!("governance.audit_replay/{replay}"));
+        assert_eq!(seen.purpose.as_deref(), Some("ferpa: She asked."));
+        assert!(of(&world, student(1), Personal::Sealed).await.seen_by.is_empty());
     }
 }

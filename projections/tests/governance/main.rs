@@ -6,6 +6,7 @@ mod analysts;
 mod audit;
 mod causation;
 mod lineage;
+mod package;
 mod size;
 mod untold;
 mod world;

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use commands::{Accepted, Commands, NoAnswers, Request};
 use domain::{
     Actor, BasisPoints, Decider, Stated,
+    governance::{PrivacyRegime, PrivacyRequestType},
     identity::{OrgKind, OrgType, OrgUnit, OrgUnitCommand, Profile, ProfileCommand},
     intelligence::{Decision, DecisionCommand, Verdict},
 };
@@ -13,7 +14,8 @@ use event_store::{
     EventStore, Recorded,
     testing::{TestDatabase, database},
 };
-use projections::{Config, Projections};
+use jiff::Timestamp;
+use projections::{Config, Projections, governance::PackageRequest};
 use uuid::Uuid;
 
 pub(crate) struct World {
@@ -110,6 +112,23 @@ impl World {
         let head = self.store.head().await.unwrap().position;
         let reached = self.projections.wait_for("log_index", head, Duration::from_secs(20)).await;
         assert!(reached.unwrap(), "the index reaches {head}");
+    }
+
+    /// A request for access of the first student, approved now.
+    pub(crate) async fn package_request(&self) -> PackageRequest {
+        PackageRequest {
+            request: Uuid::from_u128(0x9E),
+            subject: student(1),
+            regime: PrivacyRegime::Gdpr,
+            r#type: PrivacyRequestType::Access,
+            classes: vec![],
+            refused: vec![],
+            note: None,
+            position: self.store.head().await.unwrap().position,
+            approved_at: Timestamp::now(),
+            attached: None,
+            completed: false,
+        }
     }
 
     pub(crate) async fn issue<D: Decider>(

@@ -17,11 +17,11 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    ClassHeld, Package, PackageFormat, PackageRecord, PackageRequest, PurposeUsed, ReadByOthers, Recipients,
-    Retention, RowsHeld, SourceOf, Withheld,
+    ClassHeld, Package, PackageFormat, PackageRecord, PackageRequest, PurposeUsed, Recipients, Retention,
+    RowsHeld, SourceOf, Withheld,
     decisions::explained,
     material::{Material, context_of, own},
-    rows,
+    reads, rows,
     rows::rows_about_nobody,
 };
 use crate::{
@@ -73,7 +73,8 @@ impl Projections {
 
         let masks = masks(self, request);
         let (reads, about): (Vec<Event>, Vec<Event>) =
-            events.into_iter().partition(|event| is_read_by_another(event, request.subject));
+            events.into_iter().partition(|event| reads::is_by_another(event, request.subject));
+        let reads = reads::told(self, &reads).await?;
         let classes = classes(request, &about, &kept);
         let held: BTreeSet<&str> = classes.iter().map(|class| class.class.as_str()).collect();
         let processing = processing.into_iter().filter(|entry| concerns(entry, &held)).collect();
@@ -104,7 +105,7 @@ impl Projections {
             rows: state,
             records,
             processing,
-            recipients: Recipients { disclosures, reads: reads.iter().map(read).collect() },
+            recipients: Recipients { disclosures, reads },
             decisions,
             withheld: left.told(request, portable),
             proofs: None,
@@ -240,10 +241,10 @@ fn rights(regime: PrivacyRegime) -> [&'static str; 4] {
     }
 }
 
-const YOU: &str = "you";
+pub(super) const YOU: &str = "you";
 
 /// Who recorded an event, in the person's eyes.
-fn by(event: &Event, subject: Uuid) -> &str {
+pub(super) fn by(event: &Event, subject: Uuid) -> &str {
     let own = event.actor.strip_prefix("user:").is_some_and(|id| id == subject.to_string());
     match event.actor.split_once(':') {
         _ if own || event.on_behalf_of == Some(subject) => YOU,
@@ -251,30 +252,6 @@ fn by(event: &Event, subject: Uuid) -> &str {
         Some(("api_client", _)) => "a program",
         Some(("scheduler", _)) => "the scheduler",
         Some(_) | None => &event.actor,
-    }
-}
-
-/// Whether the event says that somebody else read data of the person.
-fn is_read_by_another(event: &Event, subject: Uuid) -> bool {
-    let names = |list: &Value| {
-        let mut ids = list.as_array().into_iter().flatten().filter_map(Value::as_str);
-        ids.any(|id| id == subject.to_string())
-    };
-    let read = matches!(event.event_type.as_str(), "AccessLogged" | "AuditReplayRead");
-    read && names(&event.data["subjects"]) && by(event, subject) != YOU
-}
-
-fn read(event: &Event) -> ReadByOthers {
-    let text = |name: &str| event.data[name].as_str().map(str::to_owned);
-    let person = event.on_behalf_of.map(|person| person.to_string());
-    ReadByOthers {
-        position: event.position,
-        at: event.occurred_at,
-        by: text("actor").or(person).unwrap_or_else(|| event.actor.clone()),
-        route: text("route").unwrap_or_else(|| "an audit replay".to_owned()),
-        resource: text("resource")
-            .unwrap_or_else(|| format!("{}/{}", event.aggregate_type, event.aggregate_id)),
-        purpose: text("purpose").or_else(|| event.purpose.clone()),
     }
 }
 

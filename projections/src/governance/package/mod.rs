@@ -21,6 +21,7 @@ mod made;
 mod material;
 mod page;
 mod request;
+mod reads;
 mod rows;
 
 pub use contents::{
