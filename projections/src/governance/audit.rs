@@ -120,7 +120,9 @@ impl Projections {
         let filters = &query.filters;
         let range = self.range(query, view.until).await?;
         let source = self.source(filters, sight).await?;
-        let admits = |entry: &Entry| filters.admit(entry) && sight.sees(entry);
+        let untold = sight.untold(&view).await?;
+        let admits =
+            |entry: &Entry| filters.admit(entry) && sight.sees(entry) && !untold.contains(&entry.position);
         let (entries, more) = view.find(source, range, query.order, limit, admits).await?;
         page.next = entries.last().filter(|_| more).map(|last| last.position);
         page.entries = entries.into_iter().map(|entry| sight.shown(entry)).collect();
@@ -217,8 +219,10 @@ impl Projections {
     ) -> Result<Option<CausationChain>, GovernanceError> {
         let view = LogView::open(self, as_of).await?;
         let sight = Sight::of(actor);
+        let untold = sight.untold(&view).await?;
+        let sees = |entry: &Entry| sight.sees(entry) && !untold.contains(&entry.position);
         let found = view.events(&[event_id]).await?.pop();
-        let Some(event) = found.filter(|event| sight.sees(event)) else { return Ok(None) };
+        let Some(event) = found.filter(sees) else { return Ok(None) };
         let mut causes: Vec<Entry> = Vec::new();
         let mut next = event.causation_id;
         while let Some(id) = next.filter(|_| causes.len() < CHAIN) {
@@ -234,7 +238,7 @@ impl Projections {
         let mut truncated = next.is_some() && causes.len() == CHAIN;
         let (consequences, more) = view.caused_by(&[event_id], CHAIN).await?;
         truncated |= more;
-        let visible = |entry: Entry| sight.sees(&entry).then(|| sight.shown(entry));
+        let visible = |entry: Entry| sees(&entry).then(|| sight.shown(entry));
         let causes: Vec<Entry> = causes.into_iter().rev().filter_map(visible).collect();
         let consequences: Vec<Entry> = consequences.into_iter().filter_map(visible).collect();
         let event = sight.shown(event);
@@ -260,6 +264,7 @@ impl AuditFilters {
     }
 }
 
+/// Whom entries name: their subjects, and the people whose keys they are about.
 fn subjects<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> BTreeSet<Uuid> {
     let owner = |entry: &Entry| match entry.resource_type == SubjectKey::TYPE {
         true => entry.resource_id.parse().ok(),
@@ -268,7 +273,6 @@ fn subjects<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> BTreeSet<Uuid> 
     entries.into_iter().flat_map(|entry| entry.subjects.iter().copied().chain(owner(entry))).collect()
 }
 
-/// Whom entries name: their subjects, and the people whose keys they are about.
 /// The storage names of all aggregates.
 pub(super) fn aggregate_types() -> Vec<String> {
     struct Names(Vec<String>);

@@ -1,5 +1,7 @@
 //! Entries of the audit trail, and who may see which.
 
+use std::collections::BTreeSet;
+
 use domain::{Actor, Decider, governance::Disclosure};
 use event_store::{Position, StoreError};
 use jiff::Timestamp;
@@ -8,7 +10,7 @@ use serde::Serialize;
 use sqlx::Row as _;
 use uuid::Uuid;
 
-use super::log_index::account_of;
+use super::{log_index::account_of, log_view::LogView};
 use crate::{catalog::unsigned, error::ProjectionError, fact::Envelope, filter::Filter};
 
 /// Why a question about the log has no answer.
@@ -182,6 +184,14 @@ impl Sight {
                     || account_of(&entry.actor) == Some(person)
             }
             Sight::Nothing => false,
+        }
+    }
+
+    /// Where the log has what they are not told although they see the like.
+    pub(super) async fn untold(self, view: &LogView<'_>) -> Result<BTreeSet<Position>, GovernanceError> {
+        match self {
+            Sight::Own(person) => view.untold(person).await,
+            Sight::All | Sight::Nothing => Ok(BTreeSet::new()),
         }
     }
 

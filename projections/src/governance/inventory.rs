@@ -3,17 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{
-    Actor, Decider, Recipient, RecordClass,
-    governance::{AccessLog, Disclosure, retention_default},
-};
-use event_store::Position;
+use domain::{Actor, Recipient, RecordClass, governance::retention_default};
+use event_store::AsOf;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{AuditFilters, AuditQuery, Entry, GovernanceError, Order, untold::Untold};
+use super::{AuditFilters, AuditQuery, Entry, GovernanceError, Order, log_view::LogView};
 use crate::{Projections, query::LIMIT_MAX};
 
 /// The most events of one person that are counted.
@@ -71,19 +68,21 @@ impl Projections {
         };
         let mut holdings: BTreeMap<(String, Option<String>), Holding> = BTreeMap::new();
         let (mut reads, mut counted) = (0, 0);
-        let mut untold = actor.is(subject).then(Untold::default);
+        let own = actor.is(subject);
+        let mut untold = BTreeSet::new();
+        if own {
+            let view = LogView::open(self, None).await?;
+            untold = view.untold(subject).await?;
+            asked.as_of = Some(AsOf::Position(view.until));
+        }
         // What is about the person is theirs to be told of, but for that; their own trail leaves more out.
         let everything = Actor::user(subject, &["compliance"]);
-        let asking = if untold.is_some() { &everything } else { actor };
+        let asking = if own { &everything } else { actor };
         loop {
             let page = self.audit(asking, &asked).await?;
             counted += page.entries.len();
-            let left_out = match &mut untold {
-                Some(untold) => self.untold_of(untold, &page.entries).await?,
-                None => BTreeSet::new(),
-            };
             for entry in page.entries {
-                if left_out.contains(&entry.position) {
+                if untold.contains(&entry.position) {
                     continue;
                 }
                 if entry.action == "AccessLogged" || entry.action == "AuditReplayRead" {
@@ -102,22 +101,6 @@ impl Projections {
                 return Ok(Inventory { subject, holdings, reads, recipients, complete, position });
             }
         }
-    }
-
-    /// Where the entries are of which the person is not told.
-    async fn untold_of(
-        &self,
-        untold: &mut Untold,
-        entries: &[Entry],
-    ) -> Result<BTreeSet<Position>, GovernanceError> {
-        let tells = |entry: &&Entry| [Disclosure::TYPE, AccessLog::TYPE].contains(&&*entry.resource_type);
-        let mut positions: BTreeSet<Position> =
-            entries.iter().filter(tells).map(|entry| entry.position).collect();
-        let store = &self.0.store;
-        let mut events = store.read_at(&Vec::from_iter(positions.iter().copied())).await?;
-        untold.leave_out(&mut events, store.keyring()).await?;
-        events.iter().for_each(|told| _ = positions.remove(&told.position));
-        Ok(positions)
     }
 }
 

@@ -14,7 +14,6 @@ use crate::{
         GovernanceError, Order,
         log_index::Term,
         log_view::{LogView, Source},
-        untold::Untold,
     },
 };
 
@@ -82,7 +81,6 @@ impl Material {
         for some in positions.chunks(CHUNK) {
             events.extend(store.read_at(some).await?);
         }
-        Untold::default().leave_out(&mut events, store.keyring()).await?;
         Ok(Material { events })
     }
 
@@ -100,7 +98,7 @@ impl Material {
     }
 }
 
-/// Where the person occurs, up to the position of the package.
+/// Where the person occurs, up to the position of the package, but for what they are not told.
 async fn positions(
     projections: &Projections,
     request: &PackageRequest,
@@ -112,7 +110,12 @@ async fn positions(
     let named = |entry: &crate::governance::Entry| entry.subjects.contains(&subject);
     let range = (1, request.position);
     let (entries, _) = view.find(source, range, Order::OldestFirst, usize::MAX, named).await?;
-    Ok(entries.into_iter().map(|entry| entry.position).collect())
+    let untold = view.untold(subject).await?;
+    Ok(entries
+        .into_iter()
+        .map(|entry| entry.position)
+        .filter(|position| !untold.contains(position))
+        .collect())
 }
 
 /// The context of an aggregate type.
