@@ -14,7 +14,7 @@ use actix_web::{
 use bytes::Bytes;
 use domain::{
     Actor, Decider, Envelope,
-    governance::{AccessLog, Disclosure},
+    governance::{AccessLog, AuditReplay, Disclosure, SubjectKey},
 };
 use event_store::{EventStore, Position, Recorded};
 use futures_util::{Stream, StreamExt, stream};
@@ -60,8 +60,10 @@ struct Inner {
 struct Told {
     position: Position,
     subjects: Vec<Uuid>,
+    /// Whom it names to those who may see everything: them, and those of whom it holds nothing personal.
+    named: BTreeSet<Uuid>,
     /// Whether people are told of it elsewhere, where it is known of what the law forbids to tell them (34 CFR
-    /// 99.31(a)(9)(ii)).
+    /// 99.31(a)(9)(ii)): disclosures, and who read, which may name one of them.
     elsewhere: bool,
     /// Whether it is an entry of the access log.
     is_access: bool,
@@ -165,15 +167,18 @@ impl Told {
         full["purpose"] = envelope.purpose.into();
         full["legal_basis"] = envelope.legal_basis.into();
         full["data"] = fields.clone();
+        let named = named(event, &fields, &envelope.subjects);
         let bare = own.to_string();
         own["data"] = fields;
         let person = |kind: &str| envelope.actor.strip_prefix(kind).map(str::to_owned);
         Told {
             position: event.position,
-            elsewhere: event.stream.aggregate_type == Disclosure::TYPE,
+            elsewhere: [Disclosure::TYPE, AccessLog::TYPE, AuditReplay::TYPE]
+                .contains(&&*event.stream.aggregate_type),
             is_access: event.stream.aggregate_type == AccessLog::TYPE,
             by: person("user:").or_else(|| person("api_client:")),
             subjects: envelope.subjects,
+            named,
             full: full.to_string(),
             own: own.to_string(),
             bare,
@@ -191,6 +196,16 @@ impl Told {
         };
         Some(format!("id: {}\nevent: recorded\ndata: {data}\n\n", self.position))
     }
+}
+
+/// Whom an event names: its subjects, the person whose keys it is about, and who is listed as held, read of or looked into.
+fn named(event: &Recorded, fields: &Value, subjects: &[Uuid]) -> BTreeSet<Uuid> {
+    let id = |value: &Value| value.as_str().and_then(|id| id.parse().ok());
+    let lists = ["subjects", "held_subjects"].map(|name| fields[name].as_array());
+    let listed = lists.into_iter().flatten().flatten().filter_map(id);
+    let keys = event.stream.aggregate_type == SubjectKey::TYPE;
+    let owner = keys.then(|| event.stream.aggregate_id.parse().ok()).flatten();
+    subjects.iter().copied().chain(listed).chain(id(&fields["scope"]["subject"])).chain(owner).collect()
 }
 
 /// Takes out the places where personal values were.
@@ -356,7 +371,7 @@ impl Client {
                 self.ready.push_str(&text);
                 // That somebody reads is told as well, and must not be a read that is told.
                 if self.view == View::All && !event.is_access {
-                    self.unlogged.extend(&event.subjects);
+                    self.unlogged.extend(&event.named);
                 }
             }
         }
@@ -411,11 +426,33 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_here_to_whom_their_records_were_disclosed() {
+    fn nobody_is_told_here_to_whom_their_records_were_disclosed_nor_who_read() {
         let me = Uuid::from_u128(5);
-        let event = Recorded { stream: StreamId::new(Disclosure::TYPE, "x"), ..recorded("policy:x") };
-        assert_eq!(Told::of(&event).text(View::Own(me)), None);
-        assert!(Told::of(&event).text(View::All).is_some());
+        for aggregate_type in [Disclosure::TYPE, AccessLog::TYPE, AuditReplay::TYPE] {
+            let event = Recorded { stream: StreamId::new(aggregate_type, "x"), ..recorded("policy:x") };
+            assert_eq!(Told::of(&event).text(View::Own(me)), None);
+            assert!(Told::of(&event).text(View::All).is_some());
+        }
+    }
+
+    #[test]
+    fn whoever_sees_everything_has_read_of_all_whom_an_event_names() {
+        let (me, other) = (Uuid::from_u128(5), Uuid::from_u128(6));
+        let held = json!({ "LegalHoldPlaced": { "title": "Smith", "subjects": [other] } });
+        let replay = json!({ "AuditReplayOpened": { "scope": { "subject": other } } });
+        let keys = json!({ "SubjectKeyShredded": {} });
+        for (payload, aggregate_type) in
+            [(held, "governance.legal_hold"), (replay, AuditReplay::TYPE), (keys, SubjectKey::TYPE)]
+        {
+            let name = payload.as_object().unwrap().keys().next().unwrap().clone();
+            let event = Recorded {
+                stream: StreamId::new(aggregate_type, other.to_string()),
+                event_type: name.into(),
+                payload: payload.to_string().into(),
+                ..recorded("user:x")
+            };
+            assert_eq!(Told::of(&event).named, [me, other].into());
+        }
     }
 
     #[test]
