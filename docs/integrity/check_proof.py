@@ -6,15 +6,16 @@
     check_proof.py FOLDER KEY [OLDER ...]
 
 FILE is a proof of one event (`annals-proof/v1`), the proofs.jsonl of an export (`annals-proofs/v1`), a package of
-somebody's data, or a page of /v1/audit/events. CONSISTENCY is what /v1/log/consistency?from=<size of OLDER> answers, OLDER
-a checkpoint that was kept: the log must begin with what it had then. FOLDER has `checkpoint` and `tile/`, as the notary's
-directory has them or as they were fetched: every tile must follow from those below, the root from all of them, and each
-OLDER checkpoint from the tiles. KEY is the verifier key, or a file that has it.
+somebody's data, which must be as it was sealed, or a page of /v1/audit/events. CONSISTENCY is what
+/v1/log/consistency?from=<size of OLDER> answers, OLDER a checkpoint that was kept: the log must begin with what it had
+then. FOLDER has `checkpoint` and `tile/`, as the notary's directory has them or as they were fetched: every tile must
+follow from those below, the root from all of them, and each OLDER checkpoint from the tiles. KEY is the verifier key, or a
+file that has it.
 
 Exits with 0 when everything is proved, with 1 when something is not, with 2 when it cannot be read.
 
 Written from RFC 6962 and RFC 9162 (the tree), RFC 8032 (Ed25519), C2SP signed-note, tlog-checkpoint and tlog-tiles, and
-docs/integrity.md (the leaf). It shares nothing with Annals.
+docs/integrity.md (the leaf), RFC 7515 and RFC 8037 (the seal of a package). It shares nothing with Annals.
 """
 
 import base64
@@ -256,16 +257,51 @@ def manifest(package):
     return hashlib.sha256("".join(line + "\n" for line in lines).encode()).hexdigest()
 
 
+def statement(jws, key):
+    """What a compact JWS says, if the key has signed it. The key that its header carries is never trusted."""
+    name, key_id, public = key
+    header, payload, signature = jws.split(".")
+    decoded = [base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in (header, payload, signature)]
+    said = json.loads(decoded[0])
+    if said["alg"] != "EdDSA" or said.get("kid", f"{name}+{key_id.hex()}") != f"{name}+{key_id.hex()}":
+        raise NotProved("the key has not signed the seal")
+    if not signed_by(public, f"{header}.{payload}".encode(), decoded[2]):
+        raise NotProved("the signature of the seal is not valid")
+    return json.loads(decoded[1])
+
+
+def check_package(package, key):
+    """That a package is as it was sealed, and that every event of which it tells is proved."""
+    if "seal" not in package:
+        raise NotProved("the package has no seal")
+    sealed = statement(package["seal"], key)
+    package = {name: value for name, value in package.items() if name != "seal"}
+    records, reads, lines = package["records"], package["recipients"]["reads"], package["proofs"]["lines"]
+    if (sealed["records"], sealed["reads"], sealed["proofs"]) != (len(records), len(reads), len(lines)):
+        raise NotProved("the package has fewer or more records, reads or proofs than were sealed")
+    if any(sealed[name] != package[name] for name in ["format", "request", "subject", "position", "manifest_sha256"]):
+        raise NotProved("the seal is that of another package")
+    text = json.dumps(package, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    if hashlib.sha256(text.encode()).hexdigest() != sealed["sha256"]:
+        raise NotProved("what the package says is not what was sealed")
+    if manifest(package) != package["manifest_sha256"]:
+        raise NotProved("the package does not have what its list of contents says")
+    proved = {line["leaf"]["position"]: line["leaf"] for line in lines}
+    for told in records + reads:
+        leaf = proved.get(told["position"])
+        if leaf is None:
+            raise NotProved(f"position {told['position']} is in the package and not proved")
+        of_leaf = (leaf["event_type"], f"{leaf['aggregate_type']}/{leaf['aggregate_id']}")
+        if "thing" in told and (told["type"], told["thing"]) != of_leaf:
+            raise NotProved(f"position {told['position']} is another event than the one that is proved")
+
+
 def check(document, lines, key):
     """How many events are proved, in a tree of which size."""
-    if "events" in document and "proofs" in document:
-        document = document["proofs"]
     if document.get("format") == "annals-package/v1":
-        if manifest(document) != document["manifest_sha256"]:
-            raise NotProved("the package does not have what its list of contents says")
-        proved = [line["leaf"]["position"] for line in document["proofs"]["lines"]]
-        if not {record["position"] for record in document["records"]} <= set(proved):
-            raise NotProved("the package has records that are not proved")
+        check_package(document, key)
+        document = document["proofs"]
+    elif "events" in document and "proofs" in document:
         document = document["proofs"]
     size, root = checkpoint(document["checkpoint"], key)
     if document["size"] != size:

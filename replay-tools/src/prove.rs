@@ -13,8 +13,9 @@ use event_store::{
         ProofsHead, Verifier,
     },
 };
-
-use serde_json::json;
+use projections::governance::{PackageFlaw, check_package, is_package};
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
 
 use crate::{
     annals::{self, Annals},
@@ -55,7 +56,7 @@ impl Prove {
 }
 
 /// Checks proofs with nothing but the log's key: no database, no network. Of one event (prove), of an export (proofs.jsonl),
-/// or of a package of somebody's data. Exits with 1 when it proves nothing.
+/// or of a package of somebody's data, which must be whole. Exits with 1 when it proves nothing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct CheckProof {
     /// The file.
@@ -73,11 +74,15 @@ enum Claimed {
     Many(Proofs),
     /// Many, in lines.
     Lines(ProofsHead),
+    /// Those of a package of somebody's data, and the package.
+    Package(Value),
 }
 
-/// A package of somebody's data, as far as it is proved here.
+/// A page of events with their proofs.
 #[derive(serde::Deserialize)]
 struct WithProofs {
+    #[serde(rename = "events")]
+    _events: IgnoredAny,
     proofs: Proofs,
 }
 
@@ -92,18 +97,25 @@ impl CheckProof {
             Ok(head) => Claimed::Lines(head),
             Err(_) => document(&std::fs::read_to_string(&self.proof)?)?,
         };
+        let whole = if matches!(claimed, Claimed::Package(_)) { "the package is whole: " } else { "" };
         let (leaf, checked) = match claimed {
             Claimed::One(proof) => {
-                let checked = proof.verify(&verifier).map(|checkpoint| (1, checkpoint));
+                let checked =
+                    proof.verify(&verifier).map(|checkpoint| (1, checkpoint)).map_err(PackageFlaw::from);
                 (Some(proof.leaf), checked)
             }
             Claimed::Many(proofs) => {
                 let events = proofs.lines.len() as u64;
-                (None, proofs.verify(&verifier).map(|checkpoint| (events, checkpoint)))
+                let checked = proofs.verify(&verifier).map(|checkpoint| (events, checkpoint));
+                (None, checked.map_err(PackageFlaw::from))
             }
-            Claimed::Lines(head) => (None, lines(&head, &verifier, file()?.lines().skip(1))?),
+            Claimed::Lines(head) => {
+                let checked = lines(&head, &verifier, file()?.lines().skip(1))?;
+                (None, checked.map_err(PackageFlaw::from))
+            }
+            Claimed::Package(package) => (None, check_package(&package, &verifier)),
         };
-        let reason = checked.as_ref().err().map(ProofError::to_string);
+        let reason = checked.as_ref().err().map(PackageFlaw::to_string);
         let events = checked.as_ref().ok().map(|(events, _)| events);
         let told = json!({ "valid": checked.is_ok(), "reason": reason, "events": events, "leaf": leaf });
         annals::show(json, &told, || match (&checked, &leaf) {
@@ -112,7 +124,7 @@ impl CheckProof {
                 format!("position {} is in the log {origin} of {size} events", leaf.position)
             }
             (Ok((events, Checkpoint { origin, size, .. })), None) => {
-                format!("{events} events are in the log {origin} of {size} events")
+                format!("{whole}{events} events are in the log {origin} of {size} events")
             }
             (Err(error), _) => format!("it proves nothing: {error}"),
         })?;
@@ -123,8 +135,11 @@ impl CheckProof {
 fn document(text: &str) -> Result<Claimed, Failure> {
     let one = serde_json::from_str::<Proof>(text).map(|proof| Claimed::One(Box::new(proof)));
     let many = || serde_json::from_str::<Proofs>(text).map(Claimed::Many);
-    let package = || serde_json::from_str::<WithProofs>(text).map(|package| Claimed::Many(package.proofs));
-    Ok(one.or_else(|_| many()).or_else(|_| package()).map_err(std::io::Error::from)?)
+    let page = || serde_json::from_str::<WithProofs>(text).map(|page| Claimed::Many(page.proofs));
+    if let Some(package) = serde_json::from_str::<Value>(text).ok().filter(is_package) {
+        return Ok(Claimed::Package(package));
+    }
+    Ok(one.or_else(|_| many()).or_else(|_| page()).map_err(std::io::Error::from)?)
 }
 
 /// How many events the lines prove, in which tree.

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use commands::{
     Catalog, Commands,
-    ports::{Mailer, Ports},
+    ports::{Certifier, Mailer, Ports},
 };
 use event_store::integrity::Directory;
 use projections::Projections;
@@ -49,6 +49,8 @@ pub struct Api {
     pub standing: Standing,
     /// Sends what is mailed at once.
     pub(super) mailer: Arc<dyn Mailer>,
+    /// Signs what is handed out.
+    pub(super) certifier: Arc<dyn Certifier>,
     /// How often callers call.
     pub(super) limiter: Limiter,
     /// How much clients call.
@@ -109,6 +111,7 @@ impl Api {
             filters,
             nearest: Nearest::new(Arc::clone(&ports.embedding)),
             mailer: Arc::clone(&ports.mailer),
+            certifier: Arc::clone(&ports.certifier),
             log,
             keys,
             router,

@@ -1,11 +1,14 @@
 //! Packages of somebody's data, handed out (GOV-P3). A package is made when it is fetched and kept nowhere; who fetches it for
 //! somebody else is on record before the first byte leaves.
 
+use std::sync::Arc;
+
 use actix_web::{
     HttpResponse,
     http::header::{CACHE_CONTROL, CONTENT_DISPOSITION},
     web,
 };
+use commands::CommandError;
 use domain::{
     ActorKind,
     governance::{PrivacyRequest, PrivacyRequestStatus},
@@ -20,7 +23,7 @@ use serde_json::json;
 use super::{Api, Call, access, governance::problem, log, pairs::Pairs, query};
 use crate::problem::{FORBIDDEN, GONE, INVALID_STATE, NOT_FOUND, Problem};
 
-/// The package with the proofs that its events are in the log.
+/// The package with the proofs that its events are in the log, and its seal.
 ///
 /// # Errors
 /// See [`fetched`]; and 503 until the log was signed up to its position.
@@ -29,6 +32,9 @@ pub(super) async fn json(api: &Api, call: &Call<'_>, pairs: Pairs) -> Result<Htt
     let (directory, subject) = (api.log.clone(), made.package.subject);
     log::signed(api, made.package.position).await?;
     let package = log::blocking(move || made.prove(&directory)).await?;
+    let certifier = Arc::clone(&api.certifier);
+    let sealed = web::block(move || package.sealed(|statement| certifier.sign(statement))).await;
+    let package = sealed.map_err(|error| query::failed(&error))?.map_err(CommandError::from)?;
     access::log_read(api, call, [subject]).await?;
     let name = format!("attachment; filename=\"package-{}.json\"", package.request);
     Ok(HttpResponse::Ok()

@@ -47,6 +47,9 @@ pub(crate) async fn node() -> TestNode {
     node_with(Entrances::default()).await
 }
 
+/// What the log is signed with.
+pub(crate) const NOTARY_SECRET: [u8; 32] = [7; 32];
+
 /// Starts a node with these ways in beside passwords.
 pub(crate) async fn node_with(entrances: Entrances) -> TestNode {
     beside(Arc::new(database().await), entrances).await
@@ -59,7 +62,7 @@ async fn beside(database: Arc<TestDatabase>, entrances: Entrances) -> TestNode {
     let limits = Limits { states: 1000, body: BODY_LIMIT, ..Limits::default() };
     let notary = std::env::temp_dir().join(format!("annals-http-{}", Uuid::new_v4().simple()));
     let every = Duration::from_millis(5);
-    let signing = NotaryConfig { every, ..NotaryConfig::new(&notary, [7; 32]) };
+    let signing = NotaryConfig { every, ..NotaryConfig::new(&notary, NOTARY_SECRET) };
     let outbox = notary.with_extension("outbox");
     let mailer = Arc::new(Outbox::new(&outbox, "Registrar <registrar@example.edu>").unwrap());
     let door = Door { keys, entrances: entrances.clone() };

@@ -1,16 +1,18 @@
 //! Packages over HTTP: who asks for their data gets it, with proofs, and nobody else does.
 
 use actix_web::test::TestRequest;
-use commands::Request;
+use commands::{Request, ports::Certifier};
 use domain::{
     Actor, BasisPoints, Stated,
     intelligence::{Decision, DecisionCommand, Factor},
 };
 use event_store::integrity::{Proofs, Verifier};
+use integrations::certifier::Ed25519Certifier;
+use projections::governance::check_package;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::node::{Answer, TestNode, node};
+use crate::node::{Answer, NOTARY_SECRET, TestNode, node};
 
 const ADA: Uuid = Uuid::from_u128(5);
 const BEN: Uuid = Uuid::from_u128(6);
@@ -179,14 +181,41 @@ async fn p54_a_package_proves_offline_that_its_events_are_in_the_log() {
         let run = run.unwrap();
         (run.status.code(), String::from_utf8_lossy(&run.stdout).into_owned())
     };
+    let ours = |package: &Value| check_package(package, &verifier).map_err(|flaw| flaw.to_string());
     let (code, told) = strangers("whole", &package);
-    assert_eq!(code, Some(0), "{told}");
-    let mut less = package.clone();
-    less["proofs"]["lines"].as_array_mut().unwrap().pop();
-    assert_eq!(strangers("less", &less).0, Some(1), "an event was taken out");
-    let mut other = package.clone();
-    other["subject"] = json!(BEN);
-    assert_eq!(strangers("other", &other).0, Some(1), "it is another one's");
+    assert_eq!(
+        (code, ours(&package).map(|(events, _)| events)),
+        (Some(0), Ok(proofs.lines.len() as u64)),
+        "{told}"
+    );
+    let tampered: [(&str, fn(&mut Value)); 8] = [
+        ("proof", |package| _ = package["proofs"]["lines"].as_array_mut().unwrap().pop()),
+        ("record", |package| _ = package["records"].as_array_mut().unwrap().remove(0)),
+        ("read", |package| _ = package["recipients"]["reads"].as_array_mut().unwrap().pop()),
+        ("value", |package| package["records"][1]["data"]["more"] = json!("words")),
+        ("right", |package| package["rights"][0] = json!("You have none.")),
+        ("row", |package| _ = package["rows"].as_array_mut().unwrap().pop()),
+        ("person", |package| package["subject"] = json!(BEN)),
+        ("seal", |package| _ = package.as_object_mut().unwrap().remove("seal")),
+    ];
+    for (what, tamper) in tampered {
+        let mut altered = package.clone();
+        tamper(&mut altered);
+        assert_eq!(strangers(what, &altered).0, Some(1), "{what}");
+        assert!(ours(&altered).is_err(), "{what}");
+    }
+    // Not even whoever has the key gets anything in that is not in the log.
+    let seal = package["seal"].as_str().unwrap();
+    let mut said: Value = serde_json::from_slice(&verifier.open_jws(seal).unwrap()).unwrap();
+    let mut made_up = package.clone();
+    made_up.as_object_mut().unwrap().remove("seal");
+    made_up["records"][0]["position"] = json!(100_000);
+    said["sha256"] = json!(domain::sha256_hex(&made_up.to_string()));
+    let certifier = Ed25519Certifier::new(&NOTARY_SECRET, verifier.key_id());
+    made_up["seal"] = json!(certifier.sign(&said).unwrap());
+    let (code, told) = strangers("made-up", &made_up);
+    assert!(code == Some(1) && told.contains("position 100000 is in the package and not proved"), "{told}");
+    assert!(ours(&made_up).unwrap_err().contains("position 100000 is in the package"));
     let again = fetch(&node, ADA, "student", &path).await.json();
     assert_eq!(again["records"], package["records"], "it is a function of the log up to its position");
 }

@@ -43,9 +43,9 @@ pub use log_index::{LogIndex, LogIndexRow, Offsets};
 pub use log_view::Order;
 pub use openlineage::openlineage;
 pub use package::{
-    ClassHeld, DecisionExplained, DecisionReview, Made, PACKAGE_VALID_FOR, Package, PackageFormat,
-    PackageRecord, PackageRequest, PackageSummary, PurposeUsed, ReadByOthers, Recipients, Retention,
-    RowsHeld, SourceOf, Withheld, package_schema, page as package_page,
+    ClassHeld, DecisionExplained, DecisionReview, Made, PACKAGE_VALID_FOR, Package, PackageFlaw,
+    PackageFormat, PackageRecord, PackageRequest, PackageSummary, PurposeUsed, ReadByOthers, Recipients,
+    Retention, RowsHeld, SourceOf, Withheld, check_package, is_package, package_schema, page as package_page,
 };
 pub use privacy_requests::{FulfilmentStep, PrivacyRequestRow, PrivacyRequests};
 pub use processing_register::{ProcessingRegister, ProcessingRow};

@@ -45,7 +45,8 @@ pub struct Package {
     pub classes: Vec<ClassHeld>,
     /// The data as it stands, as the parts of the system show it to the person.
     pub rows: Vec<RowsHeld>,
-    /// Every event about the person, in the order in which they were recorded.
+    /// The events about the person, in the order in which they were recorded. Those that say who read or received the data
+    /// stand under the recipients; a package for portability has those that the person caused themselves.
     pub records: Vec<PackageRecord>,
     /// For which purposes, and on which legal bases, events were recorded.
     pub purposes: Vec<PurposeUsed>,
@@ -61,6 +62,11 @@ pub struct Package {
     pub withheld: Vec<Withheld>,
     /// That each of these events is in the log as it was signed; verifiable offline (`docs/integrity.md`).
     pub proofs: Option<Proofs>,
+    /// What the log's key signs of the package: a compact JWS (RFC 7515, EdDSA) over how many records, reads and proofs it has
+    /// and the SHA-256 of its other fields, as JSON with the fields of each object in the order of their names and without white
+    /// space, in lower-case hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
 }
 
 /// The schema of packages, as it is published.

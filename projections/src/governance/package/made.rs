@@ -109,6 +109,7 @@ impl Projections {
             decisions,
             withheld: left.told(request, portable),
             proofs: None,
+            seal: None,
         };
         Ok(Made { package, leaves, erased })
     }

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{Actor, Answer, sha256_hex};
+use domain::{Actor, Answer};
 use event_store::{AsOf, Position, Recorded, integrity::Leaf};
 use uuid::Uuid;
 
-use super::PackageRequest;
+use super::{PackageRequest, seal::manifest};
 use crate::{
     ProjectionError, Projections,
     governance::{
@@ -87,14 +87,9 @@ impl Material {
     /// The hash of the list of contents: what the package answers, and of each event the position and the hash of its leaf in
     /// the log's tree.
     pub(super) fn manifest(&self, request: &PackageRequest) -> String {
-        let r#type: &str = request.r#type.into();
-        let PackageRequest { request, subject, position, .. } = request;
-        let mut lines = format!("{FORMAT}\n{request}\n{subject}\n{type}\n{position}\n");
-        for event in &self.events {
-            let hash = Leaf::of(event).hash().0.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-            lines += &format!("{} {hash}\n", event.position);
-        }
-        sha256_hex(&lines)
+        let PackageRequest { request, subject, r#type, position, .. } = request;
+        let leaves: Vec<Leaf> = self.events.iter().map(Leaf::of).collect();
+        manifest((*request, *subject, (*r#type).into(), *position), leaves.iter())
     }
 }
 

@@ -9,7 +9,8 @@
 //! request   what was asked for and approved           material  the events that it is made of, and the list of contents
 //! contents  what the package says                     made      how it is made of the material
 //! rows      what read models make of the events       decisions what machines decided, explained
-//! page      the same for people
+//! page      the same for people                     reads     who else read
+//! seal      what is signed of it, and its check
 //! ```
 //!
 //! What must never be here: a value about another person, a disclosure that the law forbids to tell of (34 CFR
@@ -20,9 +21,10 @@ mod decisions;
 mod made;
 mod material;
 mod page;
-mod request;
 mod reads;
+mod request;
 mod rows;
+mod seal;
 
 pub use contents::{
     ClassHeld, DecisionExplained, DecisionReview, Package, PackageFormat, PackageRecord, PurposeUsed,
@@ -34,3 +36,4 @@ pub use material::PackageSummary;
 pub use page::page;
 pub use request::{PACKAGE_VALID_FOR, PackageRequest};
 pub(super) use rows::rows_about_nobody;
+pub use seal::{PackageFlaw, check_package, is_package};
