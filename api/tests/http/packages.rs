@@ -296,3 +296,19 @@ async fn p54_after_an_erasure_there_is_nothing_left_to_hand_out() {
     fetch(&node, ADA, "student", &package).await.problem(410, "Gone");
     fetch(&node, OFFICER, "compliance", &format!("{package}/page")).await.problem(410, "Gone");
 }
+
+#[actix_web::test]
+async fn p54_whoever_handles_requests_is_told_that_what_a_package_had_was_erased_by_the_erasure_of_the_person()
+ {
+    let node = node().await;
+    past(&node).await;
+    let request = requested(&node, "gdpr", "access", &[]).await;
+    fulfilled(&node, &request).await;
+    assert_eq!(fetch(&node, OFFICER, "compliance", &format!("{request}/package")).await.status, 200);
+    let erasure = requested(&node, "gdpr", "erasure", &[]).await;
+    fulfilled(&node, &erasure).await;
+    for path in [format!("{request}/package"), format!("{request}/package/page")] {
+        let gone = fetch(&node, OFFICER, "compliance", &path).await.problem(410, "Gone");
+        assert!(gone["detail"].as_str().unwrap().contains("erased"), "{gone}");
+    }
+}
