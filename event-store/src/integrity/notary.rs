@@ -128,6 +128,14 @@ impl NotaryError {
             | Self::Before(_) => true,
         }
     }
+
+    /// Whether the log is not what was signed: then it does not sign again, whatever the log becomes, until somebody says so.
+    fn is_of_the_log(&self) -> bool {
+        matches!(
+            self,
+            Self::Rewritten { .. } | Self::Store(StoreError::Hole { .. } | StoreError::AheadOfLog { .. })
+        )
+    }
 }
 
 impl From<NoteError> for NotaryError {
@@ -236,6 +244,14 @@ impl Desk {
 
     async fn work(&self) -> Result<std::convert::Infallible, NotaryError> {
         let _lock = self.lock().await?;
+        let Err(error) = self.sign().await;
+        if error.is_of_the_log() {
+            self.directory.write("refused", format!("{error}\n").as_bytes())?;
+        }
+        Err(error)
+    }
+
+    async fn sign(&self) -> Result<std::convert::Infallible, NotaryError> {
         let mut work = self.resume().await?;
         let mut chunks = std::pin::pin!(self.store.follow(work.edge.size()));
         let mut due = Instant::now();
@@ -336,9 +352,7 @@ impl Desk {
         let found = events.iter().map(|event| (event.position, Leaf::of(event).hash()));
         let signed: Vec<(Position, Hash)> = (after + 1..).zip(hashes).collect();
         let Some(position) = first_difference(&signed, found) else { return Ok(()) };
-        let error = NotaryError::Rewritten { position };
-        self.directory.write("refused", format!("{error}\n").as_bytes())?;
-        Err(error)
+        Err(NotaryError::Rewritten { position })
     }
 
     /// Takes leaves in, and writes the tiles that they fill.

@@ -201,6 +201,13 @@ async fn a_restored_backup_and_another_log_are_refused() {
     let notary = Notary::start(store.clone(), folder.config()).await.unwrap();
     refuses(&notary, "was a backup restored?").await;
     notary.stop().await;
+    // Not even when the log has come as far again: what was signed is not what it has now.
+    grow(&store, 10).await;
+    let notary = Notary::start(store.clone(), folder.config()).await.unwrap();
+    refuses(&notary, "it refused before").await;
+    assert!(fs::read_to_string(folder.0.join("refused")).unwrap().contains("was a backup restored?"));
+    notary.stop().await;
+    fs::remove_file(folder.0.join("refused")).unwrap();
     behind_our_back(&database, "UPDATE annals.head SET incarnation = gen_random_uuid()").await;
     let notary = Notary::start(store.clone(), folder.config()).await.unwrap();
     refuses(&notary, "the directory is of the log incarnation").await;
