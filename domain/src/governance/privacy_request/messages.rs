@@ -274,7 +274,11 @@ pub enum PrivacyRequestRefusal {
     #[error("a legal hold keeps some of these classes: approve the others, with the ground")]
     LegalHoldActive {},
     #[error("who conducts the hearing must have no direct interest in its outcome")]
-    OfficerInterested {},
+    OfficerInterested {
+        /// Whether it is whom the command names, and not whoever issues it.
+        #[serde(skip)]
+        named: bool,
+    },
     #[error("an objection to direct marketing is carried out whole, and nothing is weighed against it")]
     ObjectionAbsolute {},
 }
@@ -294,7 +298,7 @@ impl Refusal for PrivacyRequestRefusal {
             | R::ExtensionTooLate {}
             | R::StepsMissing {}
             | R::LegalHoldActive {}
-            | R::OfficerInterested {}
+            | R::OfficerInterested { .. }
             | R::ObjectionAbsolute {} => RefusalKind::Conflict,
         }
     }
@@ -302,7 +306,7 @@ impl Refusal for PrivacyRequestRefusal {
         use PrivacyRequestRefusal as R;
         match self {
             R::BadCode {} => Some("proof"),
-            R::OfficerInterested {} => Some("officer"),
+            R::OfficerInterested { named: true } => Some("officer"),
             R::Duplicate {}
             | R::NotVerified {}
             | R::AlreadyExtended {}
@@ -310,6 +314,7 @@ impl Refusal for PrivacyRequestRefusal {
             | R::ExtensionTooLate {}
             | R::StepsMissing {}
             | R::LegalHoldActive {}
+            | R::OfficerInterested { named: false }
             | R::ObjectionAbsolute {} => None,
         }
     }

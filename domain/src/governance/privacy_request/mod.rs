@@ -370,7 +370,7 @@ impl Decider for PrivacyRequest {
                     return Err(Refused::invalid("at", "after now"));
                 }
                 if officer == subject || self.denied_by == Some(officer) {
-                    return Err(R::OfficerInterested {}.into());
+                    return Err(R::OfficerInterested { named: true }.into());
                 }
                 E::HearingScheduled { at, officer }
             }
@@ -378,7 +378,7 @@ impl Decider for PrivacyRequest {
                 Some((at, _)) if self.may_be_heard() => {
                     // 99.22(c): nor does the denier decide when another officer was to.
                     if self.denied_by.is_some_and(|denier| context.actor.is(denier)) {
-                        return Err(R::OfficerInterested {}.into());
+                        return Err(R::OfficerInterested { named: false }.into());
                     }
                     if context.now < at {
                         return Err(Refused::invalid("decision", "not before the hearing"));

@@ -1,6 +1,6 @@
 use super::{PrivacyRequestCommand as C, PrivacyRequestEvent as E, PrivacyRequestRefusal as R, *};
 use crate::kernel::{
-    Personal, Stated,
+    Personal, Refusal, Stated,
     testing::{Outcome, Scenario, World, given, keeps_history, nothing},
 };
 
@@ -401,8 +401,10 @@ fn gov_p1_a_refused_amendment_is_heard_by_somebody_without_an_interest_in_it() {
     let refused = || vec![opened(amendment), verified(), denied(amendment)];
     let day = "2026-02-01T09:00:00Z";
     follows(after(refused()).when(hear(day, OFFICER)), "HearingScheduled");
-    after(refused()).when(hear(day, DENIER)).refused(R::OfficerInterested {});
-    after(refused()).when(hear(day, ME)).refused(R::OfficerInterested {});
+    let named = R::OfficerInterested { named: true };
+    assert_eq!(named.field(), Some("officer"));
+    after(refused()).when(hear(day, DENIER)).refused(named.clone());
+    after(refused()).when(hear(day, ME)).refused(named);
     after(refused()).when(hear("2025-12-31T12:00:00Z", OFFICER)).invalid("at");
     let access = PrivacyRequestType::Access;
     after([opened(access), denied(access)]).when(hear(day, OFFICER)).invalid_state("denied");
@@ -411,7 +413,9 @@ fn gov_p1_a_refused_amendment_is_heard_by_somebody_without_an_interest_in_it() {
     officer().when(decide_hearing(false)).invalid("decision");
     follows(officer().at(day).when(decide_hearing(false)), "HearingDecided");
     let denier = after(scheduled()).at(day).by(Actor::user(DENIER, &["compliance"]));
-    denier.when(decide_hearing(true)).refused(R::OfficerInterested {});
+    let decides = R::OfficerInterested { named: false };
+    assert_eq!(decides.field(), None, "that command names no officer");
+    denier.when(decide_hearing(true)).refused(decides);
     follows(after(scheduled()).when(hear("2026-03-01T09:00:00Z", OFFICER)), "HearingScheduled");
     assert!(after(scheduled()).permits(&Actor::user(OFFICER, &[]), &decide_hearing(true)));
     assert!(!after(scheduled()).permits(&Actor::user(ME, &["compliance"]), &decide_hearing(true)));
