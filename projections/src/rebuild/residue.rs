@@ -149,11 +149,13 @@ fn key(values: &[Value]) -> Vec<u8> {
     serde_json::to_vec(&values.iter().map(Value::to_json).collect::<Vec<_>>()).unwrap_or_default()
 }
 
-/// Whether a stored row tells nothing but what the log gives. What its seals keep shut it does not tell.
+/// Whether a stored row tells nothing but what the log gives, by which events touched it too: which rows an event is about may
+/// be sealed. What its own seals keep shut it does not tell.
 fn agrees(stored: &Stored, folded: &Changed) -> bool {
     let told = |subject: &Uuid, values: &[u8]| {
         folded.groups.iter().any(|group| group.subject == *subject && group.values == values)
     };
     stored.values == folded.values
+        && (stored.as_of, &stored.subjects) == (folded.as_of, &folded.subjects)
         && stored.opened.iter().flatten().all(|(subject, values)| told(subject, values))
 }

@@ -4,8 +4,8 @@ use domain::{
     Actor, BasisPoints, Decider, Money, Personal,
     budgeting::{
         BudgetMonth, BudgetMonthEvent, CategoryClass, ClassAmounts, MonthCategory, OpeningAmounts, Pacing,
-        RedistributionMode, Split, Transaction, TransactionEvent, TransactionKind, TransactionSource,
-        YearMonth,
+        RedistributedAmounts, RedistributionCause, RedistributionMode, Split, Transaction, TransactionEvent,
+        TransactionKind, TransactionSource, Transfer, YearMonth,
     },
     class::Financial,
 };
@@ -63,6 +63,36 @@ fn opened(account: Uuid) -> BudgetMonthEvent {
         categories: vec![dining],
         amounts: of(account, amounts),
     }
+}
+
+/// The same with a second category, which then gives something to the first: who gave is sealed.
+fn redistributed(account: Uuid) -> [BudgetMonthEvent; 2] {
+    let mut opened = opened(account);
+    if let BudgetMonthEvent::BudgetMonthOpened { categories, amounts, .. } = &mut opened {
+        categories.push(MonthCategory { key: "books".into(), ..categories[0].clone() });
+        *amounts = std::mem::replace(amounts, Personal::Erased).map(|mut amounts| {
+            amounts.envelopes.insert("books".into(), 2800);
+            amounts.plans.insert("books".into(), vec![100; 28]);
+            amounts
+        });
+    }
+    let amounts = RedistributedAmounts {
+        needed: usd(50),
+        covered: usd(50),
+        uncovered: usd(0),
+        transfers: vec![Transfer { category: "books".into(), amount: usd(50) }],
+        plans: [("books".to_owned(), [(28, 50)].into())].into(),
+    };
+    let redistributed = BudgetMonthEvent::BudgetRedistributed {
+        redistribution: Uuid::from_u128(0x4ED),
+        category: "dining".into(),
+        date: date(2026, 2, 3),
+        cause: RedistributionCause::Automatic,
+        transaction: None,
+        days_left: 25,
+        amounts: of(account, amounts),
+    };
+    [opened, redistributed]
 }
 
 fn spent(account: Uuid, minor: i64) -> BudgetMonthEvent {
@@ -203,4 +233,35 @@ async fn the_domain_is_told_what_an_owner_taught_and_what_a_transaction_may_repe
     ] {
         assert_eq!(repeats(owner, merchant, minor, day).await, None);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_erasure_the_rows_of_a_budget_are_what_the_log_gives() {
+    let world = World::new().await;
+    let month = BudgetMonth::id(ADA, month());
+    let events = redistributed(ADA).into_iter().chain([spent(ADA, 90)]);
+    for event in events {
+        world.tell::<BudgetMonth>(month, event).await;
+    }
+    let (transaction, day) = (Uuid::from_u128(1), date(2026, 2, 3));
+    world.tell::<Transaction>(transaction, recorded(ADA, 1250, day)).await;
+    let last = world.tell::<Transaction>(transaction, taught(ADA, "groceries")).await;
+    world.projections.start();
+    for model in ["budget_calendar", "envelopes", "redistributions", "transactions", "merchant_rules"] {
+        world.visible(model, last).await;
+    }
+    let differing = async || {
+        let compared = world.projections.compare_with_log(&[]).await.unwrap();
+        let differing = compared.into_iter().filter(|one| !one.difference.is_none());
+        differing.map(|one| (one.name, one.unsettled)).collect::<Vec<_>>()
+    };
+    assert_eq!(differing().await, []);
+    let (all, erasure) = (event_store::Classes::All, event_store::Basis::Erasure);
+    world.store.keyring().shred(ADA, all, erasure).await.unwrap();
+    assert!(
+        differing().await.iter().all(|(_, unsettled)| *unsettled),
+        "it is known that they are to be rebuilt"
+    );
+    world.projections.rebuild_after_shreds().await.unwrap();
+    assert_eq!(differing().await, [], "the read models have caught up with the erasure");
 }
