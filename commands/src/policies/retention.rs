@@ -112,8 +112,9 @@ impl Policy for RunRetention {
                         |(subject, keys)| let_go(fact.id, *run, destroys, rule.class, last, subject, keys);
                     people.into_iter().flat_map(go).collect()
                 }
+                // No policy can be set to these any more; one that was keeps its data until it is changed, and says so.
                 RetentionAction::PurgeProjection | RetentionAction::PurgeObjects => {
-                    vec![failed(fact.id, *run, "nothing is connected that carries out this action")]
+                    vec![failed(fact.id, *run, "nothing is held that this action is about: set another one")]
                 }
             };
             let end = RetentionPolicyCommand::CompleteRetentionRun { run: *run };

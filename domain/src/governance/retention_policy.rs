@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::legal_hold::{is_hold, not_held};
 use crate::kernel::{
     Actor, Claim, Context, Decided, Decider, Event, Known, NotYet, RecordClass, Refusal, RefusalKind,
-    Refused, bounds, derived_id, schemas,
+    Refused, RefusedBy, bounds, derived_id, schemas,
 };
 
 /// From when the time counts.
@@ -48,9 +48,9 @@ pub enum RetentionAction {
     /// The keys of the epochs are destroyed.
     #[default]
     Shred,
-    /// Rows of read models are dropped.
+    /// Rows of read models are dropped. No policy may set it: there are none apart from what the log gives.
     PurgeProjection,
-    /// Stored objects are deleted.
+    /// Stored objects are deleted. No policy may set it: there are none.
     PurgeObjects,
     /// The keys of the epochs are moved out of daily use, and kept: what they seal is read in history only.
     Archive,
@@ -218,7 +218,7 @@ pub enum RetentionPolicyCommand {
         /// How many days, 1 to 36500.
         #[schemars(transform = schemas::number::<1, 36500>)]
         days: u32,
-        /// What is then done.
+        /// What is then done: `shred` or `archive`. The others are refused, for nothing is held that they would be about.
         action: RetentionAction,
         /// On which legal basis, 1 to 500 characters.
         #[schemars(transform = schemas::text::<1, 500>)]
@@ -402,6 +402,7 @@ impl Decider for RetentionPolicy {
                 {
                     return Err(Refused::invalid("action", "a key is of a class and not of an aggregate"));
                 }
+                check_carried_out(action)?;
                 let least = retention_default(record_class).least;
                 if days < least {
                     return Err(R::BelowLegalMinimum { days: least }.into());
@@ -526,6 +527,21 @@ impl Decider for RetentionPolicy {
     fn taken(key: &str) -> Option<RetentionPolicyRefusal> {
         is_hold(key).then_some(RetentionPolicyRefusal::HeldBack {})
     }
+}
+
+/// A policy that sets an action takes the place of the class's default: one that nothing would come of would keep data for
+/// ever.
+fn check_carried_out(action: RetentionAction) -> Result<(), RefusedBy<RetentionPolicy>> {
+    let why = match action {
+        RetentionAction::Shred | RetentionAction::Archive => return Ok(()),
+        RetentionAction::PurgeProjection => {
+            "no rows are held apart from the log: read models give what it gives, and nothing of what is shredded"
+        }
+        RetentionAction::PurgeObjects => {
+            "no objects are held: packages and exports are made when they are fetched, and documents are elsewhere"
+        }
+    };
+    Err(Refused::invalid("action", why))
 }
 
 /// The last day on which data may have been recorded that a rule now lets go, counted in days before an instant.

@@ -88,10 +88,14 @@ fn keys_are_of_a_class_and_not_of_an_aggregate() {
     };
     nothing::<RetentionPolicy>().with_id(id).when(of_one(RetentionAction::Shred)).invalid("action");
     nothing::<RetentionPolicy>().with_id(id).when(of_one(RetentionAction::Archive)).invalid("action");
-    nothing::<RetentionPolicy>()
-        .with_id(id)
-        .when(of_one(RetentionAction::PurgeProjection))
-        .then_names(["RetentionPolicySet"]);
+}
+
+#[test]
+fn what_nothing_would_come_of_is_no_policy() {
+    let class = RecordClass::Communication;
+    for action in [RetentionAction::PurgeProjection, RetentionAction::PurgeObjects] {
+        policy(class).when(set(class, 90, action)).invalid("action");
+    }
 }
 
 #[test]
