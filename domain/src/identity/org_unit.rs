@@ -409,7 +409,7 @@ fn check_words(
     contact_email: &Option<Stated<String>>,
 ) -> Check {
     bounds::maybe_text("city", city.as_deref(), 0..=200)?;
-    bounds::web_address("website", website.as_deref())?;
+    bounds::web_address("website", website.as_deref(), &["https", "http"])?;
     bounds::maybe_text("contact_email", contact_email.as_ref().map(|email| email.0.as_str()), 0..=254)
 }
 

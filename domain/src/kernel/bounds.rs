@@ -40,17 +40,15 @@ pub fn maybe_text<R, E>(
     value.map_or(Ok(()), |value| text(field, value, chars))
 }
 
-/// An address of the web, `http` or `https`, of at most 2048 visible ASCII characters; or none, as an empty text. Pages show it
-/// as a link: nothing else may be behind one.
-pub fn web_address<R, E>(field: &'static str, value: Option<&str>) -> Check<R, E> {
+/// An address of the web of one of these schemes, such as `https`, of at most 2048 visible ASCII characters; or none, as an
+/// empty text. Pages show it as a link: nothing else may be behind one.
+pub fn web_address<R, E>(field: &'static str, value: Option<&str>, schemes: &[&str]) -> Check<R, E> {
     let fits = value.is_none_or(|value| {
-        let rest = value.strip_prefix("https://").or_else(|| value.strip_prefix("http://"));
-        value.is_empty()
-            || (value.len() <= 2048
-                && rest
-                    .is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic())))
+        let rest = value.split_once("://").filter(|(scheme, _)| schemes.contains(scheme));
+        let visible = |rest: &str| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic());
+        value.is_empty() || (value.len() <= 2048 && rest.is_some_and(|(_, rest)| visible(rest)))
     });
-    held(fits, field, || "expected an http or https address".to_owned())
+    held(fits, field, || format!("expected an address of {}", schemes.join(" or ")))
 }
 
 /// At most so many entries.
@@ -111,6 +109,30 @@ mod tests {
         let fits = |value: &str| (text("t", value, 1..=3) as Plain).is_ok();
         assert!(fits("a") && fits("äöü") && fits("a\nb"));
         assert!(!fits("") && !fits("  ") && !fits("abcd") && !fits("a\0"));
+    }
+
+    #[test]
+    fn an_address_of_the_web_has_one_of_the_schemes_and_nothing_hidden_in_it() {
+        let fits = |value: &str| (web_address("a", Some(value), &["https"]) as Plain).is_ok();
+        assert!(
+            fits("")
+                && fits("https://example.edu/in?a=b#c")
+                && (web_address("a", None, &[]) as Plain).is_ok()
+        );
+        for wrong in [
+            "https://",
+            "http://example.edu",
+            "javascript:alert(1)",
+            "example.edu",
+            "https://a b",
+            "https://a\n",
+        ] {
+            assert!(!fits(wrong), "{wrong}");
+        }
+        assert!(
+            !fits(&format!("https://{}", "a".repeat(2041))) && fits(&format!("https://{}", "a".repeat(2040)))
+        );
+        assert!((web_address("a", Some("http://example.edu"), &["https", "http"]) as Plain).is_ok());
     }
 
     #[test]

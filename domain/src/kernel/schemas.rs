@@ -145,7 +145,7 @@ pub fn email(schema: &mut Schema) {
 
 /// A web address; an empty one is none.
 pub fn web_address(schema: &mut Schema) {
-    pattern(schema, "^(https://[!-~]{0,2040})?$");
+    pattern(schema, "^(https://[!-~]{1,2040})?$");
 }
 
 /// An address of the web, or an empty text.

@@ -324,7 +324,8 @@ impl Profile {
                 short("company", &company, 200)?;
                 short("position", &position, 200)?;
                 short("industry", &industry, 200)?;
-                check_url(&linkedin)?;
+                let address = linkedin.as_ref().map(|Stated(address)| &**address);
+                bounds::web_address("linkedin", address, &["https"])?;
                 E::AlumniFacetSet {
                     grad_year: grad_year.about(me),
                     degree: degree.about(me),
@@ -450,16 +451,6 @@ fn check_phone(phone: &Option<Stated<String>>) -> Check {
             && digits.bytes().all(|digit| digit.is_ascii_digit())
     });
     if e164 || phone.is_empty() { Ok(()) } else { Err(ProfileRefusal::InvalidPhone {}.into()) }
-}
-
-fn check_url(linkedin: &Option<Stated<String>>) -> Check {
-    let Some(Stated(address)) = linkedin else { return Ok(()) };
-    let fits = address.is_empty()
-        || (address.starts_with("https://")
-            && address.len() <= 2048
-            && !address.contains(char::is_whitespace));
-    bounds::text("linkedin", address, 0..=2048)?;
-    if fits { Ok(()) } else { Err(Refused::invalid("linkedin", "an https address")) }
 }
 
 #[cfg(test)]
