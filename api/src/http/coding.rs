@@ -148,7 +148,9 @@ pub(super) async fn compressed(
     let reads = matches!(route.operation, Operation::Query(_) | Operation::Governance(_) | Operation::Log(_));
     let headers = request.headers();
     let by_header = headers.contains_key(AUTHORIZATION) || headers.contains_key(API_KEY);
-    let safe = reads && *request.method() == Method::GET && (by_header || route.access == Access::Public);
+    // What is asked by HEAD is answered with the length that GET would have (RFC 9110, 9.3.2).
+    let asks = matches!(*request.method(), Method::GET | Method::HEAD);
+    let safe = reads && asks && (by_header || route.access == Access::Public);
     let long = matches!(response.body().size(), BodySize::Sized(bytes) if bytes >= WORTH_IT);
     let plain = response.status() == StatusCode::OK && !response.headers().contains_key(CONTENT_ENCODING);
     let kind = response.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);

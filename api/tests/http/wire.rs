@@ -8,13 +8,13 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::node::{TestNode, node};
+use crate::node::{ADMIN, TestNode, node};
 
 /// A node that listens.
 struct Listening {
     address: SocketAddr,
     handle: ServerHandle,
-    _node: TestNode,
+    node: TestNode,
 }
 
 async fn listening() -> Listening {
@@ -24,16 +24,20 @@ async fn listening() -> Listening {
     let server = api::http::server(node.node.api.clone(), listener).unwrap();
     let handle = server.handle();
     actix_web::rt::spawn(server);
-    Listening { address, handle, _node: node }
+    Listening { address, handle, node }
 }
 
 /// What is answered until the connection is closed.
 async fn answered(address: SocketAddr, sent: &[u8]) -> String {
+    String::from_utf8(bytes(address, sent).await).unwrap()
+}
+
+async fn bytes(address: SocketAddr, sent: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(sent).await.unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.unwrap();
-    String::from_utf8(answer).unwrap()
+    answer
 }
 
 fn with_headers(headers: usize, length: usize) -> Vec<u8> {
@@ -76,5 +80,33 @@ async fn what_is_no_request_is_refused_by_its_status_alone_and_the_connection_is
     refused(&with_headers(97, 1), "431").await;
     // The head is not there within its time.
     refused(b"GET / HTTP/1.1\r\nHost: loc", "408").await;
+    listening.handle.stop(false).await;
+}
+
+#[actix_web::test]
+async fn rfc9110_932_head_states_the_length_that_get_has() {
+    let listening = listening().await;
+    let mut position = 0;
+    for code in 0..30 {
+        (_, position) = listening.node.org(&format!("PSU{code}")).await;
+    }
+    let token = listening.node.token(ADMIN, &["admin"]);
+    let stated = async |method: &str, coding: &str| {
+        let request = format!(
+            "{method} /v1/orgs?limit=100&min_position={position}&as_of={position} HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\
+             Accept-Encoding: {coding}\r\nAuthorization: Bearer {token}\r\n\r\n"
+        );
+        let answer = bytes(listening.address, request.as_bytes()).await;
+        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(answer[..end].to_vec()).unwrap();
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+        let line = |name: &str| head.lines().find(|line| line.starts_with(name)).map(str::to_owned);
+        ((line("content-length"), line("content-encoding")), answer.len() - end - 4)
+    };
+    for coding in ["identity", "br", "gzip"] {
+        let (got, length) = stated("GET", coding).await;
+        assert_eq!(got.0, Some(format!("content-length: {length}")));
+        assert_eq!(stated("HEAD", coding).await, (got, 0), "{coding}");
+    }
     listening.handle.stop(false).await;
 }
