@@ -86,7 +86,7 @@ pub(super) async fn due(api: &Api, call: &Call<'_>, mut pairs: Pairs) -> Result<
 
     access::log_read(api, call, items.iter().filter_map(|due| due.subject)).await?;
     let agenda = Agenda { at, items };
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(agenda))
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(agenda))
 }
 
 /// All rows that fit and that the caller may see.

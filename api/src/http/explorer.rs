@@ -76,7 +76,7 @@ pub(super) async fn events(api: &Api, call: &Call<'_>, pairs: Pairs) -> Result<H
     let explored = |entry: Entry| Some(Explored { leaf_hash: *hashes.get(&entry.position)?, entry });
     let events = page.entries.into_iter().filter_map(explored).collect();
     let body = EventPage { events, next: page.next, position: page.position, proofs, disagrees };
-    let mut response = HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(&body);
+    let mut response = HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(&body);
     if let Some(next) = page.next {
         query::link_next(call, &next.to_string(), &mut response);
     }
@@ -107,7 +107,7 @@ pub(super) async fn event(api: &Api, call: &Call<'_>, pairs: Pairs) -> Result<Ht
     })
     .await?;
     let body = OneEvent { event, leaf_hash: leaf.hash(), leaf, proof, disagrees };
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(body))
+    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body))
 }
 
 async fn recorded(api: &Api, positions: &[Position]) -> Result<Vec<Recorded>, Problem> {

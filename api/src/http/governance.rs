@@ -146,7 +146,7 @@ async fn graph(
 }
 
 fn answer(body: &impl Serialize) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(body)
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body)
 }
 
 pub(super) fn problem(error: GovernanceError) -> Problem {

@@ -90,7 +90,7 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: Log) -> Result<Htt
             // It says of which stream the event is, and that is often a person's.
             access::log_read(api, call, Envelope::read(&event.metadata, event.recorded_at).subjects).await?;
             let proof: Proof = blocking(move || directory.prove(Leaf::of(&event))).await?;
-            Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "private, no-cache")).json(proof))
+            Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(proof))
         }
         Log::Consistency => {
             let from = pairs.number("from")?;

@@ -152,7 +152,7 @@ pub(super) fn answer(call: &Call<'_>, route: &QueryRoute, shown: &str, body: &Va
     let tag = format!("W/\"{:x}\"", Sha256::digest(shown.as_bytes()))[..36].to_owned() + "\"";
     let unchanged = is_known(call.request.headers(), &tag);
     let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
-    response.insert_header((ETAG, tag)).insert_header((CACHE_CONTROL, freshness(route.max_age)));
+    response.insert_header((ETAG, tag)).insert_header((CACHE_CONTROL, freshness(route)));
     // Whatever says who calls.
     response.insert_header((VARY, "Authorization, Cookie, X-API-Key"));
     if unchanged { response.finish() } else { response.json(body) }
@@ -245,8 +245,17 @@ fn is_known(headers: &HeaderMap, tag: &str) -> bool {
     given.flat_map(|value| value.split(',')).any(|known| known.trim() == "*" || opaque(known) == opaque(tag))
 }
 
-fn freshness(max_age: u32) -> String {
-    if max_age == 0 { "private, no-cache".to_owned() } else { format!("private, max-age={max_age}") }
+/// What a cache may do with the answer. Whatever is about people stays in none, unless the catalogue lets it be used again
+/// for a while (4.3); its tag still spares those who remember the answer themselves.
+fn freshness(route: &QueryRoute) -> String {
+    let mut shapes = projections::read_models().iter().map(|model| model.shape());
+    let shape = shapes.find(|shape| shape.name == route.model);
+    let personal = shape.is_none_or(|shape| shape.options.about_people || !shape.personal.is_empty());
+    match route.max_age {
+        0 if personal => "no-store".to_owned(),
+        0 => "private, no-cache".to_owned(),
+        seconds => format!("private, max-age={seconds}"),
+    }
 }
 
 /// Links to the same query, after this page (RFC 8288).

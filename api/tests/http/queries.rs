@@ -133,6 +133,34 @@ async fn a_client_that_has_the_answer_is_told_so() {
 }
 
 #[actix_web::test]
+async fn what_is_about_people_stays_in_no_cache() {
+    let node = node().await;
+    let (_, position) = node.org("PSU").await;
+    let ask = async |path: &str| {
+        let asked = TestRequest::get().uri(path);
+        let answer = node.send_as(ADMIN, &["admin", "compliance"], asked).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        (answer.header("cache-control").to_owned(), answer.headers.contains_key("etag"))
+    };
+    for path in [
+        "/v1/audit/trail",
+        "/v1/audit/me",
+        "/v1/audit/events",
+        "/v1/audit/events/1",
+        "/v1/privacy/inventory/me",
+        "/v1/governance/due",
+    ] {
+        assert_eq!(ask(path).await.0, "no-store", "{path}");
+    }
+    // Whoever remembers an answer themselves need not be sent it again.
+    for path in ["/v1/accounts", "/v1/applications", "/v1/privacy/requests", "/v1/auth/sessions"] {
+        assert_eq!(ask(path).await, ("no-store".to_owned(), true), "{path}");
+    }
+    let directory = ask(&format!("/v1/orgs?min_position={position}")).await;
+    assert_eq!(directory, ("private, max-age=3600".to_owned(), true));
+}
+
+#[actix_web::test]
 async fn the_past_can_be_asked_where_it_is_kept() {
     let node = node().await;
     let (id, created) = node.org("PSU").await;
