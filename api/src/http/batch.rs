@@ -138,8 +138,16 @@ pub(super) async fn handle(
 fn read(text: &RawValue) -> Result<Batch, Problem> {
     let mut reader = serde_json::Deserializer::from_str(text.get());
     let batch: Batch = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let field: String = error.path().to_string().chars().take(200).collect();
-        Problem::new(MALFORMED, "expected a request of a batch: see the schema").at(field)
+        let (mut field, expected) =
+            (error.path().to_string(), "expected a request of a batch: see the schema");
+        // What is missing has no place of its own: its reader names it.
+        let message = error.into_inner().to_string();
+        if let Some(missing) = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next())
+        {
+            field = if field == "." { missing.to_owned() } else { format!("{field}.{missing}") };
+        }
+        let problem = Problem::new(MALFORMED, expected);
+        if field == "." { problem } else { problem.at(field.chars().take(200).collect::<String>()) }
     })?;
     if !(1..=MOST).contains(&batch.requests.len()) {
         return Err(Problem::new(INVALID_VALUE, "a batch has 1 to 100 requests").at("requests"));

@@ -94,11 +94,16 @@ async fn what_is_no_batch_is_refused_as_a_whole() {
     send(json!(vec![one.clone(); 101])).await.problem(422, "InvalidValue");
     let list = json!([one, { "method": "PUT", "path": "/v1/users/me/profile", "body": [] }]);
     assert_eq!(send(list).await.problem(400, "Malformed")["field"], "requests[1].body");
-    for wrong in
-        [json!({}), json!([{ "method": "BREW", "path": "/v1/orgs" }]), json!([{ "path": "/v1/orgs" }])]
-    {
-        send(wrong).await.problem(400, "Malformed");
+    for (wrong, field) in [
+        (json!({}), json!("requests")),
+        (json!([{ "method": "BREW", "path": "/v1/orgs" }]), json!("requests[0].method")),
+        (json!([{ "path": "/v1/orgs" }]), json!("requests[0].method")),
+    ] {
+        assert_eq!(send(wrong).await.problem(400, "Malformed")["field"], field);
     }
+    let nothing = TestRequest::post().uri("/v1/batch").set_json(json!({}));
+    let problem = node.send_as(ANNA, &["student"], nothing).await.problem(400, "Malformed");
+    assert_eq!(problem["field"], "requests", "what is missing");
     let all = send(json!(vec![one; 100])).await.json();
     assert_eq!(statuses(all["results"].as_array().unwrap()), [200; 100]);
 }
