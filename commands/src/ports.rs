@@ -176,11 +176,14 @@ pub trait IdentityProviders: Send + Sync + 'static {
     /// The address at which the person logs in there.
     fn begin<'a>(&'a self, name: &'a str, flow: &'a SsoFlow) -> BoxFuture<'a, Result<String, SsoError>>;
 
-    /// Redeems the code that came back and verifies the provider's token.
+    /// Redeems the code that came back and verifies the provider's token. `issuer` is who the answer says to be from, where it
+    /// says that: it is this provider, and a provider that always says it is not answered for by an answer that does not
+    /// (RFC 9207, 2.4).
     fn finish<'a>(
         &'a self,
         name: &'a str,
         code: String,
+        issuer: Option<&'a str>,
         flow: &'a SsoFlow,
     ) -> BoxFuture<'a, Result<SsoIdentity, SsoError>>;
 }

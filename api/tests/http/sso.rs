@@ -190,3 +190,27 @@ async fn a_provider_that_is_none_or_names_another_issuer_is_not_gone_to() {
     club.name_itself(&campus.issuer());
     call(&node, "/v1/auth/sso/club/start", json!({})).await.problem(503, "Unavailable");
 }
+
+#[actix_web::test]
+async fn rfc9207_a_provider_whose_answers_name_it_is_not_answered_for_by_one_that_does_not() {
+    let (campus, club) = (Provider::start(), Provider::start());
+    campus.announce_issuer();
+    let node = at(&campus, &club).await;
+    let id = member(&node, "ada@example.edu").await;
+    let (access, _) = tokens(&node, "ada@example.edu").await;
+    call_with(&node, &access, "/v1/auth/elevate", json!({ "password": PASSWORD })).await;
+    link(&node, &access, &campus, "ada").await.problem(422, "IdTokenInvalid");
+    let begun_here = call_with(&node, &access, "/v1/auth/mfa/sso/campus/start", json!({})).await.json();
+    let (code, state) = campus.log_in(begun_here["authorization_url"].as_str().unwrap(), "ada");
+    let body = json!({ "code": code, "state": state, "flow": begun_here["flow"], "iss": campus.issuer() });
+    let linked = call_with(&node, &access, "/v1/auth/mfa/sso/campus", body).await;
+    assert_eq!(linked.status, 200, "{}", linked.text);
+    let (address, flow) = begun(&node, "campus").await;
+    let (code, state) = campus.log_in(&address, "ada");
+    for more in [json!({}), json!({ "iss": club.issuer() })] {
+        back(&node, "campus", &code, &state, &flow, more).await.problem(401, "LoginRefused");
+    }
+    // Nobody was given the code in the meantime.
+    pair(&back(&node, "campus", &code, &state, &flow, json!({ "iss": campus.issuer() })).await);
+    assert_eq!(history(&node, id).await.last().unwrap().1["method"], "sso");
+}

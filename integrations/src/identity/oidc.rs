@@ -13,15 +13,18 @@ use std::{
 use commands::ports::{IdentityProviders, PortError, SsoError, SsoFlow, SsoIdentity, SsoProvider};
 use futures_util::future::BoxFuture;
 use openidconnect::{
-    AccessTokenHash, AuthorizationCode, ClaimsVerificationError, ClientId, ClientSecret, CsrfToken,
-    EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce, OAuth2TokenResponse, PkceCodeChallenge,
-    PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError, TokenResponse,
+    AccessTokenHash, AdditionalProviderMetadata, AuthorizationCode, ClaimsVerificationError, ClientId,
+    ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce,
+    OAuth2TokenResponse, PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata, RedirectUrl,
+    RequestTokenError, Scope, SignatureVerificationError, TokenResponse,
     core::{
-        CoreAuthenticationFlow, CoreClient, CoreIdTokenClaims, CoreIdTokenVerifier, CoreJwsSigningAlgorithm,
-        CoreProviderMetadata, CoreTokenResponse,
+        CoreAuthDisplay, CoreAuthenticationFlow, CoreClaimName, CoreClaimType, CoreClient,
+        CoreClientAuthMethod, CoreGrantType, CoreIdTokenClaims, CoreIdTokenVerifier, CoreJsonWebKey,
+        CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm,
+        CoreResponseMode, CoreResponseType, CoreSubjectIdentifierType, CoreTokenResponse,
     },
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::outside::Outside;
 
@@ -69,7 +72,33 @@ pub struct OidcConfigError {
     pub reason: String,
 }
 
-type Said = Option<(Instant, Arc<CoreProviderMetadata>)>;
+/// What a provider says of itself beside what OpenID Connect Discovery has.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Beside {
+    /// Whether its answers say who they are from (RFC 9207, 3).
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+}
+
+impl AdditionalProviderMetadata for Beside {}
+
+/// What a provider says of itself.
+type Metadata = ProviderMetadata<
+    Beside,
+    CoreAuthDisplay,
+    CoreClientAuthMethod,
+    CoreClaimName,
+    CoreClaimType,
+    CoreGrantType,
+    CoreJweContentEncryptionAlgorithm,
+    CoreJweKeyManagementAlgorithm,
+    CoreJsonWebKey,
+    CoreResponseMode,
+    CoreResponseType,
+    CoreSubjectIdentifierType,
+>;
+
+type Said = Option<(Instant, Arc<Metadata>)>;
 
 struct Provider {
     settings: OidcSettings,
@@ -149,11 +178,21 @@ impl IdentityProviders for OpenIdConnect {
         &'a self,
         name: &'a str,
         code: String,
+        issuer: Option<&'a str>,
         flow: &'a SsoFlow,
     ) -> BoxFuture<'a, Result<SsoIdentity, SsoError>> {
         Box::pin(async move {
             let provider = self.named(name)?;
             let metadata = provider.metadata(KEPT).await?;
+            // Before the code is given to anybody: it may be another provider's.
+            let says = metadata.additional_metadata().authorization_response_iss_parameter_supported;
+            match issuer {
+                Some(issuer) if issuer != provider.settings.issuer => {
+                    return Err(SsoError::Rejected("it is another provider's answer"));
+                }
+                None if says => return Err(SsoError::Rejected("it does not say whose answer it is")),
+                Some(_) | None => {}
+            }
             let tokens = provider.redeem(&metadata, code, flow).await?;
             match provider.verified(&metadata, &tokens, flow) {
                 Err(Unproven::UnknownKey) => {
@@ -211,7 +250,7 @@ type Client = CoreClient<
 >;
 
 impl Provider {
-    fn client(&self, metadata: &CoreProviderMetadata) -> Client {
+    fn client(&self, metadata: &Metadata) -> Client {
         CoreClient::from_provider_metadata(
             metadata.clone(),
             ClientId::new(self.settings.client_id.clone()),
@@ -226,7 +265,7 @@ impl Provider {
     }
 
     /// What the provider says of itself, as it was said within this time.
-    async fn metadata(&self, kept: Duration) -> Result<Arc<CoreProviderMetadata>, SsoError> {
+    async fn metadata(&self, kept: Duration) -> Result<Arc<Metadata>, SsoError> {
         let known = self.said.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some((when, said)) = known
             && when.elapsed() < kept
@@ -234,7 +273,7 @@ impl Provider {
             return Ok(said);
         }
         // It checks that the document names this very issuer, and fetches the keys.
-        let said = CoreProviderMetadata::discover_async(self.issuer.clone(), &self.outside).await;
+        let said = Metadata::discover_async(self.issuer.clone(), &self.outside).await;
         let said = Arc::new(said.map_err(|error| self.unreachable(error))?);
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), Arc::clone(&said)));
         Ok(said)
@@ -242,7 +281,7 @@ impl Provider {
 
     async fn redeem(
         &self,
-        metadata: &CoreProviderMetadata,
+        metadata: &Metadata,
         code: String,
         flow: &SsoFlow,
     ) -> Result<CoreTokenResponse, SsoError> {
@@ -261,7 +300,7 @@ impl Provider {
 
     fn verified(
         &self,
-        metadata: &CoreProviderMetadata,
+        metadata: &Metadata,
         tokens: &CoreTokenResponse,
         flow: &SsoFlow,
     ) -> Result<SsoIdentity, Unproven> {

@@ -58,6 +58,8 @@ struct State {
     twist: Mutex<Twist>,
     /// What the discovery document says to be the issuer, where that is another.
     named: Mutex<Option<String>>,
+    /// Whether it says that its answers name it (RFC 9207).
+    names_itself: Mutex<bool>,
     key: rcgen::KeyPair,
     stranger: rcgen::KeyPair,
     /// How often its keys were fetched.
@@ -85,6 +87,7 @@ impl Provider {
             codes: Mutex::default(),
             twist: Mutex::new(Twist::None),
             named: Mutex::default(),
+            names_itself: Mutex::default(),
             key: rcgen::KeyPair::generate().unwrap(),
             stranger: rcgen::KeyPair::generate().unwrap(),
             fetched: Mutex::default(),
@@ -117,6 +120,11 @@ impl Provider {
 
     pub(crate) fn name_itself(&self, issuer: &str) {
         *self.state.named.lock().unwrap() = Some(issuer.to_owned());
+    }
+
+    /// From now on it says that its answers name it.
+    pub(crate) fn announce_issuer(&self) {
+        *self.state.names_itself.lock().unwrap() = true;
     }
 
     /// How often its keys were fetched.
@@ -155,6 +163,7 @@ async fn discovery(state: web::Data<State>) -> HttpResponse {
         "response_types_supported": ["code"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256"],
+        "authorization_response_iss_parameter_supported": *state.names_itself.lock().unwrap(),
     }))
 }
 
