@@ -1,5 +1,5 @@
 //! The body of a command: JSON, an object, of limited size and depth. Everything else about it the command's own type
-//! says.
+//! says. Whoever asks for a token as a client may send a form instead.
 
 use std::{borrow::Cow, collections::HashMap, time::Duration};
 
@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const BELIEVED: usize = 64 * 1024;
 /// How deep objects and lists may be nested.
 const DEPTH: usize = 32;
+const JSON: &str = "application/json";
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The body of a request.
 pub enum Body {
@@ -43,6 +45,22 @@ impl Body {
             Body::Part(fields) => Ok(fields),
         }
     }
+
+    /// Reads the fields of a form, in their order. One without a value is as good as none (RFC 6749, 3.2).
+    ///
+    /// # Errors
+    /// Another media type, more than `limit` bytes, or what is no form.
+    pub async fn form(self, request: &Incoming<'_>, limit: usize) -> Result<Vec<(String, String)>, Problem> {
+        match self {
+            Body::Sent(payload) => form(request, payload, limit).await,
+            Body::Part(_) => Err(Problem::new(UNSUPPORTED_MEDIA_TYPE, "a part of a batch is no form")),
+        }
+    }
+}
+
+/// Whether a body says to be a form.
+pub fn is_form(headers: &HeaderMap) -> bool {
+    essence(headers).eq_ignore_ascii_case(FORM)
 }
 
 /// Reads a command's fields. No body at all is a command without fields.
@@ -51,23 +69,46 @@ impl Body {
 /// Another media type, more than `limit` bytes, or what is not a JSON object.
 pub async fn fields(
     request: &Incoming<'_>,
-    mut payload: web::Payload,
+    payload: web::Payload,
     limit: usize,
 ) -> Result<Box<RawValue>, Problem> {
+    let text = text(request, payload, limit, JSON).await?;
+    if text.is_empty() {
+        return read("{}".into());
+    }
+    if !request.headers().contains_key(CONTENT_TYPE) {
+        return Err(Problem::new(UNSUPPORTED_MEDIA_TYPE, "a body needs `Content-Type: application/json`"));
+    }
+    read(text)
+}
+
+async fn form(
+    request: &Incoming<'_>,
+    payload: web::Payload,
+    limit: usize,
+) -> Result<Vec<(String, String)>, Problem> {
+    let text = text(request, payload, limit, FORM).await?;
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(&text);
+    let mut pairs = pairs.map_err(|_| Problem::new(MALFORMED, "the body is no form"))?.into_inner();
+    pairs.retain(|(_, value)| !value.is_empty());
+    Ok(pairs)
+}
+
+/// The text of a body that is of this media type.
+async fn text(
+    request: &Incoming<'_>,
+    mut payload: web::Payload,
+    limit: usize,
+    media_type: &str,
+) -> Result<String, Problem> {
     let headers = request.headers();
-    check_media_type(headers)?;
+    check_media_type(headers, media_type)?;
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
     let bytes = collected(&mut payload, announced.unwrap_or_default(), limit).await?;
-    if bytes.is_empty() {
-        return read("{}".into());
-    }
-    if !headers.contains_key(CONTENT_TYPE) {
-        return Err(Problem::new(UNSUPPORTED_MEDIA_TYPE, "a body needs `Content-Type: application/json`"));
-    }
-    read(String::from_utf8(bytes).map_err(|_| Problem::new(MALFORMED, "the body is not UTF-8"))?)
+    String::from_utf8(bytes).map_err(|_| Problem::new(MALFORMED, "the body is not UTF-8"))
 }
 
 /// All of a body, where it comes in time.
@@ -143,25 +184,31 @@ fn digit(text: &str) -> bool {
     text.starts_with(|letter: char| letter.is_ascii_digit())
 }
 
-fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
-    let unsupported = |detail| Err(Problem::new(UNSUPPORTED_MEDIA_TYPE, detail));
+/// The media type that a body says to be of, without its parameters; empty where it says none.
+fn essence(headers: &HeaderMap) -> &str {
+    let given = headers.get(CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or_default();
+    given.split(';').next().unwrap_or_default().trim()
+}
+
+fn check_media_type(headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
+    let unsupported = |detail: String| Err(Problem::new(UNSUPPORTED_MEDIA_TYPE, detail));
     if headers
         .get(CONTENT_ENCODING)
         .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
     {
-        return unsupported("the body must not be compressed");
+        return unsupported("the body must not be compressed".to_owned());
     }
     let Some(given) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let given = given.to_str().map_err(|_| Problem::parameter("Content-Type", "it is not ASCII"))?;
-    let mut parts = given.split(';').map(str::trim);
-    if !parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
-        return unsupported("the body must be `application/json`");
+    if !essence(headers).eq_ignore_ascii_case(expected) {
+        return unsupported(format!("the body must be `{expected}`"));
     }
     let foreign = |parameter: &str| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         name.eq_ignore_ascii_case("charset") && !value.trim_matches('"').eq_ignore_ascii_case("utf-8")
     };
-    if parts.any(foreign) { unsupported("the body must be UTF-8") } else { Ok(()) }
+    let foreign = given.split(';').skip(1).map(str::trim).any(foreign);
+    if foreign { unsupported("the body must be UTF-8".to_owned()) } else { Ok(()) }
 }
 
 fn too_large(limit: usize) -> Problem {

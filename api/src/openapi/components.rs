@@ -34,6 +34,11 @@ pub(super) fn all(catalog: &Catalog, models: &[&dyn ReadModel], mut rows: Schema
                 "bearerFormat": "JWT",
                 "description": "An access token (RFC 9068). `annals token` makes one for development.",
             },
+            "client": {
+                "type": "http",
+                "scheme": "basic",
+                "description": "A client's id and its key, where it asks for an access token (RFC 6749, 2.3.1).",
+            },
         },
     })
 }
@@ -78,6 +83,7 @@ fn problem() -> Value {
             "field": { "type": "string", "description": "The field, parameter or header at fault." },
             "details": { "type": "object", "description": "This occurrence, for programs." },
             "trace_id": { "type": "string", "pattern": "^[0-9a-f]{32}$" },
+            "error": { "type": "string", "description": "How OAuth calls it, where a client asks for a token (RFC 6749, 5.2)." },
         },
         "additionalProperties": false,
     })

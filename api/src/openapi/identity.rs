@@ -24,7 +24,9 @@ pub(super) fn operation(route: Identity, schemas: &mut SchemaGenerator) -> Value
             post::<b::Address, b::Pending>(s, "Mail a token for a forgotten password", "202")
         }
         I::ResetPassword => post::<b::ResetPassword, b::Done>(s, "Replace a forgotten password", "200"),
-        I::Token => post::<b::ClientGrant, b::ClientToken>(s, "Exchange a key for an access token", "200"),
+        I::Token => {
+            token(post::<b::ClientGrant, b::ClientToken>(s, "Exchange a key for an access token", "200"))
+        }
         I::Logout => post::<b::Nothing, b::Done>(s, "End the session", "200"),
         I::LogoutEverywhere => post::<b::Nothing, b::Done>(s, "End all sessions", "200"),
         I::ChangePassword => post::<b::ChangePassword, b::Tokens>(s, "Change the password", "200"),
@@ -81,6 +83,23 @@ fn post<B: JsonSchema, A: JsonSchema>(schemas: &mut SchemaGenerator, summary: &s
         "requestBody": { "required": needed, "content": { "application/json": { "schema": body } } },
         "responses": responses,
     })
+}
+
+/// What standard clients send instead: a form, and their id and key in the header.
+fn token(mut operation: Value) -> Value {
+    let content = &mut operation["requestBody"]["content"];
+    let mut form = content["application/json"].clone();
+    // Of a form, what is not known is passed over (RFC 6749, 3.2).
+    if let Some(schema) = form["schema"].as_object_mut() {
+        schema.remove("additionalProperties");
+    }
+    content["application/x-www-form-urlencoded"] = form;
+    operation["security"] = json!([{}, { "client": [] }]);
+    operation["description"] = "Client credentials (RFC 6749, 4.4). The key is `client_secret` in the body, or the password of \
+         `Authorization: Basic`, whose user is the client's id; not both. A refusal is a problem that says as well how OAuth \
+         calls it, in `error`."
+        .into();
+    operation
 }
 
 /// An operation that names a provider in its path.

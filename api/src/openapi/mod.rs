@@ -39,7 +39,7 @@ pub fn document(catalog: &Catalog, models: &[&dyn ReadModel], routes: &[Route]) 
                 responses.entry(status).or_insert(problem);
             }
         }
-        if !route.access.needs_token() {
+        if !route.access.needs_token() && operation["security"].is_null() {
             operation["security"] = json!([]);
         }
         for status in everywhere(catalog, route, &operation) {

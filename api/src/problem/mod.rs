@@ -50,6 +50,10 @@ codes! {
         "The body is not JSON, has an unknown or a missing field, or a field has the wrong type. `field` names it.";
     INVALID_PARAMETER InvalidParameter 400 "A parameter is not valid"
         "A part of the path, of the query or a header is malformed, unknown or given twice. `field` names it.";
+    UNSUPPORTED_GRANT_TYPE UnsupportedGrantType 400 "Tokens are not given for that"
+        "`POST /v1/auth/token` gives tokens for `grant_type=client_credentials` and nothing else (RFC 6749, 4.4).";
+    INVALID_SCOPE InvalidScope 400 "The key does not bring the scope"
+        "A scope that was asked for is none of those of the key. Ask for fewer, or leave `scope` out.";
     AS_OF_UNSUPPORTED AsOfUnsupported 400 "This read model keeps no history"
         "`as_of` is answered only by the read models that OpenAPI documents it for.";
     UNAUTHENTICATED Unauthenticated 401 "Authentication is needed"
@@ -134,6 +138,7 @@ struct Parts {
     detail: Cow<'static, str>,
     field: Option<String>,
     details: Value,
+    oauth: Option<&'static str>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -157,6 +162,7 @@ impl Problem {
             detail,
             field: None,
             details: json!({}),
+            oauth: None,
             headers: Vec::new(),
         }))
     }
@@ -175,6 +181,13 @@ impl Problem {
     /// Adds machine-readable details: an object.
     pub fn with(mut self, details: Value) -> Self {
         self.0.details = details;
+        self
+    }
+
+    /// Says as well how OAuth calls it, in the member `error`: what clients that know nothing of problems look at (RFC 6749,
+    /// 5.2).
+    pub fn oauth(mut self, error: &'static str) -> Self {
+        self.0.oauth = Some(error);
         self
     }
 
@@ -201,7 +214,7 @@ impl Problem {
 
     /// The answer. A defect tells nothing of itself but the trace by which the logs can be searched.
     pub fn respond(self, trace: &Trace) -> HttpResponse {
-        let Parts { code, status, title, detail, field, details, headers } = *self.0;
+        let Parts { code, status, title, detail, field, details, oauth, headers } = *self.0;
         let mut body = json!({
             "type": format!("/problems/{}", kebab(code)),
             "title": title,
@@ -213,6 +226,9 @@ impl Problem {
         });
         if let Some(field) = field {
             body["field"] = field.into();
+        }
+        if let Some(error) = oauth {
+            body["error"] = error.into();
         }
         let mut response = HttpResponse::build(status);
         headers.into_iter().for_each(|header| {

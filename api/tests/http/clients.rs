@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::test::TestRequest;
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -159,4 +160,98 @@ async fn a_scope_that_was_taken_from_a_key_is_gone_from_its_tokens_at_once() {
     assert_eq!(narrowed.status, 200, "{}", narrowed.text);
     assert_eq!(scopes().await, ["write:community"]);
     assert_eq!(read_with(&node, &token).await.status, 200, "what is left holds");
+}
+
+/// A form as standard clients send it.
+fn form(fields: &str) -> TestRequest {
+    let request = TestRequest::post().uri("/v1/auth/token");
+    request
+        .insert_header(("Content-Type", "application/x-www-form-urlencoded; charset=UTF-8"))
+        .set_payload(fields.to_owned())
+}
+
+#[actix_web::test]
+async fn rfc6749_a_standard_client_gets_a_token_by_a_form_or_by_its_header() {
+    let node = node().await;
+    let (id, key, _) = client_of(&node, "ada@example.edu", json!(["read:public"])).await;
+    let basic = |user: &str, key: &str| {
+        ("Authorization", format!("Basic {}", BASE64.encode(format!("{user}:{key}"))))
+    };
+    let grant = "grant_type=client_credentials";
+    let prefix = key.split('.').next().unwrap();
+    for request in [
+        form(&format!("{grant}&client_id={id}&client_secret={key}")),
+        form(&format!("{grant}&client_secret={key}&scope=read%3Apublic&resource=https%3A%2F%2Fexample.edu")),
+        form(&format!("{grant}&scope=")).insert_header(basic(&id, &key)),
+        form(grant).insert_header(basic(&id.replace('-', "%2D"), &key)),
+        form(&format!("{grant}&client_id={id}")).insert_header(basic(prefix, &key)),
+        TestRequest::post()
+            .uri("/v1/auth/token")
+            .set_json(json!({ "grant_type": "client_credentials" }))
+            .insert_header(basic(&id, &key)),
+    ] {
+        let answer = node.send(request).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"));
+        assert!(!answer.headers.contains_key("set-cookie"), "nothing that a browser would send by itself");
+        let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+        assert_eq!(read_with(&node, &token).await.status, 200);
+    }
+}
+
+#[actix_web::test]
+async fn rfc6749_52_whoever_is_refused_a_token_is_told_in_the_words_of_oauth() {
+    let node = node().await;
+    let (id, key, _) = client_of(&node, "ada@example.edu", json!(["read:public"])).await;
+    let other = Uuid::now_v7();
+    let basic = |user: &str, key: &str| {
+        ("Authorization", format!("Basic {}", BASE64.encode(format!("{user}:{key}"))))
+    };
+    let grant = "grant_type=client_credentials";
+    for (request, status, code, error) in [
+        (form(&format!("client_secret={key}")), 400, "Malformed", "invalid_request"),
+        (form(&format!("{grant}&{grant}&client_secret={key}")), 400, "Malformed", "invalid_request"),
+        (form("grant_type=password&username=ada"), 400, "UnsupportedGrantType", "unsupported_grant_type"),
+        (
+            form(&format!("{grant}&client_secret={key}&scope=manage%3Aops")),
+            400,
+            "InvalidScope",
+            "invalid_scope",
+        ),
+        (form(grant), 401, "LoginRefused", "invalid_client"),
+        (
+            form(&format!("{grant}&client_id={other}&client_secret={key}")),
+            401,
+            "LoginRefused",
+            "invalid_client",
+        ),
+        (
+            form(&format!("{grant}&client_secret={key}")).insert_header(basic(&id, &key)),
+            400,
+            "Malformed",
+            "invalid_request",
+        ),
+        (
+            TestRequest::post()
+                .uri("/v1/auth/token")
+                .insert_header(("Content-Type", "text/plain"))
+                .set_payload(grant),
+            415,
+            "UnsupportedMediaType",
+            "invalid_request",
+        ),
+    ] {
+        let problem = node.send(request).await.problem(status, code);
+        assert_eq!(problem["error"], error, "{problem}");
+    }
+    for (user, key) in [(&*id, "x"), (&*other.to_string(), &*key), ("", "")] {
+        let answer = node.send(form(grant).insert_header(basic(user, key))).await;
+        assert_eq!(answer.problem(401, "LoginRefused")["error"], "invalid_client");
+        assert!(answer.header("www-authenticate").starts_with("Basic "), "as it was tried");
+    }
+    // Nothing else takes a form, which any web site can send.
+    let login = TestRequest::post().uri("/v1/auth/login");
+    let login = login.insert_header(("Content-Type", "application/x-www-form-urlencoded"));
+    let refused = node.send(login.set_payload("email=ada%40example.edu&password=x")).await;
+    assert_eq!(refused.problem(415, "UnsupportedMediaType")["error"], Value::Null);
 }

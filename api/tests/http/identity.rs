@@ -512,7 +512,7 @@ async fn idn_c1_a_key_is_shown_once_opens_by_itself_or_for_a_token_and_ends_at_o
     let token = call(&node, "/v1/auth/token", grant(&key, "read:public")).await.json();
     let token = token["access_token"].as_str().unwrap().to_owned();
     assert_eq!(read_with(&node, &token).await.status, 200);
-    call(&node, "/v1/auth/token", grant(&key, "manage:ops")).await.problem(422, "InvalidValue");
+    call(&node, "/v1/auth/token", grant(&key, "manage:ops")).await.problem(400, "InvalidScope");
     call(&node, "/v1/auth/token", grant("ak_x.y", "read:public")).await.problem(401, "LoginRefused");
     let revoke = format!("/v1/identity/api-client/{id}/revoke-api-key");
     let revoked = call_with(&node, &access, &revoke, json!({ "reason": "leaked" })).await;

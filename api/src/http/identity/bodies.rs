@@ -280,9 +280,14 @@ pub struct ClientGrant {
     /// `client_credentials`.
     #[schemars(extend("const" = "client_credentials"))]
     pub grant_type: String,
-    /// The key.
+    /// The client's id; the key names it as well.
+    #[serde(default)]
     #[schemars(transform = schemas::token::<200>)]
-    pub client_secret: Stated<String>,
+    pub client_id: Option<String>,
+    /// The key, where it is not in the header `Authorization`.
+    #[serde(default)]
+    #[schemars(transform = schemas::token::<200>)]
+    pub client_secret: Option<Stated<String>>,
     /// The scopes that the token should have, separated by spaces; all of the key's where it is left out.
     #[serde(default)]
     #[schemars(transform = schemas::text::<0, 2000>)]

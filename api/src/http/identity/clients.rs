@@ -1,4 +1,8 @@
 //! The keys of API clients: shown once, and good for calls or for an access token (IDN-C1, IDN-C2).
+//!
+//! A token is given as RFC 6749 has it (4.4), to whoever sends JSON as everywhere here, and to standard clients: these send a
+//! form, and their id and key in it or in `Authorization: Basic`. That a form can be sent from any web site gives nothing
+//! away: no cookie counts here, the key is in the request, and no other site reads the answer.
 
 use std::{
     collections::BTreeSet,
@@ -6,9 +10,14 @@ use std::{
     sync::Arc,
 };
 
-use actix_web::HttpResponse;
+use actix_web::{
+    HttpResponse,
+    http::header::{AUTHORIZATION, HeaderMap, HeaderValue, PRAGMA, WWW_AUTHENTICATE},
+    web,
+};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use domain::{
-    Actor, Decider,
+    Actor, Decider, Stated,
     identity::{ApiClient, api_key_label, api_key_prefix},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -17,12 +26,18 @@ use uuid::Uuid;
 use super::{
     answer,
     bodies::{ClientGrant, ClientToken},
-    unproven,
+    read, unproven,
 };
 use crate::{
     auth::{Claims, Ticket},
-    http::{Api, Call},
-    problem::{FORBIDDEN, INTERNAL, INVALID_VALUE, Problem},
+    http::{
+        Api, Call,
+        body::{Body, is_form, single},
+        overload::Kind,
+    },
+    problem::{
+        FORBIDDEN, INTERNAL, INVALID_SCOPE, LOGIN_REFUSED, MALFORMED, Problem, UNSUPPORTED_GRANT_TYPE,
+    },
 };
 
 /// How long a client's access token lives, in seconds (IDN-C2).
@@ -61,12 +76,38 @@ pub(in crate::http) async fn caller(api: &Api, key: &str) -> Result<Ticket, Prob
     })
 }
 
-/// Exchanges a key for an access token.
-pub(super) async fn token(api: &Api, call: &Call<'_>, body: ClientGrant) -> Result<HttpResponse, Problem> {
-    if body.grant_type != "client_credentials" {
-        return Err(Problem::new(INVALID_VALUE, "expected `client_credentials`").at("grant_type"));
+/// Exchanges a key for an access token. What is wrong is told in the words of OAuth as well.
+pub(super) async fn token(api: &Api, call: &Call<'_>, body: Body) -> Result<HttpResponse, Problem> {
+    granted(api, call, body).await.map_err(|problem| match oauth_error(&problem) {
+        Some(error) => problem.oauth(error),
+        None => problem,
+    })
+}
+
+/// How RFC 6749, 5.2 calls what is wrong with the request; nothing where it is not the request that is wrong.
+fn oauth_error(problem: &Problem) -> Option<&'static str> {
+    let code = problem.code();
+    match problem.status().as_u16() {
+        _ if code == UNSUPPORTED_GRANT_TYPE.name => Some("unsupported_grant_type"),
+        _ if code == INVALID_SCOPE.name => Some("invalid_scope"),
+        401 => Some("invalid_client"),
+        403 => Some("unauthorized_client"),
+        400 | 408 | 413 | 415 | 422 => Some("invalid_request"),
+        _ => None,
     }
-    let (id, client) = holder(api, &body.client_secret.0).await?;
+}
+
+async fn granted(api: &Api, call: &Call<'_>, body: Body) -> Result<HttpResponse, Problem> {
+    let limit = api.body_limit().await;
+    let body: ClientGrant = match is_form(call.request.headers()) {
+        true => in_form(body.form(call.request, limit).await?)?,
+        false => read(body.fields(call.request, limit).await?.get())?,
+    };
+    let _under_way = api.overload.enter(Kind::Command)?;
+    if body.grant_type != "client_credentials" {
+        return Err(Problem::new(UNSUPPORTED_GRANT_TYPE, "expected `client_credentials`").at("grant_type"));
+    }
+    let (id, client) = authenticated(api, call.request.headers(), &body).await?;
     let address = call.request.address().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     if !client.may_call_from(address) {
         return Err(Problem::new(FORBIDDEN, "this caller is not let in from there"));
@@ -76,7 +117,7 @@ pub(super) async fn token(api: &Api, call: &Call<'_>, body: ClientGrant) -> Resu
         Some(asked) => {
             let asked: Vec<String> = asked.split_ascii_whitespace().map(str::to_owned).collect();
             if asked.is_empty() || !asked.iter().all(|scope| client.scopes.contains(scope)) {
-                return Err(Problem::new(INVALID_VALUE, "the key has no such scope").at("scope"));
+                return Err(Problem::new(INVALID_SCOPE, "the key has no such scope").at("scope"));
             }
             asked
         }
@@ -96,7 +137,76 @@ pub(super) async fn token(api: &Api, call: &Call<'_>, body: ClientGrant) -> Resu
         tracing::error!(%error, "a token could not be signed");
         Problem::new(INTERNAL, "the token could not be signed")
     })?;
-    Ok(answer(&ClientToken { token_type: "Bearer", access_token, expires_in, scope }))
+    let mut response = answer(&ClientToken { token_type: "Bearer", access_token, expires_in, scope });
+    response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+/// What a form asks for: nothing of it twice. What else it says is passed over (RFC 6749, 3.2).
+fn in_form(fields: Vec<(String, String)>) -> Result<ClientGrant, Problem> {
+    let one = |name: &'static str| {
+        let mut values = fields.iter().filter(|(own, _)| own == name).map(|(_, value)| value.clone());
+        match (values.next(), values.next()) {
+            (value, None) => Ok(value),
+            (_, Some(_)) => Err(Problem::new(MALFORMED, "duplicate field").at(name)),
+        }
+    };
+    let missing = || Problem::new(MALFORMED, "missing field").at("grant_type");
+    Ok(ClientGrant {
+        grant_type: one("grant_type")?.ok_or_else(missing)?,
+        client_id: one("client_id")?,
+        client_secret: one("client_secret")?.map(Stated),
+        scope: one("scope")?,
+    })
+}
+
+/// The client that asks, by the key in its body or in its header. Where it says who it is, it is whom the key names.
+async fn authenticated(
+    api: &Api,
+    headers: &HeaderMap,
+    body: &ClientGrant,
+) -> Result<(Uuid, Arc<ApiClient>), Problem> {
+    let (named, key) = match (basic(headers)?, &body.client_secret) {
+        (Some(_), Some(_)) => {
+            return Err(Problem::new(MALFORMED, "the key is sent in two places").at("client_secret"));
+        }
+        (Some((user, key)), None) => (vec![user], key),
+        (None, Some(key)) => (Vec::new(), key.0.clone()),
+        (None, None) => return Err(unproven("the key is needed, as `client_secret` or in `Authorization`")),
+    };
+    let by_header = body.client_secret.is_none();
+    let found = holder(api, &key).await.and_then(|(id, client)| {
+        let itself = |name: &String| *name == id.to_string() || *name == api_key_prefix(id);
+        let all = named.iter().chain(&body.client_id).all(itself);
+        if all { Ok((id, client)) } else { Err(unproven("the key is another client's")) }
+    });
+    found.map_err(|problem| if by_header && problem.status() == 401 { not_basic() } else { problem })
+}
+
+/// The user and the password of `Authorization: Basic`, each of them encoded as in a form (RFC 6749, 2.3.1).
+fn basic(headers: &HeaderMap) -> Result<Option<(String, String)>, Problem> {
+    let header = single(headers, AUTHORIZATION.as_str())?.unwrap_or_default();
+    let (scheme, pair) = header.split_once(' ').unwrap_or_default();
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Ok(None);
+    }
+    let bytes = BASE64.decode(pair.trim()).map_err(|_| not_basic())?;
+    let pair = String::from_utf8(bytes).map_err(|_| not_basic())?;
+    let (user, password) = pair.split_once(':').ok_or_else(not_basic)?;
+    Ok(Some((decoded(user).ok_or_else(not_basic)?, decoded(password).ok_or_else(not_basic)?)))
+}
+
+/// A text that is encoded as the value of a form.
+fn decoded(text: &str) -> Option<String> {
+    let pair = format!("text={}", text.replace('&', "%26"));
+    let pairs = web::Query::<Vec<(String, String)>>::from_query(&pair).ok()?;
+    pairs.into_inner().pop().map(|(_, value)| value)
+}
+
+/// 401 for whoever said by `Authorization: Basic` who they are: it is asked for in the same way.
+fn not_basic() -> Problem {
+    Problem::new(LOGIN_REFUSED, "the client's id or its key is not accepted")
+        .header(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"annals\", charset=\"UTF-8\""))
 }
 
 /// Whose key this is. Only its hash is compared: how long that takes tells nothing of the key.
@@ -111,4 +221,31 @@ async fn holder(api: &Api, key: &str) -> Result<(Uuid, Arc<ApiClient>), Problem>
 
 fn actor(id: Uuid, scopes: BTreeSet<String>) -> Actor {
     Actor::client(id, scopes, Vec::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(header: &str) -> Result<Option<(String, String)>, Problem> {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_str(header).unwrap());
+        basic(&headers)
+    }
+
+    #[test]
+    fn rfc6749_231_the_id_and_the_key_are_encoded_as_in_a_form() {
+        let header = |pair: &str| format!("Basic {}", BASE64.encode(pair));
+        let pair = |user: &str, password: &str| Some((user.to_owned(), password.to_owned()));
+        assert_eq!(said(&header("ak_7:a.b")).unwrap(), pair("ak_7", "a.b"));
+        assert_eq!(said(&header("a%3Ab+c:%25&d:e")).unwrap(), pair("a:b c", "%&d:e"));
+        assert_eq!(said("bAsIc Og==").unwrap(), pair("", ""));
+        assert_eq!(said("Bearer a.b.c").unwrap(), None);
+        assert_eq!(basic(&HeaderMap::new()).unwrap(), None);
+        for wrong in ["Basic", "Basic !", &header("no colon"), &format!("Basic {}", BASE64.encode([255, 58]))]
+        {
+            let read = said(wrong).map_err(|problem| problem.status().as_u16());
+            assert!(matches!(read, Err(401) | Ok(None)), "{wrong}: {read:?}");
+        }
+    }
 }

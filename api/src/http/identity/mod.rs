@@ -119,6 +119,9 @@ pub(super) async fn handle(
         let keys = bodies::JsonWebKeys { keys: api.keys.public() };
         return Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(keys));
     }
+    if route == Identity::Token {
+        return clients::token(api, call, body).await;
+    }
     let text = body.fields(call.request, api.body_limit().await).await?;
     let text = text.get();
     // Hashing passwords takes long on purpose: how long says nothing of a queue.
@@ -132,7 +135,6 @@ pub(super) async fn handle(
         Identity::Refresh => login::refresh(api, call, read(text)?).await,
         Identity::ForgotPassword => credential::forgot_password(api, call, read(text)?).await,
         Identity::ResetPassword => credential::reset_password(api, call, read(text)?).await,
-        Identity::Token => clients::token(api, call, read(text)?).await,
         Identity::Logout => login::log_out(api, call, read(text)?).await,
         Identity::LogoutEverywhere => login::log_out_everywhere(api, call, read(text)?).await,
         Identity::ChangePassword => credential::change_password(api, call, read(text)?).await,
@@ -156,7 +158,7 @@ pub(super) async fn handle(
         Identity::KeyRegisterStart => nothing(text, passkeys::start_registration(api, call)).await,
         Identity::KeyRegister => passkeys::register(api, call, read(text)?).await,
         Identity::KeyRemove => nothing(text, passkeys::remove(api, call)).await,
-        Identity::Keys => Err(Problem::new(MALFORMED, "this takes no body")),
+        Identity::Keys | Identity::Token => Err(Problem::new(MALFORMED, "this takes no body")),
     }
 }
 
