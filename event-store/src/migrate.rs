@@ -26,6 +26,7 @@ pub const LOG: &[Step] = &[
     (130, "archives followed", include_str!("../../migrations/0130_archives_followed.sql")),
     (131, "signs counted", include_str!("../../migrations/0131_signs_counted.sql")),
     (140, "purposes", include_str!("../../migrations/0140_purposes.sql")),
+    (150, "security keys claimed", include_str!("../../migrations/0150_security_keys_claimed.sql")),
     (160, "bound", include_str!("../../migrations/0160_bound.sql")),
 ];
 

@@ -61,9 +61,14 @@ impl Browser {
 
     /// `navigator.credentials.create`.
     fn create(&self, options: &Value) -> (Key, Value) {
+        self.create_as(*Uuid::new_v4().as_bytes(), options)
+    }
+
+    /// The same, of a key that says to be this credential.
+    fn create_as(&self, id: [u8; 16], options: &Value) -> (Key, Value) {
         let holder = options["user"]["id"].as_str().unwrap().to_owned();
         let pair = rcgen::KeyPair::generate().unwrap();
-        let key = Key { id: *Uuid::new_v4().as_bytes(), pair, holder, count: AtomicU32::new(0) };
+        let key = Key { id, pair, holder, count: AtomicU32::new(0) };
         let client_data = self.client_data("webauthn.create", options);
         let point = key.pair.der_bytes();
         let mut data = Sha256::digest(self.host).to_vec();
@@ -277,4 +282,28 @@ async fn idn_a9_whoever_needs_a_second_factor_keeps_the_last_one() {
 async fn where_no_web_site_is_configured_there_are_no_keys() {
     let node = crate::node::node().await;
     call(&node, "/v1/auth/webauthn/start", json!({})).await.problem(503, "Unavailable");
+}
+
+#[actix_web::test]
+async fn webauthn_71_26_a_credential_of_one_account_is_registered_with_no_other_on_any_node() {
+    let node = node().await;
+    let there = node.beside().await;
+    let (_, access, key) = ada(&node).await;
+    member(&node, "bert@example.edu").await;
+    let (bert, _) = tokens(&node, "bert@example.edu").await;
+    call_with(&there, &bert, "/v1/auth/elevate", json!({ "password": PASSWORD })).await;
+    let take = async || {
+        let begun = call_with(&there, &bert, "/v1/auth/mfa/webauthn/start", json!({})).await.json();
+        let (_, credential) = HONEST.create_as(key.id, &begun["options"]);
+        let body = json!({ "ceremony": begun["ceremony"], "credential": credential, "device_name": "Mine" });
+        call_with(&there, &bert, "/v1/auth/mfa/webauthn", body).await
+    };
+    take().await.problem(409, "Duplicate");
+    let path = format!("/v1/auth/mfa/webauthn/{}", BASE64.encode(key.id));
+    let remove =
+        TestRequest::delete().uri(&path).insert_header(("Authorization", format!("Bearer {access}")));
+    let removed = node.send(remove).await;
+    assert_eq!(removed.status, 200, "{}", removed.text);
+    let taken = take().await;
+    assert_eq!(taken.status, 200, "free again: {}", taken.text);
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use event_store::{EventStore, HeldClaim, StoreConfig, StoreError, testing};
+use event_store::{EventStore, HeldClaim, NewEvent, StoreConfig, StoreError, StreamId, testing};
+use sha2::{Digest, Sha256};
 
 use crate::support::*;
 
@@ -143,4 +144,41 @@ async fn more_commands_than_one_batch_takes_are_all_answered_under_the_lock() {
     let answers = tokio::time::timeout(Duration::from_secs(20), all).await.expect("nobody waits for ever");
     assert!(answers.iter().all(Result::is_ok), "{answers:?}");
     assert_eq!(whole_log(&store).await.len(), 8);
+}
+
+/// 0150: keys that were registered before they were claimed are claimed as their events would claim them now.
+#[tokio::test]
+async fn security_keys_of_an_older_log_are_claimed_by_who_holds_them() {
+    let database = testing::database().await;
+    let store = database.store().await.unwrap();
+    let happened = |account: &str, name: &'static str, credential: &str| NewEvent {
+        event_type: name.into(),
+        payload: format!(r#"{{"{name}":{{"credential_id":"{credential}"}}}}"#),
+        ..event(&StreamId::new("identity.account", account))
+    };
+    let (registered, removed) = ("WebAuthnCredentialRegistered", "WebAuthnCredentialRemoved");
+    let events = vec![
+        happened("ada", registered, "kept"),
+        happened("ada", registered, "lost"),
+        happened("ada", removed, "lost"),
+        happened("ada", registered, "found"),
+        happened("ada", removed, "found"),
+        happened("ada", registered, "found"),
+        happened("bert", registered, "kept"),
+        happened("carl", registered, "erased"),
+        happened("carl", "AccountErased", "none"),
+    ];
+    store.append(appending(events)).await.unwrap();
+    for _ in 0..2 {
+        let step = include_str!("../../../migrations/0150_security_keys_claimed.sql");
+        sqlx::raw_sql(step).execute(store.pool()).await.unwrap();
+        let claims = store.claims("", 10).await.unwrap();
+        let mut holders: Vec<(&str, &str)> =
+            claims.iter().map(|claim| (&*claim.key, &*claim.by.aggregate_id)).collect();
+        holders.sort_unstable();
+        let key = |credential: &str| format!("webauthn:{:x}", Sha256::digest(credential));
+        let mut expected = [key("kept"), key("found")];
+        expected.sort_unstable();
+        assert_eq!(holders, [(&*expected[0], "ada"), (&*expected[1], "ada")]);
+    }
 }

@@ -205,8 +205,9 @@ impl Account {
                 let emails = self.email_hmac.get().map(|hmac| email_claim(hmac));
                 let linked = self.identities.iter().filter_map(|linked| linked.subject_hash.get());
                 let roles = self.roles.iter().filter_map(|held| role_claim(&held.grant.role));
-                let freed: Vec<String> =
-                    emails.into_iter().chain(linked.map(|hash| sso_claim(hash))).chain(roles).collect();
+                let keys = self.keys.iter().map(|key| key_claim(&key.credential_id));
+                let linked = linked.map(|hash| sso_claim(hash));
+                let freed: Vec<String> = emails.into_iter().chain(linked).chain(roles).chain(keys).collect();
                 vec![E::AccountErased {
                     account: context.id,
                     privacy_request,

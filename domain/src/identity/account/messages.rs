@@ -421,8 +421,8 @@ pub enum AccountRefusal {
     /// A role of the account needs a second factor (IDN-A9).
     #[error("a role of this account needs a second factor")]
     MfaMandatory {},
-    /// The account has this security key already.
-    #[error("the account has this security key already")]
+    /// This account, or another one, has this security key already (Web Authentication 7.1, 26).
+    #[error("this security key is registered already")]
     Duplicate {},
     /// It is the last second factor, and a role needs one (IDN-A9).
     #[error("it is the last second factor, and a role of this account needs one")]

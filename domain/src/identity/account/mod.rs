@@ -13,7 +13,8 @@
 //!   once, and only its hash is stored.
 //! - **IDN-A5** one-time codes are those of RFC 6238; a step that was used is refused. There are ten recovery codes, each
 //!   good for one use.
-//! - **IDN-A6** the count of a security key must grow.
+//! - **IDN-A6** the count of a security key must grow. A key is registered with one account: its credential is claimed, and
+//!   freed when it is removed and by the erasure (Web Authentication 7.1, 26).
 //! - **IDN-A7** whatever changes what the holder may do, or how they prove who they are, raises `token_version`: tokens with
 //!   another version are refused.
 //! - **IDN-A8** nobody assigns a role that has a scope they lack, and role holders of an org unit act within it and below,
@@ -446,6 +447,7 @@ impl Decider for Account {
         match key.split(':').next() {
             Some("email") => Some(AccountRefusal::EmailTaken {}),
             Some("sso") => Some(AccountRefusal::SsoIdentityTaken {}),
+            Some("webauthn") => Some(AccountRefusal::Duplicate {}),
             _ => is_hold(key).then_some(AccountRefusal::LegalHoldActive {}),
         }
     }

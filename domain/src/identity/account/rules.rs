@@ -213,6 +213,11 @@ pub fn sso_claim(subject_hash: &str) -> String {
     format!("sso:{subject_hash}")
 }
 
+/// The key of the claim on a security key, by the hash of its credential, which may be long (Web Authentication 7.1, 26).
+pub fn key_claim(credential_id: &str) -> String {
+    format!("webauthn:{}", sha256_hex(credential_id))
+}
+
 /// The key of the seats that the holders of a role have, where it matters who they are: administrators, and the roles
 /// that this deployment defined.
 pub fn role_claim(role: &str) -> Option<String> {
@@ -239,6 +244,8 @@ pub(super) fn claims(event: &AccountEvent) -> Vec<Claim> {
         E::SsoIdentityUnlinked { subject_hash, .. } => {
             free(subject_hash.get().map(|hash| sso_claim(hash))).into_iter().collect()
         }
+        E::WebAuthnCredentialRegistered { credential_id, .. } => vec![Claim::Take(key_claim(credential_id))],
+        E::WebAuthnCredentialRemoved { credential_id } => vec![Claim::Free(key_claim(credential_id))],
         E::RoleAssigned { role, .. } => {
             let seat = |key| Claim::Seat { key, limit: u32::MAX };
             role_claim(role).map(seat).into_iter().collect()
@@ -270,8 +277,6 @@ pub(super) fn claims(event: &AccountEvent) -> Vec<Claim> {
         | E::TotpEnabled { .. }
         | E::TotpDisabled { .. }
         | E::RecoveryCodesRegenerated { .. }
-        | E::WebAuthnCredentialRegistered { .. }
-        | E::WebAuthnCredentialRemoved { .. }
         | E::PermissionGranted { .. }
         | E::PermissionRevoked { .. }
         | E::AccountSuspended { .. }

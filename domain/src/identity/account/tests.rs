@@ -340,6 +340,23 @@ fn idn_a5_codes_are_on_when_one_was_confirmed_and_off_after_a_proof() {
 }
 
 #[test]
+fn webauthn_71_26_a_security_key_has_one_holder_until_it_is_removed_or_its_holder_erased() {
+    let key = format!("webauthn:{}", sha256_hex("key 1"));
+    let register = C::RegisterWebAuthnCredential {
+        credential_id: "key 1".into(),
+        public_key: "public".into(),
+        sign_count: 0,
+        device_name: said("Key"),
+    };
+    assert_eq!(active([]).when(register).claims(), [Claim::Take(key.clone())]);
+    assert_eq!(Account::taken(&key), Some(R::Duplicate {}));
+    let removed = E::WebAuthnCredentialRemoved { credential_id: "key 1".into() };
+    assert_eq!(Account::claims(ME, &removed), [Claim::Free(key.clone())]);
+    let erase = C::EraseAccount { privacy_request: Uuid::from_u128(7) };
+    assert!(active([with_key(1)]).when(erase).claims().contains(&Claim::Free(key)));
+}
+
+#[test]
 fn idn_a6_the_count_of_a_security_key_must_grow() {
     let outcome = |known, count| decided([with_key(known)], log_in([asserted(count)]), NOON);
     assert!(outcome(5, 6).is_ok() && outcome(0, 0).is_ok() && outcome(0, 1).is_ok());
