@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    identity::{call, call_with, holder, member, read_with, refused_soon, tokens},
+    identity::{call, call_with, holder, mailed_to, member, read_with, refused_soon, tokens},
     node::{ADMIN, Answer, TestNode, node},
 };
 
@@ -44,23 +44,6 @@ async fn recorded(node: &TestNode, event_type: &str) -> u64 {
     tokio::time::timeout(PATIENCE, found).await.unwrap()
 }
 
-/// Waits until somebody has a mail that says this.
-async fn told(node: &TestNode, address: &str, words: &str) {
-    let found = async {
-        loop {
-            let files = std::fs::read_dir(&node.outbox).unwrap().map(|file| file.unwrap().path());
-            let letters = files.filter_map(|file| std::fs::read_to_string(file).ok());
-            // A long line may be broken, with a sign of equality at its end.
-            let mut letters = letters.map(|letter| letter.replace("=\r\n", ""));
-            if letters.any(|letter| letter.contains(&format!("To: {address}")) && letter.contains(words)) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, found).await.unwrap();
-}
-
 #[actix_web::test]
 async fn idn_c3_a_key_that_is_not_used_for_180_days_is_told_to_its_owner_and_to_operators() {
     let node = node().await;
@@ -86,7 +69,7 @@ async fn idn_c3_a_key_that_is_not_used_for_180_days_is_told_to_its_owner_and_to_
         (&json!("2020-01-01T00:00:00Z"), &json!("active"))
     );
     for reader in ["ada@example.edu", "olga@example.edu"] {
-        told(&node, reader, "not been used since 2020-01-01").await;
+        mailed_to(&node, reader, "not been used since 2020-01-01").await;
     }
 
     // It is used after all: at once it is not unused any more, and the next review finds that out for good.

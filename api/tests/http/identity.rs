@@ -126,14 +126,20 @@ async fn whoever_registers_and_verifies_the_address_logs_in() {
 
 /// Waits for a mail that says this.
 pub(crate) async fn mailed_soon(node: &TestNode, words: &str) {
+    mailed_to(node, "", words).await;
+}
+
+/// Waits for a mail to somebody that says this.
+pub(crate) async fn mailed_to(node: &TestNode, address: &str, words: &str) {
+    let to = format!("To: {address}");
     let found = async {
         loop {
             let files =
                 std::fs::read_dir(&node.outbox).into_iter().flatten().map(|file| file.unwrap().path());
             // A long line may be broken, with a sign of equality at its end.
             let texts = files.filter_map(|file| std::fs::read_to_string(file).ok());
-            if texts.map(|text| text.replace("=\r\n", "").replace("=\n", "")).any(|text| text.contains(words))
-            {
+            let mut texts = texts.map(|text| text.replace("=\r\n", "").replace("=\n", ""));
+            if texts.any(|text| text.contains(&to) && text.contains(words)) {
                 return;
             }
             tokio::task::yield_now().await;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod access;
+mod addresses;
 mod attacks;
 mod auth;
 mod authorisation;

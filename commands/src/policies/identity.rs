@@ -12,7 +12,7 @@ use domain::{
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, timer_id};
+use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, notices::post, timer_id};
 use crate::{CommandError, ports::Mail};
 
 /// How long an account may wait for its address to be verified.
@@ -167,6 +167,7 @@ impl Policy for WarnHolders {
             "WebAuthnCloneSuspected",
             "TotpDisabled",
             "EmailChangeRequested",
+            "EmailChanged",
             "PasswordChanged",
             "PasswordReset",
             "SsoIdentityLinked",
@@ -194,6 +195,7 @@ impl Policy for WarnHolders {
                         AccountEvent::WebAuthnCloneSuspected { .. } => "A security key may have been copied.",
                         AccountEvent::TotpDisabled { .. } => "One-time codes were switched off.",
                         AccountEvent::EmailChangeRequested { .. } => "Another e-mail address was asked for.",
+                        AccountEvent::EmailChanged { .. } => "This address is now its e-mail address.",
                         AccountEvent::PasswordChanged { .. } => "The password was changed.",
                         AccountEvent::PasswordReset { .. } => "The password was replaced.",
                         AccountEvent::SsoIdentityLinked { .. } => "Another way to log in was linked.",
@@ -203,15 +205,44 @@ impl Policy for WarnHolders {
                 }
                 _ => return Ok(Vec::new()),
             };
-            let to = match account {
-                Some(account) => address_of(account, world).await?,
-                None => None,
+            let to = match (&fact.event, account) {
+                // Whatever it was changed to since.
+                (AnyEvent::Account(AccountEvent::EmailChanged { email, .. }), _) => email.get().cloned(),
+                (_, Some(account)) => address_of(account, world).await?,
+                (_, None) => None,
             };
             let text = format!(
                 "Something happened to your account: {what} If that was you, there is nothing to do. If it was not, \
                  replace your password and log out everywhere.\n"
             );
             send(to, "Your account", text, fact, world).await
+        })
+    }
+}
+
+/// P-02: that an account has another address is told at the former one too: whoever took the account over reads only the new
+/// one. It opens nothing any more, so that its reader can only turn to people; and it may not take mail any more, which is
+/// why many change it.
+pub(super) struct TellFormerAddresses;
+
+impl Policy for TellFormerAddresses {
+    fn name(&self) -> &'static str {
+        "tell_former_addresses"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["EmailChanged"]
+    }
+
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
+        Box::pin(async move {
+            let former = world.before::<Account>(fact).await?.email.get().cloned();
+            if let Some(to) = former {
+                let text = "Your account has another e-mail address now, and this one does not open it any more. If that was \
+                            you, there is nothing to do. If it was not, tell those who look after accounts at once.\n";
+                post(to, "Your former address", text.to_owned(), (fact, fact.id), world).await?;
+            }
+            Ok(Vec::new())
         })
     }
 }

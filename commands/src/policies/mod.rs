@@ -33,14 +33,14 @@ use domain::{
     governance::ConsentPurpose,
     registry::{AnyCommand, AnyEvent},
 };
-use event_store::Position;
+use event_store::{AsOf, Position};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use uuid::Uuid;
 
 pub use runner::{PolicyStatus, run};
 
-use crate::{CommandError, Commands};
+use crate::{CommandError, Commands, state};
 
 /// An event as a policy sees it.
 #[derive(Clone, Debug)]
@@ -202,6 +202,18 @@ impl World {
         self.commands.state::<D>(id).await
     }
 
+    /// An aggregate's state just before a fact of its own.
+    pub async fn before<D: Decider>(&self, fact: &Fact) -> Result<D, CommandError> {
+        let (store, until) = (self.commands.store(), AsOf::Position(fact.position.saturating_sub(1)));
+        let events = store.read_stream(&state::stream::<D>(fact.id), 0, Some(until)).await?;
+        let mut before = D::default();
+        state::open_events::<D>(store.keyring(), &events)
+            .await?
+            .iter()
+            .for_each(|event| before.evolve(event));
+        Ok(before)
+    }
+
     /// The answer of a read model that has seen the fact.
     pub async fn ask(&self, question: Question, since: &Fact) -> Result<Answer, CommandError> {
         self.commands.answers().answer(question, Some(since.position)).await
@@ -224,6 +236,7 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(identity::EndSessions),
         Box::new(identity::MailTokens),
         Box::new(identity::WarnHolders),
+        Box::new(identity::TellFormerAddresses),
         Box::new(clients::ReviewKeys),
         Box::new(clients::TellOfUnusedKeys),
         Box::new(budgeting::KeepMonths),
