@@ -1,12 +1,33 @@
 //! What an address tells of its holder, and to whom: nothing to strangers.
 
-use domain::identity::TokenPurpose;
+use domain::identity::{Account, TokenPurpose};
 use serde_json::json;
 
 use crate::{
-    identity::{PASSWORD, call_with, mailed, mailed_to, member, tokens},
+    identity::{
+        PASSWORD, call, call_with, history, holder, mailed, mailed_soon, mailed_to, member, registration, tokens,
+    },
     node::node,
 };
+
+#[actix_web::test]
+async fn idn_a1_a_second_registration_is_answered_as_the_first_and_changes_nothing() {
+    let node = node().await;
+    let id = member(&node, "ada@example.edu").await;
+    let before = node.node.api.commands.state::<Account>(id).await.unwrap().state;
+    let first = call(&node, "/v1/auth/register", registration("bert@example.edu")).await;
+    for _ in 0..3 {
+        let again = call(&node, "/v1/auth/register", registration("ada@example.edu")).await;
+        assert_eq!((again.status, &again.text), (first.status, &first.text));
+    }
+    // Who has the address is told, and only once a day.
+    mailed_soon(&node, "Somebody tried to register with this address").await;
+    assert_eq!(holder(&node, "ada@example.edu").await, Some(id));
+    let events = history(&node, id).await;
+    assert_eq!(events.iter().filter(|(name, _)| name == "RegistrationAttempted").count(), 1);
+    let after = node.node.api.commands.state::<Account>(id).await.unwrap().state;
+    assert_eq!((after.passwords.len(), after.status), (before.passwords.len(), before.status));
+}
 
 #[actix_web::test]
 async fn p_02_that_an_account_has_another_address_is_told_at_the_old_one_and_at_the_new_one() {

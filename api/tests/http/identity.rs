@@ -225,17 +225,6 @@ async fn no_replay_shows_what_proves_who_somebody_is() {
 }
 
 #[actix_web::test]
-async fn idn_a1_a_second_registration_is_answered_as_the_first_and_changes_nothing() {
-    let node = node().await;
-    let id = member(&node, "ada@example.edu").await;
-    let events = history(&node, id).await.len();
-    let again = call(&node, "/v1/auth/register", registration("ada@example.edu")).await;
-    let first = call(&node, "/v1/auth/register", registration("bert@example.edu")).await;
-    assert_eq!((again.status, &again.text), (first.status, &first.text));
-    assert_eq!((holder(&node, "ada@example.edu").await, history(&node, id).await.len()), (Some(id), events));
-}
-
-#[actix_web::test]
 async fn idn_a2_a_weak_password_is_told_why() {
     let node = node().await;
     for (password, why) in [

@@ -172,6 +172,7 @@ impl Policy for WarnHolders {
             "PasswordReset",
             "SsoIdentityLinked",
             "SessionStarted",
+            "RegistrationAttempted",
         ]
     }
 
@@ -188,6 +189,9 @@ impl Policy for WarnHolders {
                         return Ok(Vec::new());
                     }
                     (Some(*account), "Somebody logged in with a device that had not been used before.")
+                }
+                AnyEvent::Account(AccountEvent::RegistrationAttempted { .. }) => {
+                    return tell_of_attempt(fact, world).await;
                 }
                 AnyEvent::Account(event) => {
                     let what = match event {
@@ -245,6 +249,14 @@ impl Policy for TellFormerAddresses {
             Ok(Vec::new())
         })
     }
+}
+
+/// Registering with an address that is taken is answered as any other: only its holder learns of it.
+async fn tell_of_attempt(fact: &Fact, world: &World) -> Result<Vec<Reaction>, CommandError> {
+    let text = "Somebody tried to register with this address, which has an account already. If that was you, log in, or \
+                ask for a new password. If it was not, there is nothing to do: they were told nothing, and nothing was \
+                changed. However often it is tried, you are told once a day.\n";
+    send(address_of(fact.id, world).await?, "Your address", text.to_owned(), fact, world).await
 }
 
 /// The address of an account, unless it is erased.

@@ -202,6 +202,7 @@ impl AccountRow {
 fn changed(mut row: AccountRow, event: &E, at: Timestamp) -> AccountRow {
     match event {
         E::AccountRegistered { .. }
+        | E::RegistrationAttempted { .. }
         | E::VerificationRequested { .. }
         | E::EmailChangeRequested { .. }
         | E::IdentityProven { .. }

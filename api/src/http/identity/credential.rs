@@ -14,7 +14,7 @@ use domain::{
     sha256_hex,
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use super::{
@@ -37,7 +37,11 @@ const INVITED_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 static MAILS: Semaphore = Semaphore::const_new(32);
 
 /// Registers an account. The answer is the same where the address is taken: who has it is told by mail.
-pub(super) async fn register(api: &Api, call: &Call<'_>, body: Register) -> Result<HttpResponse, Problem> {
+pub(super) async fn register(
+    api: &web::Data<Api>,
+    call: &Call<'_>,
+    body: Register,
+) -> Result<HttpResponse, Problem> {
     let policy = api.standing.policy().await?;
     let email = normalised_email(&body.email.0)
         .ok_or_else(|| Problem::new(INVALID_VALUE, "expected an e-mail address").at("email"))?;
@@ -57,7 +61,7 @@ pub(super) async fn register(api: &Api, call: &Call<'_>, body: Register) -> Resu
     let password_hash = Stated(api.credentials.passwords.hash(body.password.0).await?);
     let email_hmac = Stated(api.credentials.email_hmac(&email));
     let command = AccountCommand::RegisterAccount {
-        email: Stated(email),
+        email: Stated(email.clone()),
         email_hmac,
         password_hash,
         display_name: body.display_name,
@@ -72,7 +76,13 @@ pub(super) async fn register(api: &Api, call: &Call<'_>, body: Register) -> Resu
     };
     match issue::<Account>(api, id, command, &request).await {
         Ok(_) => Ok(pending()),
-        Err(CommandError::Refused { code: "EmailTaken", .. }) => Ok(pending()),
+        Err(CommandError::Refused { code: "EmailTaken", .. }) => {
+            // Where so many are told something already, this one need not be: the answer stays the same.
+            if let Ok(turn) = MAILS.try_acquire() {
+                for_holder(api, call, email, AccountCommand::NoteRegistrationAttempt {}, turn);
+            }
+            Ok(pending())
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -146,17 +156,28 @@ fn in_private(
 ) -> Result<HttpResponse, Problem> {
     let turn = MAILS.try_acquire();
     let turn = turn.map_err(|_| Problem::new(RATE_LIMITED, "too many requests for mails").retry_after(1))?;
+    for_holder(api, call, body.email.0, command, turn);
+    Ok(pending())
+}
+
+/// Does something for who has an address, if anybody has, while nobody waits for it.
+fn for_holder(
+    api: &web::Data<Api>,
+    call: &Call<'_>,
+    address: String,
+    command: AccountCommand,
+    turn: SemaphorePermit<'static>,
+) {
     let (api, request) = (api.clone(), for_person(call, None));
     actix_web::rt::spawn(async move {
         let _turn = turn;
-        let Ok(Some(id)) = find(&api, &body.email.0).await else { return };
+        let Ok(Some(id)) = find(&api, &address).await else { return };
         let actor = domain::Actor { on_behalf_of: Some(id), ..request.actor.clone() };
         let request = commands::Request { actor, ..request };
         if let Err(error) = issue::<Account>(&api, id, command, &request).await {
             tracing::debug!(%error, "nothing was mailed");
         }
     });
-    Ok(pending())
 }
 
 /// Replaces a forgotten password.

@@ -39,6 +39,10 @@ pub enum AccountCommand {
         /// An IANA time zone.
         tz: String,
     },
+    /// Puts on record that somebody tried to register with the address of this account, so that its holder is told: once a
+    /// day, however often that is.
+    #[schemars(extend("x-system" = true))]
+    NoteRegistrationAttempt {},
     /// Sends the token that verifies the e-mail address again: a new one, the old one is void.
     #[schemars(extend("x-system" = true))]
     RequestVerification {},
@@ -281,6 +285,8 @@ pub enum AccountEvent {
         token_hash: Personal<String, Secret>,
         expires_at: Timestamp,
     },
+    /// Somebody tried to register with this account's address.
+    RegistrationAttempted { at: Timestamp },
     /// Another token that verifies the address was made.
     VerificationRequested { token_id: Uuid, token_hash: Personal<String, Secret>, expires_at: Timestamp },
     /// The e-mail address was verified.

@@ -173,6 +173,8 @@ pub struct Account {
     pub verification: Option<MailedToken>,
     /// The token that replaces a forgotten password.
     pub reset: Option<MailedToken>,
+    /// When somebody last tried to register with the address, as far as that was put on record.
+    pub attempted: Option<Timestamp>,
     /// The latest failures.
     pub failures: Vec<Timestamp>,
     /// How often it was locked since the last success.
@@ -292,6 +294,13 @@ impl Decider for Account {
                     token_hash,
                     expires_at,
                 }]
+            }
+            C::NoteRegistrationAttempt {} => {
+                let since = now.saturating_sub(ATTEMPT_TOLD_EVERY).unwrap_or(Timestamp::MIN);
+                if self.attempted.is_some_and(|attempted| attempted > since) {
+                    return Ok(Vec::new());
+                }
+                vec![E::RegistrationAttempted { at: now }]
             }
             C::RequestVerification {} if self.status != AccountStatus::Pending => return Err(wrong_state()),
             C::RequestVerification {} => {
@@ -472,6 +481,7 @@ pub(super) fn issuer(command: &AccountCommand) -> Issuer {
     use AccountCommand as C;
     match command {
         C::RegisterAccount { .. }
+        | C::NoteRegistrationAttempt {}
         | C::RequestVerification {}
         | C::VerifyEmail { .. }
         | C::RequestEmailChange { .. }

@@ -21,6 +21,8 @@ use crate::{
 pub const VERIFICATION_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 /// How long the token that replaces a forgotten password lives (IDN-A4).
 pub const RESET_LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+/// How often the holder of an address is told that somebody tried to register with it, at most.
+pub const ATTEMPT_TOLD_EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// The most characters of a password (IDN-A2).
 pub const PASSWORD_MAX: usize = 128;
 /// How many recovery codes there are (IDN-A5).
@@ -257,6 +259,7 @@ pub(super) fn claims(event: &AccountEvent) -> Vec<Claim> {
             claims
         }
         E::RoleRevoked { elsewhere: true, .. }
+        | E::RegistrationAttempted { .. }
         | E::VerificationRequested { .. }
         | E::EmailVerified {}
         | E::EmailChangeRequested { .. }
@@ -304,6 +307,7 @@ pub(super) fn evolve(state: &mut Account, event: &AccountEvent) {
             state.passwords = vec![password_hash.clone()];
             state.verification = mailed(token_hash, expires_at);
         }
+        E::RegistrationAttempted { at } => state.attempted = Some(*at),
         E::VerificationRequested { token_hash, expires_at, .. } => {
             state.verification = mailed(token_hash, expires_at);
         }

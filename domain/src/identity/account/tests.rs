@@ -357,6 +357,15 @@ fn webauthn_71_26_a_security_key_has_one_holder_until_it_is_removed_or_its_holde
 }
 
 #[test]
+fn whose_address_somebody_tries_to_register_with_is_told_once_a_day() {
+    let attempt = || C::NoteRegistrationAttempt {};
+    let told = |before: &str| decided([E::RegistrationAttempted { at: at(before) }], attempt(), NOON);
+    assert!(active([]).when(attempt()).then_names(["RegistrationAttempted"]).attempted.is_some());
+    assert_eq!(told("2025-12-31T12:00:01Z"), Ok(vec![]), "it was told less than a day ago");
+    assert_eq!(told("2025-12-31T12:00:00Z"), Ok(vec![E::RegistrationAttempted { at: at(NOON) }]));
+}
+
+#[test]
 fn idn_a6_the_count_of_a_security_key_must_grow() {
     let outcome = |known, count| decided([with_key(known)], log_in([asserted(count)]), NOON);
     assert!(outcome(5, 6).is_ok() && outcome(0, 0).is_ok() && outcome(0, 1).is_ok());
@@ -414,6 +423,7 @@ fn every_event_reads_as_it_was_stored() {
     let [started, enabled] = with_totp();
     keeps_history::<Account>([
         registered(),
+        E::RegistrationAttempted { at: at(NOON) },
         E::VerificationRequested { token_id, token_hash: told("hash".into()), expires_at },
         E::EmailVerified {},
         E::EmailChangeRequested {
