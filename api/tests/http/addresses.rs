@@ -1,11 +1,14 @@
 //! What an address tells of its holder, and to whom: nothing to strangers.
 
+use std::time::Duration;
+
 use domain::identity::{Account, TokenPurpose};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     identity::{
-        PASSWORD, call, call_with, history, holder, mailed, mailed_soon, mailed_to, member, registration, tokens,
+        OTHER, PASSWORD, call, call_with, history, holder, mailed, mailed_soon, mailed_to, member,
+        registration, tokens,
     },
     node::node,
 };
@@ -27,6 +30,22 @@ async fn idn_a1_a_second_registration_is_answered_as_the_first_and_changes_nothi
     assert_eq!(events.iter().filter(|(name, _)| name == "RegistrationAttempted").count(), 1);
     let after = node.node.api.commands.state::<Account>(id).await.unwrap().state;
     assert_eq!((after.passwords.len(), after.status), (before.passwords.len(), before.status));
+}
+
+#[actix_web::test]
+async fn idn_a3_when_an_answer_comes_does_not_tell_whether_there_is_such_an_account() {
+    let node = node().await;
+    member(&node, "ada@example.edu").await;
+    let took = async |path: &str, body: Value| {
+        let begun = std::time::Instant::now();
+        let answer = call(&node, path, body).await;
+        (begun.elapsed() >= Duration::from_millis(250), answer.status.as_u16())
+    };
+    for email in ["ada@example.edu", "nobody@example.edu"] {
+        let wrong = json!({ "email": email, "password": OTHER });
+        assert_eq!(took("/v1/auth/login", wrong).await, (true, 401), "not before its time: {email}");
+        assert_eq!(took("/v1/auth/register", registration(email)).await, (true, 202), "{email}");
+    }
 }
 
 #[actix_web::test]

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::node::{Answer, TestNode, node};
 
 pub(crate) const PASSWORD: &str = "grüne Fahrräder im Regen";
-const OTHER: &str = "blaue Fahrräder im Schnee";
+pub(crate) const OTHER: &str = "blaue Fahrräder im Schnee";
 
 pub(crate) async fn call(node: &TestNode, path: &str, body: Value) -> Answer {
     node.send(TestRequest::post().uri(path).set_json(body)).await

@@ -1,7 +1,8 @@
 //! Who somebody is: registration, login, sessions, second factors, keys of clients (catalogue 5.1).
 //!
 //! Secrets end here: what a command is given is a hash, a keyed hash, or what was found when a secret was held against
-//! what is stored. Whether somebody exists is told to nobody who has not proven to be them.
+//! what is stored. Whether somebody exists is told to nobody who has not proven to be them, neither by an answer nor by when
+//! it comes.
 
 pub mod bodies;
 mod clients;
@@ -13,6 +14,8 @@ mod passkeys;
 mod sso;
 mod tokens;
 mod usage;
+
+use std::time::{Duration, Instant};
 
 use actix_web::{
     HttpResponse,
@@ -105,6 +108,31 @@ pub enum Identity {
     Keys,
 }
 
+/// At which times, counted from its beginning, an answer is given whose time must not tell whether an account exists: well
+/// above what verifying a password takes.
+const TICK: Duration = Duration::from_millis(250);
+
+impl Identity {
+    /// Whether the time that an answer took could tell whether there is such an account (IDN-A3). A login that fails puts
+    /// that on record where there is one, and a registration appends where there is none: to do as much work for nobody
+    /// would come close to it, and drift away with the next change. On a grid both come at the same time, as long as what
+    /// differs, some milliseconds, does not happen to fall on a line of it. What is asked for by mail is answered before
+    /// anything is looked up, and needs no grid.
+    fn answers_on_a_grid(self, refused: bool) -> bool {
+        match self {
+            Identity::Login => refused,
+            Identity::Register => true,
+            _ => false,
+        }
+    }
+}
+
+/// How long to wait until the next tick.
+fn to_next_tick(elapsed: Duration) -> Duration {
+    let past = elapsed.as_nanos() % TICK.as_nanos();
+    TICK.saturating_sub(Duration::from_nanos(u64::try_from(past).unwrap_or_default()))
+}
+
 /// Answers a route of identity.
 ///
 /// # Errors
@@ -123,7 +151,21 @@ pub(super) async fn handle(
         return clients::token(api, call, body).await;
     }
     let text = body.fields(call.request, api.body_limit().await).await?;
-    let text = text.get();
+    let begun = Instant::now();
+    let answer = carry_out(api, call, route, text.get()).await;
+    // By now it is not under way any more: whoever waits keeps no place.
+    if route.answers_on_a_grid(answer.is_err()) {
+        tokio::time::sleep(to_next_tick(begun.elapsed())).await;
+    }
+    answer
+}
+
+async fn carry_out(
+    api: &web::Data<Api>,
+    call: &Call<'_>,
+    route: Identity,
+    text: &str,
+) -> Result<HttpResponse, Problem> {
     // Hashing passwords takes long on purpose: how long says nothing of a queue.
     let _under_way = api.overload.enter(Kind::Command)?;
     match route {
@@ -274,4 +316,19 @@ fn pending() -> HttpResponse {
     HttpResponse::Accepted()
         .insert_header((CACHE_CONTROL, "no-store"))
         .json(bodies::Pending { status: "pending" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idn_a3_whatever_a_refused_login_took_it_is_answered_on_a_grid() {
+        for (took, wait) in [(1, 249), (40, 210), (42, 208), (249, 1), (251, 249), (600, 150)] {
+            let wait = Duration::from_millis(wait);
+            assert_eq!(to_next_tick(Duration::from_millis(took)), wait, "{took}");
+        }
+        assert!(Identity::Login.answers_on_a_grid(true) && !Identity::Login.answers_on_a_grid(false));
+        assert!(Identity::Register.answers_on_a_grid(true) && Identity::Register.answers_on_a_grid(false));
+    }
 }
