@@ -103,10 +103,10 @@ impl Filter {
         })
     }
 
-    /// Which rows of other read models it asks for, by their org units.
-    pub(crate) fn owned(&self) -> Vec<(Owned, Vec<Uuid>)> {
+    /// Which rows of other read models it asks for, by their org units, and in which column they are named.
+    pub(crate) fn owned(&self) -> Vec<(&'static str, Owned, Vec<Uuid>)> {
         match self {
-            Filter::BelowBy(_, owned, units) => vec![(*owned, units.clone())],
+            Filter::BelowBy(column, owned, units) => vec![(*column, *owned, units.clone())],
             Filter::Any(filters) | Filter::Every(filters) => filters.iter().flat_map(Filter::owned).collect(),
             _ => Vec::new(),
         }
@@ -146,6 +146,19 @@ impl Filter {
             Filter::Every(filters) => filters.iter().flat_map(Filter::conditions).collect(),
             one => vec![one],
         }
+    }
+
+    /// The only ids that its rows can have in a column, where it names them.
+    pub(crate) fn named(&self, column: &str) -> Option<Vec<Uuid>> {
+        let ids = |values: &[Value]| -> Option<Vec<Uuid>> {
+            let id = |value: &Value| if let Value::Uuid(id) = value { Some(*id) } else { None };
+            values.iter().map(id).collect()
+        };
+        self.conditions().into_iter().find_map(|condition| match condition {
+            Filter::Is(name, value) if *name == column => ids(std::slice::from_ref(value)),
+            Filter::In(name, values) if *name == column => ids(values),
+            _ => None,
+        })
     }
 
     /// Its conditions on a column's order.

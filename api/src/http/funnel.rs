@@ -13,9 +13,8 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: &QueryRoute) -> Re
     let part = FunnelPart { periods: pairs.texts("period")?, majors: pairs.texts("major")? };
     let min_position = pairs.number("min_position")?;
     pairs.done()?;
-    // Sums cannot be told apart by sponsor: a role within an org unit does not open them.
     let actor = call.actor()?;
-    if !actor.has("manage:scholarships") && !actor.has("read:analytics") {
+    if !actor.has_somewhere("manage:scholarships") && !actor.has("read:analytics") {
         return Err(forbidden());
     }
     let scholarship = call.id("id")?;
@@ -37,7 +36,8 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: &QueryRoute) -> Re
         ));
     }
     let funnel = api.projections.funnel(actor, scholarship, &part).await.map_err(query::problem)?;
-    let body = json!(funnel);
+    // Whose role is within another org unit.
+    let body = json!(funnel.ok_or_else(forbidden)?);
     Ok(query::answer(call, route, &body.to_string(), &body))
 }
 

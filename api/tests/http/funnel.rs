@@ -34,7 +34,7 @@ async fn r_19_the_funnel_of_a_scholarship_is_one_object_for_staff_and_analysts()
         position = last.json()["position"].as_u64().unwrap_or_else(|| panic!("{}", last.text));
     }
     let path = format!("/v1/scholarships/{scholarship}/funnel?min_position={position}");
-    let ask = async |role, path: &str| {
+    let ask = async |role: &str, path: &str| {
         node.send_as(Uuid::from_u128(99), &[role], TestRequest::get().uri(path)).await
     };
     let funnel = ask("staff", &path).await.json();
@@ -57,6 +57,21 @@ async fn r_19_the_funnel_of_a_scholarship_is_one_object_for_staff_and_analysts()
     assert_eq!(ask("staff", &format!("{path}&major=physics")).await.json()["started"], 0);
     ask("staff", &format!("{path}&colour=red")).await.problem(400, "InvalidParameter");
     ask("student", &path).await.problem(403, "Forbidden");
+    // Staff of an org unit see what it sponsors, and what is below it, and nothing of others.
+    let (faculty, _) = node.org("LAW").await;
+    let moved = node
+        .post(&format!("/v1/orgs/{}/move", sponsor.as_str().unwrap()), json!({ "parent": faculty }))
+        .await;
+    assert_eq!(moved.status, 200, "{}", moved.text);
+    let (other, position) = node.org("ART").await;
+    let directory = node.get(&format!("/v1/orgs?min_position={position}")).await;
+    assert_eq!(directory.status, 200, "the directory knows of the move");
+    let within = |unit: &str| format!("staff@{unit}");
+    for unit in [sponsor.as_str().unwrap(), &faculty.to_string()] {
+        let seen = ask(&within(unit), &path).await.json();
+        assert_eq!((&seen["people"], majors(&seen)), (&json!(6), vec![json!("law"), json!(null)]), "{unit}");
+    }
+    ask(&within(&other.to_string()), &path).await.problem(403, "Forbidden");
     let unknown = format!("/v1/scholarships/{}/funnel", Uuid::from_u128(1));
     ask("staff", &unknown).await.problem(404, "NotFound");
 }

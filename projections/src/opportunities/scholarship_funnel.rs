@@ -1,5 +1,5 @@
 //! R-19 `scholarship_funnel`: how many applications come how far, by scholarship, month and major, and how much money is
-//! awarded. For analysts, as sums over at least five people, and for those who manage scholarships.
+//! awarded. For analysts, as sums over at least five people, and for those who manage the scholarship.
 //!
 //! Only the submission tells the major, so one row is one application, and the sums are made where they are asked for. They
 //! are made in SQL by the applicant's major in the clear: the table is unlogged, and rebuilt after a shred. A row stands in
@@ -207,8 +207,9 @@ pub struct FunnelPart {
 }
 
 impl Projections {
-    /// The funnel of a scholarship, month by month and major by major. Who manages scholarships sees every group, an
-    /// analyst those of at least five people, anybody else none.
+    /// The funnel of a scholarship, month by month and major by major. Who manages the scholarship, everywhere or within the
+    /// org unit that sponsors it or one above, sees every group; an analyst those of at least five people; anybody else
+    /// nothing.
     ///
     /// # Errors
     /// When the read model is being built, or the database fails.
@@ -217,14 +218,14 @@ impl Projections {
         actor: &Actor,
         scholarship: Uuid,
         part: &FunnelPart,
-    ) -> Result<Funnel, QueryError> {
+    ) -> Result<Option<Funnel>, QueryError> {
         let mut funnel = Funnel { scholarship, all: Stages::default(), groups: Vec::new() };
-        let smallest = if actor.has_within("manage:scholarships", &[]) {
-            1
-        } else if actor.has("read:analytics") {
-            SMALLEST_GROUP
-        } else {
-            return Ok(funnel);
+        let asked = Filter::Is("scholarship", scholarship.into());
+        let smallest = match self.with_units_below(ScholarshipFunnel::visible(actor), &asked).await? {
+            Filter::All => 1,
+            Filter::In(_, managed) if managed.contains(&scholarship.into()) => 1,
+            _ if actor.has("read:analytics") => SMALLEST_GROUP,
+            _ => return Ok(None),
         };
         let pool = self.0.store.pool();
         let schema: Option<String> = sqlx::query_scalar(
@@ -250,7 +251,7 @@ impl Projections {
                 }),
             }
         }
-        Ok(funnel)
+        Ok(Some(funnel))
     }
 }
 

@@ -186,8 +186,7 @@ impl Projections {
     pub async fn list(&self, name: &str, actor: &Actor, query: &Query) -> Result<Page, QueryError> {
         let model = self.known(name)?;
         let mut plan = Plan::new(model, actor, query)?;
-        plan.filter = self.with_units_below(plan.filter).await?;
-        plan.disclosed = self.with_units_below(plan.disclosed).await?;
+        self.tell_units_below(&mut plan).await?;
         match query.as_of {
             Some(as_of) => self.list_as_of(model, &plan, as_of).await,
             None => self.list_now(model, &plan, query.min_position).await,
@@ -227,8 +226,7 @@ impl Projections {
             })?;
             plan.filter = plan.filter.and(Filter::Is(column.name, value));
         }
-        plan.filter = self.with_units_below(plan.filter).await?;
-        plan.disclosed = self.with_units_below(plan.disclosed).await?;
+        self.tell_units_below(&mut plan).await?;
         let mut page = match query.as_of {
             Some(as_of) => self.list_as_of(model, &plan, as_of).await?,
             None => self.list_now(model, &plan, query.min_position).await?,
@@ -240,9 +238,22 @@ impl Projections {
         self.model(name).map_err(|_| QueryError::UnknownModel(name.to_owned()))
     }
 
+    async fn tell_units_below(&self, plan: &mut Plan) -> Result<(), QueryError> {
+        let asked = plan.filter.clone();
+        plan.filter = self.with_units_below(asked.clone(), &asked).await?;
+        let disclosed = std::mem::replace(&mut plan.disclosed, Filter::Nothing);
+        plan.disclosed = self.with_units_below(disclosed, &asked).await?;
+        Ok(())
+    }
+
     /// Tells a filter which org units are below those that it names, and what belongs to them, as it is now: also where the
-    /// past is asked, for what somebody may see is a question of today.
-    async fn with_units_below(&self, filter: Filter) -> Result<Filter, QueryError> {
+    /// past is asked, for what somebody may see is a question of today. Of what belongs to them, no more is looked up than
+    /// rows that are asked for can name: large units have many.
+    pub(crate) async fn with_units_below(
+        &self,
+        filter: Filter,
+        asked: &Filter,
+    ) -> Result<Filter, QueryError> {
         let units = filter.units();
         let (false, Ok(directory)) = (units.is_empty(), self.model(OrgDirectory::NAME)) else {
             return Ok(filter);
@@ -257,13 +268,13 @@ impl Projections {
             units.iter().copied().chain(below).collect()
         });
         let mut found = Vec::new();
-        for (owned, units) in filter.owned() {
-            let ids = self.owned_by(owned, &units).await?;
-            found.push(((owned, units), ids));
+        for (column, owned, units) in filter.owned() {
+            let ids = self.owned_by(owned, &units, asked.named(column)).await?;
+            found.push(((column, owned, units), ids));
         }
         Ok(filter.map(&|filter| match filter {
             Filter::BelowBy(column, owned, units) => {
-                let of = (owned, units);
+                let of = (column, owned, units);
                 let ids = found.iter().filter(|(asked, _)| *asked == of).flat_map(|(_, ids)| ids);
                 Filter::In(column, ids.copied().map(Value::from).collect())
             }
@@ -271,20 +282,32 @@ impl Projections {
         }))
     }
 
-    /// The rows of a read model that belong to these org units.
-    async fn owned_by(&self, owned: Owned, units: &[Uuid]) -> Result<Vec<Uuid>, QueryError> {
+    /// The rows of a read model that belong to these org units; of some of them only, where these are named.
+    async fn owned_by(
+        &self,
+        owned: Owned,
+        units: &[Uuid],
+        named: Option<Vec<Uuid>>,
+    ) -> Result<Vec<Uuid>, QueryError> {
         let mut ways = vec![owned];
         while let Some(by) = ways.last().and_then(|owned| owned.by) {
             ways.push(*by);
         }
         let mut owners = units.to_vec();
-        for owned in ways.into_iter().rev() {
+        for (left, owned) in ways.into_iter().enumerate().rev() {
             let model = self.known(owned.model)?;
             let (_, schema) = self.serving(model, true).await?;
             let (key, unit) = (quoted(owned.key, '"'), quoted(owned.unit, '"'));
             let table = table_name(model.shape(), &schema);
             let sql = format!("SELECT {key} FROM {table} WHERE {unit} = ANY ($1::uuid[])");
-            owners = sqlx::query_scalar(&sql).bind(owners).fetch_all(self.0.store.pool()).await?;
+            let pool = self.0.store.pool();
+            owners = match &named {
+                Some(named) if left == 0 => {
+                    let sql = format!("{sql} AND {key} = ANY ($2::uuid[])");
+                    sqlx::query_scalar(&sql).bind(owners).bind(named).fetch_all(pool).await?
+                }
+                Some(_) | None => sqlx::query_scalar(&sql).bind(owners).fetch_all(pool).await?,
+            };
         }
         Ok(owners)
     }
