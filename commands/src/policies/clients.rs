@@ -1,6 +1,7 @@
 //! The keys of API clients that nobody uses any more (IDN-C3).
 
 use domain::{
+    Decider,
     identity::{API_KEY_UNUSED_FOR, ApiClient, ApiClientCommand, ApiClientEvent},
     registry::{AnyCommand, AnyEvent},
 };
@@ -23,6 +24,11 @@ impl Policy for ReviewKeys {
 
     fn interests(&self) -> &'static [&'static str] {
         &["ApiKeyIssued", "ApiKeyRotated", "ApiKeyFoundInUse", "ApiKeyFoundUnused", "ApiKeyRevoked"]
+    }
+
+    /// A key that was made before keys were reviewed is reviewed too, and not only once it is rotated.
+    fn times(&self) -> Option<&'static str> {
+        Some(ApiClient::TYPE)
     }
 
     fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {

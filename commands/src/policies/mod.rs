@@ -77,6 +77,12 @@ pub trait Policy: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// The type of aggregate all of whose history its timers follow from: whenever policies start, those that do not stand are
+    /// armed, so that what was recorded before there was this policy counts as well. Of such there are few.
+    fn times(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What must be done one after the other: facts of one lane are reacted to in log order, one at a time.
     fn lane(&self, fact: &Fact) -> Uuid {
         fact.id

@@ -12,7 +12,7 @@ use sqlx::{Connection, PgConnection, Row};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Fact, Policy, World, lanes, lanes::Outcome, timers};
+use super::{Fact, Policy, Reaction, Timer, World, lanes, lanes::Outcome, timers};
 use crate::{
     CommandError,
     execute::now,
@@ -116,6 +116,7 @@ async fn reacting(
         for timer in policy.stands(now()) {
             timers::stand(world, policy.name(), &timer).await?;
         }
+        look_back(&**policy, world).await?;
     }
     let (mut saved, mut unsaved, mut reacted) = (Instant::now(), false, false);
     loop {
@@ -156,6 +157,39 @@ async fn reacting(
             tokio::time::sleep(BREATH).await;
         }
     }
+}
+
+/// Arms the timers of a policy that follow from what was ever recorded and do not stand.
+async fn look_back(policy: &dyn Policy, world: &World) -> Result<(), CommandError> {
+    let Some(aggregate_type) = policy.times() else { return Ok(()) };
+    let store = world.commands().store();
+    let positions: Vec<i64> = sqlx::query_scalar(
+        "SELECT position FROM annals.events WHERE aggregate_type = $1 AND event_type = ANY ($2) ORDER BY position",
+    )
+    .bind(aggregate_type)
+    .bind(policy.interests())
+    .fetch_all(store.pool())
+    .await
+    .map_err(broken)?;
+    let mut standing: HashMap<Uuid, Timer> = HashMap::new();
+    for some in positions.chunks(BATCH) {
+        let some: Vec<Position> = some.iter().map(|position| position.unsigned_abs()).collect();
+        for (_, fact) in read(world, store.read_at(&some).await?).await? {
+            // What cannot be read was told of when it was reacted to.
+            let Ok(fact) = fact else { continue };
+            for reaction in policy.react(&fact, world).await? {
+                match reaction {
+                    Reaction::Arm(timer) => _ = standing.insert(timer.id, timer),
+                    Reaction::Disarm(timer) => _ = standing.remove(&timer),
+                    Reaction::Issue(_) => {}
+                }
+            }
+        }
+    }
+    for timer in standing.values() {
+        timers::stand(world, policy.name(), timer).await?;
+    }
+    Ok(())
 }
 
 /// Reacts to these events, unless their lane waits behind an earlier failure.

@@ -15,7 +15,7 @@ use commands::{
     ports::{Certifier, PortError},
 };
 use domain::budgeting::{BudgetMonth, RedistributionMode};
-use event_store::testing;
+use event_store::{Append, NewEvent, StreamId, testing};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -98,4 +98,39 @@ async fn two_nodes_react_to_each_event_once() {
         .await
         .unwrap();
     assert_eq!(month.version, 21, "one opening and twenty spends");
+}
+
+#[tokio::test]
+async fn idn_c3_a_key_from_before_keys_were_reviewed_is_reviewed_without_being_rotated() {
+    let database = testing::database().await;
+    let store = database.store().await.unwrap();
+    let client = Uuid::now_v7();
+    let used = NewEvent {
+        stream: StreamId::new("identity.api_client", client.to_string()),
+        event_id: Uuid::now_v7(),
+        event_type: "ApiKeyFoundInUse".into(),
+        event_version: "1".into(),
+        payload: format!("{{\"ApiKeyFoundInUse\":{{\"last_used\":\"{}\"}}}}", jiff::Timestamp::now()),
+        personal: Vec::new(),
+        metadata: format!(
+            "{{\"actor\":\"policy:test\",\"occurred_at\":\"2026-01-01T00:00:00Z\",\"correlation_id\":\"{client}\"}}"
+        ),
+    };
+    let append = Append {
+        command_id: Uuid::now_v7(),
+        fingerprint: None,
+        conditions: Vec::new(),
+        events: vec![used],
+        claims: Vec::new(),
+    };
+    let recorded = store.append(append).await.unwrap().position;
+    // Policies have run on this log before, and have seen all of it.
+    let seen = "INSERT INTO annals.policies SELECT 'review_api_keys', $1, incarnation FROM annals.head";
+    sqlx::query(seen).bind(i64::try_from(recorded).unwrap()).execute(store.pool()).await.unwrap();
+    let mut node = Node::start(&database).await;
+    node.settled().await;
+    let standing =
+        "SELECT count(*) FROM annals.timers WHERE policy = 'review_api_keys' AND aggregate_id = $1";
+    let standing: i64 = sqlx::query_scalar(standing).bind(client).fetch_one(store.pool()).await.unwrap();
+    assert_eq!(standing, 1);
 }
