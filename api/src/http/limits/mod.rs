@@ -18,7 +18,10 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::{
+    HttpRequest,
+    http::header::{HeaderMap, HeaderName, HeaderValue},
+};
 use domain::{
     ActorKind,
     identity::{RateKey, RateLimit},
@@ -162,6 +165,12 @@ impl Limiter {
 }
 
 impl Api {
+    /// Whether one more call of a route is let through: what the limits decide, and nothing else. It counts as a call.
+    /// `benches/limits.rs` measures it.
+    pub async fn lets_through(&self, request: &HttpRequest, route: &Route, ticket: Option<&Ticket>) -> bool {
+        self.admit(&Incoming::of(request, &self.limits.proxies), route, ticket).await.is_ok()
+    }
+
     /// Lets a call through, or says when to come back. Nothing where nobody is counted.
     pub(super) async fn admit(
         &self,
