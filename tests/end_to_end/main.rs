@@ -8,3 +8,4 @@ mod erasure;
 mod flows;
 mod nodes;
 mod privacy;
+mod reading;

@@ -109,7 +109,7 @@ pub(super) async fn log_denial(
     trace: &Trace,
 ) {
     let guards = match route.operation {
-        Operation::Query(_) | Operation::Governance(_) | Operation::Log(_) => true,
+        Operation::Query(_) | Operation::Governance(_) | Operation::Log(_) | Operation::Graphql => true,
         // The stream shows what happens to people.
         Operation::Page(page) => page == Page::Stream,
         // A login that names nobody is no event of any account (IDN-A11).

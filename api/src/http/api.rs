@@ -14,6 +14,7 @@ use super::{
     Operation, Overload, Route, Router,
     documents::Documents,
     filters::{self, Parameter},
+    graphql::Graph,
     identity::Usage,
     limits::Limiter,
     nearest::Nearest,
@@ -23,6 +24,7 @@ use super::{
 use crate::{
     auth::{Credentials, Gate, SigningKeys, Standing},
     metrics::Metrics,
+    openapi,
     vitals::Vitals,
     wiring::Limits,
 };
@@ -65,6 +67,8 @@ pub struct Api {
     pub vitals: Vitals,
     /// What everybody may read.
     pub(super) documents: Documents,
+    /// The queries as GraphQL has them.
+    pub(super) graphql: Graph,
     /// How many requests are under way, and how many may be.
     pub overload: Overload,
     /// How much of what this node takes.
@@ -88,7 +92,9 @@ impl Api {
         let Gate { keys, credentials } = gate;
         let catalog = Catalog::new();
         let routes = routes(&catalog);
-        let documents = Documents::new(&catalog, projections.models(), &routes);
+        let described = openapi::document(&catalog, projections.models(), &routes);
+        let documents = Documents::new(&described, &catalog);
+        let graphql = Graph::new(&described, &routes);
         let locations = locations(&catalog, &routes);
         let mut router = Router::default();
         for route in routes {
@@ -117,6 +123,7 @@ impl Api {
             router,
             vitals,
             documents,
+            graphql,
             overload: Overload::new(limits.requests, limits.aim),
             limits,
             locations,

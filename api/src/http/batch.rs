@@ -22,17 +22,18 @@ use serde_json::value::RawValue;
 use strum::IntoStaticStr;
 
 use super::{
-    Api, Call, Operation, PURPOSE, Page, Trace,
+    Api, Call, Found, Incoming, Operation, PURPOSE, Page, Route, Trace,
     body::Body,
     command::{IDEMPOTENCY_KEY, IF_MATCH},
     dispatch::{self, guarded, missed},
+    limits::Quota,
 };
 use crate::problem::{INTERNAL, INVALID_PARAMETER, INVALID_VALUE, MALFORMED, Problem};
 
 /// How many requests a batch has at most.
 pub const MOST: usize = 100;
 /// How many of them are under way at once.
-const AT_ONCE: usize = 16;
+pub(super) const AT_ONCE: usize = 16;
 
 /// A batch of requests.
 #[derive(Deserialize, JsonSchema)]
@@ -185,7 +186,7 @@ async fn one(api: &web::Data<Api>, call: &Call<'_>, part: Part) -> Result<HttpRe
         Operation::Command(_) | Operation::Query(_) | Operation::Governance(_) | Operation::Log(_) => true,
         Operation::Page(page) => *page != Page::Stream,
         // A login gives cookies, and a batch of batches would have no limit.
-        Operation::Identity(_) | Operation::Batch => false,
+        Operation::Identity(_) | Operation::Batch | Operation::Graphql => false,
     };
     if !fits {
         return Err(wrong("this cannot be a part of a batch"));
@@ -195,19 +196,59 @@ async fn one(api: &web::Data<Api>, call: &Call<'_>, part: Part) -> Result<HttpRe
             return Err(Problem::new(MALFORMED, "a query has no body").at("body"));
         }
         Some(body) => body,
-        None => RawValue::from_string("{}".to_owned()).map_err(|_| Problem::new(INTERNAL, "no body"))?,
+        None => empty()?,
     };
     let headers = headers(call, part.idempotency_key, part.if_match, part.purpose)?;
     let request = call.request.part(&method, uri.path(), uri.query().unwrap_or_default(), &headers);
-    let (begun, mut quota) = (Instant::now(), None);
-    let template = &*found.route.template;
-    let answer = dispatch::answer(api, &request, found, Body::Part(body), call.trace, &mut quota);
-    let mut response = guarded(answer).await.unwrap_or_else(|problem| problem.respond(call.trace));
-    api.metrics.request(name, template, response.status().as_u16(), begun);
+    let (answer, quota) = alone(api, &request, found, body, call.trace).await;
+    let mut response = answer.unwrap_or_else(|problem| problem.respond(call.trace));
     if let Some(quota) = quota {
         quota.tell(response.headers_mut());
     }
     Ok(response)
+}
+
+/// Answers a query that is a part of this call, as if it had been sent alone.
+///
+/// # Errors
+/// Whatever it is refused for; and that the path leads to another route than the one of this template.
+pub(super) async fn query(
+    api: &web::Data<Api>,
+    call: &Call<'_>,
+    uri: &str,
+    template: &str,
+) -> Result<HttpResponse, Problem> {
+    let wrong = || Problem::new(INVALID_PARAMETER, "the values lead to no such path").at("path");
+    let uri: Uri = uri.parse().map_err(|_| wrong())?;
+    let url = Url::new(uri.clone());
+    let found = api.router.find(&Method::GET, url.path()).map_err(missed)?;
+    if found.route.template != template {
+        return Err(wrong());
+    }
+    let headers = headers(call, None, None, None)?;
+    let request = call.request.part(&Method::GET, uri.path(), uri.query().unwrap_or_default(), &headers);
+    alone(api, &request, found, empty()?, call.trace).await.0
+}
+
+/// What a part is answered, and what is left to the caller.
+async fn alone(
+    api: &web::Data<Api>,
+    request: &Incoming<'_>,
+    found: Found<'_, '_, Route>,
+    body: Box<RawValue>,
+    trace: &Trace,
+) -> (Result<HttpResponse, Problem>, Option<Quota>) {
+    let (begun, mut quota) = (Instant::now(), None);
+    let (method, template) = (request.method().as_str(), &*found.route.template);
+    let answer = dispatch::answer(api, request, found, Body::Part(body), trace, &mut quota);
+    let answer = guarded(answer).await;
+    let status = answer.as_ref().map_or_else(Problem::status, HttpResponse::status);
+    api.metrics.request(method, template, status.as_u16(), begun);
+    (answer, quota)
+}
+
+fn empty() -> Result<Box<RawValue>, Problem> {
+    RawValue::from_string("{}".to_owned()).map_err(|_| Problem::new(INTERNAL, "no body"))
 }
 
 /// The headers of a part: who calls is who calls the batch.

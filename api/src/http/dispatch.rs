@@ -21,7 +21,7 @@ use super::{
     Api, Call, Found, Incoming, Missed, Operation, Route, Trace, access, batch,
     body::Body,
     call::{Unproven, authenticate, forbidden, unauthenticated},
-    coding, command, documents, governance, headers, identity,
+    coding, command, documents, governance, graphql, headers, identity,
     limits::{self, Exceeded, Quota},
     log,
     overload::Kind,
@@ -145,6 +145,7 @@ async fn operate(api: &web::Data<Api>, call: Call<'_>, body: Body) -> Result<Htt
         Operation::Log(route) => Box::pin(log::handle(api, &call, *route)).await,
         Operation::Page(page) => Box::pin(documents::handle(api, &call, *page)).await,
         Operation::Batch => Box::pin(batch::handle(api, &call, body)).await,
+        Operation::Graphql => Box::pin(graphql::handle(api, &call, body)).await,
     };
     // What was refused, or was not there yet, need not have waited where others wait.
     if let Some(under_way) = under_way.filter(|_| answer.as_ref().is_ok_and(|answer| answer.status() == 200))

@@ -3,11 +3,12 @@
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL, web};
 
 use commands::Catalog;
-use projections::{ReadModel, governance::package_schema};
+use projections::governance::package_schema;
+use serde_json::Value;
 
-use super::{Api, Call, Page, Route, coding::Document, health, stream};
+use super::{Api, Call, Page, coding::Document, health, stream};
 use crate::{
-    asyncapi, openapi,
+    asyncapi,
     problem::{NOT_FOUND, Problem, pages},
 };
 
@@ -25,13 +26,13 @@ pub(super) struct Documents {
 }
 
 impl Documents {
-    /// Describes these commands, read models and routes.
-    pub(super) fn new(catalog: &Catalog, models: &[&dyn ReadModel], routes: &[Route]) -> Self {
-        let json = |document: serde_json::Value| Document::new("application/json", document.to_string());
+    /// The description of the API, and that of the events of these commands.
+    pub(super) fn new(described: &Value, catalog: &Catalog) -> Self {
+        let json = |document: &Value| Document::new("application/json", document.to_string());
         let page = Document::new("text/html; charset=utf-8", include_str!("docs/docs.html"));
         Documents {
-            openapi: json(openapi::document(catalog, models, routes)),
-            asyncapi: json(asyncapi::document(catalog)),
+            openapi: json(described),
+            asyncapi: json(&asyncapi::document(catalog)),
             page: page.loading(LOADS),
             script: Document::new("text/javascript; charset=utf-8", include_str!("docs/docs.js")),
             style: Document::new("text/css; charset=utf-8", include_str!("docs/docs.css")),

@@ -18,6 +18,7 @@ pub mod explorer;
 pub mod filters;
 mod funnel;
 pub mod governance;
+pub mod graphql;
 mod headers;
 mod health;
 pub mod identity;

@@ -48,6 +48,8 @@ pub enum Operation {
     Page(Page),
     /// Runs many of the others.
     Batch,
+    /// Asks queries in GraphQL.
+    Graphql,
 }
 
 /// A command that a route issues. Indexes point into the catalog.

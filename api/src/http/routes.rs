@@ -14,7 +14,7 @@ pub(super) const ADDRESS: (&str, From) = ("caller_ip", From::Address);
 pub fn routes(catalog: &Catalog) -> Vec<Route> {
     pages()
         .into_iter()
-        .chain([batch()])
+        .chain([batch(), graphql()])
         .chain(governance())
         .chain(log())
         .chain(identity())
@@ -54,6 +54,15 @@ fn batch() -> Route {
         template: "/v1/batch".to_owned(),
         access: Access::Authenticated,
         operation: Operation::Batch,
+    }
+}
+
+fn graphql() -> Route {
+    Route {
+        method: Method::POST,
+        template: "/v1/graphql".to_owned(),
+        access: Access::Authenticated,
+        operation: Operation::Graphql,
     }
 }
 

@@ -5,6 +5,7 @@ mod batch;
 mod commands;
 mod components;
 mod governance;
+mod graphql;
 mod identity;
 mod links;
 mod log;
@@ -76,7 +77,7 @@ const DESCRIPTION: &str = "The record-keeping backend of a campus. Every command
      answers the stream's `version` (also as `ETag`) and its `position` in the log; a query that carries it as \
      `min_position` reads what was written. Commands under an `Idempotency-Key` can be repeated safely. Every command takes `If-Match: \"<version>\"`, the \
      `ETag` that a command answered, and is refused with 412 when the stream is at another version; every query takes \
-     `If-None-Match`. Every answer \
+     `If-None-Match`. `POST /v1/graphql` asks the same queries in GraphQL. Every answer \
      has an `X-Trace-Id` and an `X-Request-Id`, which is the client's own where it sent one; every error is a problem \
      (RFC 9457). `RateLimit` and `RateLimit-Policy` tell how many calls are left to the caller. The events are \
      described at `/v1/asyncapi.json`. `GET /v1/stream` sends the recorded events as \
@@ -117,6 +118,7 @@ fn operation(
         Operation::Page(Page::Stream) => None,
         Operation::Page(page) => Some(pages::operation(*page)),
         Operation::Batch => Some(batch::operation(schemas)),
+        Operation::Graphql => Some(graphql::operation(schemas)),
     }
 }
 

@@ -212,9 +212,9 @@ impl Problem {
         self.0.status
     }
 
-    /// The answer. A defect tells nothing of itself but the trace by which the logs can be searched.
-    pub fn respond(self, trace: &Trace) -> HttpResponse {
-        let Parts { code, status, title, detail, field, details, oauth, headers } = *self.0;
+    /// What it says of itself. A defect tells nothing but the trace by which the logs can be searched.
+    pub fn body(&self, trace: &Trace) -> Value {
+        let Parts { code, status, title, detail, field, details, oauth, .. } = &*self.0;
         let mut body = json!({
             "type": format!("/problems/{}", kebab(code)),
             "title": title,
@@ -225,16 +225,23 @@ impl Problem {
             "trace_id": trace.id(),
         });
         if let Some(field) = field {
-            body["field"] = field.into();
+            body["field"] = field.as_str().into();
         }
         if let Some(error) = oauth {
-            body["error"] = error.into();
+            body["error"] = (*error).into();
         }
+        body
+    }
+
+    /// The answer.
+    pub fn respond(self, trace: &Trace) -> HttpResponse {
+        let body = self.body(trace).to_string();
+        let Parts { status, headers, .. } = *self.0;
         let mut response = HttpResponse::build(status);
         headers.into_iter().for_each(|header| {
             response.insert_header(header);
         });
-        response.content_type(MEDIA_TYPE).body(body.to_string())
+        response.content_type(MEDIA_TYPE).body(body)
     }
 }
 

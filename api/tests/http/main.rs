@@ -18,6 +18,7 @@ mod edge;
 mod ferpa;
 mod funnel;
 mod governance;
+mod graphql;
 mod identity;
 mod limits;
 mod log;

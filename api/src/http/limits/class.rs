@@ -41,7 +41,8 @@ impl Class {
     pub fn of(route: &Route, catalog: &Catalog) -> Option<Class> {
         Some(match &route.operation {
             Operation::Command(command) => of_command(catalog.aggregates[command.aggregate].aggregate_type),
-            Operation::Query(_) => Class::Reads,
+            // Of a document in GraphQL each root field is counted as well.
+            Operation::Query(_) | Operation::Graphql => Class::Reads,
             Operation::Governance(_) if route.method == Method::GET => Class::Reads,
             Operation::Governance(_) => Class::Writes,
             Operation::Identity(Identity::Keys) => Class::Public,
