@@ -111,7 +111,7 @@ pub(super) async fn log_denial(
     let guards = match route.operation {
         Operation::Query(_) | Operation::Governance(_) | Operation::Log(_) | Operation::Graphql => true,
         // The stream shows what happens to people.
-        Operation::Page(page) => page == Page::Stream,
+        Operation::Page(page) => matches!(page, Page::Stream | Page::Socket),
         // A login that names nobody is no event of any account (IDN-A11).
         Operation::Identity(route) => matches!(
             route,

@@ -184,7 +184,7 @@ async fn one(api: &web::Data<Api>, call: &Call<'_>, part: Part) -> Result<HttpRe
     let found = api.router.find(&method, url.path()).map_err(missed)?;
     let fits = match &found.route.operation {
         Operation::Command(_) | Operation::Query(_) | Operation::Governance(_) | Operation::Log(_) => true,
-        Operation::Page(page) => *page != Page::Stream,
+        Operation::Page(page) => !matches!(page, Page::Stream | Page::Socket),
         // A login gives cookies, and a batch of batches would have no limit.
         Operation::Identity(_) | Operation::Batch | Operation::Graphql => false,
     };

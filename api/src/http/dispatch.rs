@@ -143,7 +143,7 @@ async fn operate(api: &web::Data<Api>, call: Call<'_>, body: Body) -> Result<Htt
         Operation::Governance(route) => Box::pin(governance::handle(api, &call, *route)).await,
         Operation::Identity(route) => Box::pin(identity::handle(api, &call, *route, body)).await,
         Operation::Log(route) => Box::pin(log::handle(api, &call, *route)).await,
-        Operation::Page(page) => Box::pin(documents::handle(api, &call, *page)).await,
+        Operation::Page(page) => Box::pin(documents::handle(api, &call, *page, body)).await,
         Operation::Batch => Box::pin(batch::handle(api, &call, body)).await,
         Operation::Graphql => Box::pin(graphql::handle(api, &call, body)).await,
     };

@@ -6,7 +6,7 @@ use commands::Catalog;
 use projections::governance::package_schema;
 use serde_json::Value;
 
-use super::{Api, Call, Page, coding::Document, health, stream};
+use super::{Api, Call, Page, body::Body, coding::Document, health, stream};
 use crate::{
     asyncapi,
     problem::{NOT_FOUND, Problem, pages},
@@ -45,6 +45,7 @@ pub(super) async fn handle(
     api: &web::Data<Api>,
     call: &Call<'_>,
     page: Page,
+    body: Body,
 ) -> Result<HttpResponse, Problem> {
     match page {
         Page::Live => Ok(health::live()),
@@ -68,6 +69,7 @@ pub(super) async fn handle(
                 .content_type("text/plain; charset=utf-8")
                 .body(text))
         }
-        Page::Stream => stream::handle(api, call),
+        Page::Stream => stream::events::handle(api, call).await,
+        Page::Socket => stream::socket::handle(api, call, body).await,
     }
 }

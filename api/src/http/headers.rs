@@ -91,7 +91,7 @@ pub(super) fn mark(response: &mut HttpResponse, request: &Incoming<'_>, trace: &
 }
 
 /// The web site that a browser calls for, where it is one that the security policy lists.
-async fn listed<'a>(api: &Api, request: &Incoming<'a>) -> Option<&'a HeaderValue> {
+pub(super) async fn listed<'a>(api: &Api, request: &Incoming<'a>) -> Option<&'a HeaderValue> {
     let origin = request.headers().get(ORIGIN)?;
     let policy = api.standing.policy().await.ok()?;
     let text = origin.to_str().ok()?;

@@ -19,6 +19,7 @@ pub struct Incoming<'a> {
     query: &'a str,
     headers: &'a HeaderMap,
     address: Option<IpAddr>,
+    whole: Option<&'a HttpRequest>,
 }
 
 impl<'a> Incoming<'a> {
@@ -30,6 +31,7 @@ impl<'a> Incoming<'a> {
             query: request.query_string(),
             headers: request.headers(),
             address: request.peer_addr().map(|peer| client(peer.ip(), request.headers(), proxies)),
+            whole: Some(request),
         }
     }
 
@@ -41,7 +43,7 @@ impl<'a> Incoming<'a> {
         query: &'a str,
         headers: &'a HeaderMap,
     ) -> Self {
-        Incoming { method, path, query, headers, address: self.address }
+        Incoming { method, path, query, headers, address: self.address, whole: None }
     }
 
     /// The method.
@@ -62,6 +64,11 @@ impl<'a> Incoming<'a> {
     /// The headers.
     pub fn headers(&self) -> &'a HeaderMap {
         self.headers
+    }
+
+    /// The request itself, where it came by itself.
+    pub(super) fn whole(&self) -> Option<&'a HttpRequest> {
+        self.whole
     }
 
     /// The client's address; none for what comes from nowhere, which is a test.

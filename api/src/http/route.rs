@@ -223,4 +223,6 @@ pub enum Page {
     ProblemDoc,
     /// The events as they are recorded.
     Stream,
+    /// The same over a WebSocket.
+    Socket,
 }

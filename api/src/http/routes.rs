@@ -38,6 +38,7 @@ fn pages() -> Vec<Route> {
         ("/v1/asyncapi.json", Page::AsyncApi, Access::Public),
         ("/v1/privacy/package.schema.json", Page::PackageSchema, Access::Public),
         ("/v1/stream", Page::Stream, Access::Authenticated),
+        ("/v1/ws", Page::Socket, Access::Authenticated),
     ];
     let route = |(path, page, access): (&str, Page, Access)| Route {
         method: Method::GET,

@@ -22,6 +22,7 @@ pub(super) fn all(catalog: &Catalog, models: &[&dyn ReadModel], mut rows: Schema
     schemas.insert("Accepted".into(), accepted());
     schemas.insert("Health".into(), health());
     schemas.insert("NotYet".into(), not_yet());
+    schemas.insert("RecordedEvent".into(), recorded());
     json!({
         "schemas": schemas,
         "responses": problem_responses(),
@@ -122,6 +123,44 @@ fn not_yet() -> Value {
     })
 }
 
+/// What is told of an event as it is recorded.
+fn recorded() -> Value {
+    let (text, id) = (json!({ "type": "string" }), json!({ "type": "string", "format": "uuid" }));
+    let (moment, number) =
+        (json!({ "type": "string", "format": "date-time" }), json!({ "type": "integer", "minimum": 1 }));
+    let perhaps = |kind: &str| json!({ "type": [kind, "null"] });
+    json!({
+        "type": "object",
+        "description": "An event as it is recorded, without personal values. What another person wrote about the caller is \
+            told without `data`; who did it, and the rest of the envelope, only to who sees everything.",
+        "required": [
+            "position", "event_id", "event_type", "event_version", "aggregate_type", "aggregate_id", "sequence", "recorded_at",
+            "occurred_at", "correlation_id", "causation_id",
+        ],
+        "properties": {
+            "position": number,
+            "event_id": id,
+            "event_type": text,
+            "event_version": text,
+            "aggregate_type": text,
+            "aggregate_id": text,
+            "sequence": number,
+            "recorded_at": moment,
+            "occurred_at": moment,
+            "correlation_id": perhaps("string"),
+            "causation_id": perhaps("string"),
+            "actor": text,
+            "on_behalf_of": perhaps("string"),
+            "subjects": { "type": "array", "items": id },
+            "record_classes": { "type": "array", "items": text },
+            "purpose": perhaps("string"),
+            "legal_basis": perhaps("string"),
+            "data": { "description": "The fields of the event." },
+        },
+        "additionalProperties": false,
+    })
+}
+
 /// The answer to who wants to read what is not in the read model yet.
 pub(super) fn not_yet_response() -> Value {
     json!({
@@ -169,6 +208,7 @@ fn problem_responses() -> Value {
             401 => header_references(&["WWW-Authenticate", "Retry-After"]),
             405 => header_references(&["Allow"]),
             429 => header_references(&["Retry-After", "RateLimit", "RateLimit-Policy"]),
+            426 => header_references(&["Upgrade"]),
             503 => header_references(&["Retry-After"]),
             _ => header_references(&[]),
         };
@@ -205,6 +245,7 @@ fn headers() -> Value {
         "RateLimit": text("What is left of the limit, and for how long (draft-ietf-httpapi-ratelimit-headers-10)."),
         "RateLimit-Policy": text("The limit that holds for the call."),
         "Allow": text("The methods that the path takes."),
+        "Upgrade": text("The protocol that the path speaks: `websocket`."),
         "Retry-After": {
             "description": "When to come back, in seconds.",
             "schema": { "type": "integer", "minimum": 0 },

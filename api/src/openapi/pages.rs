@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::components::{header_references, problems};
+use super::{
+    components::{header_references, problems},
+    queries::purpose,
+};
 use crate::http::Page;
 
 /// The operation of a page.
@@ -46,7 +49,39 @@ pub(super) fn operation(page: Page) -> Value {
         }
         // It is described in words, at the top of the document.
         Page::Stream => Value::Null,
+        Page::Socket => socket(),
     }
+}
+
+/// What the handshake is answered is all that OpenAPI can describe of it; the messages are in words.
+fn socket() -> Value {
+    let mut responses = problems(&[400, 401, 403, 426, 500, 503]);
+    responses.insert(
+        "101".into(),
+        json!({
+            "description": "A WebSocket is open. Each of its messages is a text: a `RecordedEvent`, or, where nothing was \
+                recorded that the caller may see, `{\"position\": n}` every 15 seconds with a ping. It is closed with 1008 \
+                when the token does not hold any more, with 1001 when the node stops, with 1003 when the client sends \
+                anything but ping, pong and close, and with 1011 when the log cannot be read.",
+            "headers": header_references(&["Upgrade"]),
+        }),
+    );
+    json!({
+        "tags": ["service"],
+        "summary": "The events as they are recorded, over a WebSocket",
+        "description": "The same events as `/v1/stream` has. The caller shows a token or a key in a header; a browser its \
+            cookie, from this server's own web site or one that the security policy lists.",
+        "parameters": [
+            {
+                "name": "last_event_id",
+                "in": "query",
+                "description": "The `position` that was told last: what was recorded after it is told first.",
+                "schema": { "type": "integer", "minimum": 0, "maximum": i64::MAX },
+            },
+            purpose(),
+        ],
+        "responses": responses,
+    })
 }
 
 fn text(summary: &str, media_type: &str) -> Value {

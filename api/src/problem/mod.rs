@@ -107,6 +107,8 @@ codes! {
          Begin again.";
     WEAK_PASSWORD WeakPassword 422 "The password is too weak"
         "`detail` says why: it is too short or too long, it is the e-mail address, or it is one of those that are tried first.";
+    UPGRADE_REQUIRED UpgradeRequired 426 "The path speaks another protocol"
+        "The path opens a WebSocket. Ask with the handshake of RFC 6455, version 13, over HTTP/1.1.";
     HEADERS_TOO_LARGE HeadersTooLarge 431 "The headers are too large"
         "The headers of the request exceed the limit in `details.limit_bytes`.";
     RATE_LIMITED RateLimited 429 "Too many requests"

@@ -52,7 +52,7 @@ impl Class {
             // Its parts are counted.
             Operation::Batch => return None,
             Operation::Page(_) if route.is_health() => return None,
-            Operation::Page(Page::Stream) => Class::Reads,
+            Operation::Page(Page::Stream | Page::Socket) => Class::Reads,
             Operation::Page(_) => Class::Public,
         })
     }

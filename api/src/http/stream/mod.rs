@@ -1,47 +1,31 @@
-//! `GET /v1/stream`: the events as they are recorded, as server-sent events.
+//! The events as they are recorded: `GET /v1/stream` tells them as server-sent events, `GET /v1/ws` over a WebSocket. What is
+//! told to whom is the same (`client`), how it is written is not (`events`, `socket`).
 //!
 //! One follower reads the log for all clients, and only while there are any. A client that resumes, or that is too slow
 //! for the fan-out, reads what it missed from the log itself. Personal fields are never among what is told. Whoever's token was
 //! revoked or has expired is told no more; of whom somebody who sees everything is told, is on record before they are.
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
+mod client;
+pub(super) mod events;
+pub(super) mod socket;
 
-use actix_web::{
-    HttpResponse,
-    http::{Method, header},
-    web,
-};
-use bytes::Bytes;
+use std::{collections::BTreeSet, sync::Arc};
+
 use domain::{
     Actor, Decider, Envelope,
     governance::{AccessLog, AuditReplay, Disclosure, SubjectKey},
 };
 use event_store::{EventStore, Position, Recorded};
-use futures_util::{Stream, StreamExt, stream};
-use jiff::Timestamp;
+use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 
-use super::{
-    Api, Call,
-    access::Reader,
-    body::single,
-    call::{unauthenticated, with_stand},
-};
-use crate::{
-    auth::Ticket,
-    problem::{FORBIDDEN, Problem, RATE_LIMITED},
-};
+use self::client::Client;
+use crate::problem::{FORBIDDEN, Problem};
 
-/// How many clients a node serves at once.
-const CLIENTS: i64 = 512;
 /// How many chunks a client may be behind before it reads the log itself.
 const BACKLOG: usize = 64;
-/// How many events a client that catches up reads at once.
-const CATCH_UP: usize = 256;
-/// How often a quiet stream says that it is alive, and where it is.
-const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Tells all clients of a node what one follower reads.
 #[derive(Clone)]
@@ -185,16 +169,16 @@ impl Told {
         }
     }
 
-    fn text(&self, view: View) -> Option<String> {
-        let data = match view {
-            View::All => &self.full,
-            View::Own(account) if self.elsewhere || !self.subjects.contains(&account) => return None,
-            View::Own(account) => match &self.by {
+    /// What is told of it to whoever sees so much; nothing where that does not include it.
+    fn data(&self, view: View) -> Option<&str> {
+        match view {
+            View::All => Some(&self.full),
+            View::Own(account) if self.elsewhere || !self.subjects.contains(&account) => None,
+            View::Own(account) => Some(match &self.by {
                 Some(person) if *person != account.to_string() => &self.bare,
                 Some(_) | None => &self.own,
-            },
-        };
-        Some(format!("id: {}\nevent: recorded\ndata: {data}\n\n", self.position))
+            }),
+        }
     }
 }
 
@@ -232,153 +216,6 @@ fn view(actor: &Actor) -> Result<View, Problem> {
     actor.account().map(View::Own).ok_or_else(|| Problem::new(FORBIDDEN, "this needs the scope read:audit"))
 }
 
-/// Opens a stream.
-pub(super) fn handle(api: &web::Data<Api>, call: &Call<'_>) -> Result<HttpResponse, Problem> {
-    let view = view(call.actor()?)?;
-    if !call.request.query_string().is_empty() {
-        return Err(Problem::parameter("query", "the stream takes no query parameters"));
-    }
-    let resumed = single(call.request.headers(), "Last-Event-ID")?.map(str::parse::<Position>);
-    let resumed =
-        resumed.transpose().map_err(|_| Problem::parameter("Last-Event-ID", "expected a position"))?;
-    let mut response = HttpResponse::Ok();
-    response
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .insert_header(("x-accel-buffering", "no"))
-        .content_type("text/event-stream");
-    if call.request.method() == Method::HEAD {
-        return Ok(response.finish());
-    }
-    let ticket = call.ticket.clone().ok_or_else(|| unauthenticated(None))?;
-    let (from, reader) = (call.request.address(), Reader::of(call)?);
-    let client = Client::new(api, (ticket, from), reader, view, resumed)?;
-    Ok(response.streaming(client.stream().map(Ok::<_, actix_web::Error>)))
-}
-
-/// One client.
-struct Client {
-    api: web::Data<Api>,
-    /// Who it is, and from where: what a token says holds only until it is revoked.
-    ticket: Arc<Ticket>,
-    address: Option<IpAddr>,
-    /// Who reads, for the access log, and whose data they are about to be told of.
-    reader: Reader,
-    unlogged: BTreeSet<Uuid>,
-    view: View,
-    /// Up to where it was told; none before it has begun.
-    after: Option<Position>,
-    live: Option<broadcast::Receiver<Arc<[Told]>>>,
-    /// Whether it must read the log itself before it can listen.
-    behind: bool,
-    ready: String,
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.api.metrics.streams.dec();
-    }
-}
-
-impl Client {
-    fn new(
-        api: &web::Data<Api>,
-        (ticket, address): (Arc<Ticket>, Option<IpAddr>),
-        reader: Reader,
-        view: View,
-        after: Option<Position>,
-    ) -> Result<Self, Problem> {
-        if api.metrics.streams.get() >= CLIENTS {
-            return Err(
-                Problem::new(RATE_LIMITED, "this node has as many streams as it serves").retry_after(30)
-            );
-        }
-        api.metrics.streams.inc();
-        let ready = "retry: 2000\n\n".to_owned();
-        let (api, unlogged) = (api.clone(), BTreeSet::new());
-        Ok(Client { api, ticket, address, reader, unlogged, view, after, live: None, behind: true, ready })
-    }
-
-    fn stream(self) -> impl Stream<Item = Bytes> {
-        stream::unfold(self, |mut client| async move {
-            let text = client.next().await?;
-            Some((text.into(), client))
-        })
-    }
-
-    /// What to send next; none ends the stream, and the client comes back with the position that it has.
-    async fn next(&mut self) -> Option<String> {
-        loop {
-            if !self.ready.is_empty() {
-                if !self.is_admitted().await {
-                    return None;
-                }
-                let subjects = std::mem::take(&mut self.unlogged);
-                self.reader.reads(&self.api, subjects).await.ok()?;
-                return Some(std::mem::take(&mut self.ready));
-            }
-            if self.live.is_none() {
-                self.live = Some(self.api.stream.subscribe());
-            }
-            let store = self.api.commands.store();
-            let after = match self.after {
-                Some(after) => after,
-                None => *self.after.insert(store.head().await.ok()?.position),
-            };
-            if self.behind {
-                let events = store.read_all(after, CATCH_UP).await.ok()?;
-                self.behind = events.len() == CATCH_UP;
-                let told: Vec<Told> = events.iter().map(Told::of).collect();
-                self.take(&told);
-                continue;
-            }
-            let live = self.live.as_mut()?;
-            let mut closed = self.api.stream.0.closed.subscribe();
-            let news = tokio::select! {
-                news = tokio::time::timeout(HEARTBEAT, live.recv()) => news,
-                _ = closed.wait_for(|closed| *closed) => return None,
-            };
-            match news {
-                Ok(Ok(chunk)) => match chunk.first() {
-                    Some(first) if first.position > after + 1 => self.behind = true,
-                    Some(_) | None => self.take(&chunk),
-                },
-                Ok(Err(broadcast::error::RecvError::Lagged(_))) => self.behind = true,
-                Ok(Err(broadcast::error::RecvError::Closed)) => return None,
-                // The position goes along, so that a client that sees little does not read it all again.
-                Err(_elapsed) if self.is_admitted().await => {
-                    return Some(format!(": still here\nid: {after}\n\n"));
-                }
-                Err(_elapsed) => return None,
-            }
-        }
-    }
-
-    /// Whether the client may still be told anything: its token holds, and lets it see what it sees.
-    async fn is_admitted(&self) -> bool {
-        let now = Timestamp::now();
-        let holds = async || {
-            let stand = self.api.standing.examine(&self.ticket, self.address, now).await.ok()?;
-            let ticket = with_stand(Arc::clone(&self.ticket), stand);
-            view(&ticket.actor).ok()
-        };
-        !self.ticket.has_expired(now) && holds().await == Some(self.view)
-    }
-
-    fn take(&mut self, told: &[Told]) {
-        let after = self.after.unwrap_or_default();
-        for event in told.iter().filter(|event| event.position > after) {
-            if let Some(text) = event.text(self.view) {
-                self.ready.push_str(&text);
-                // That somebody reads is told as well, and must not be a read that is told.
-                if self.view == View::All && !event.is_access {
-                    self.unlogged.extend(&event.named);
-                }
-            }
-        }
-        self.after = told.last().map_or(after, |last| last.position.max(after)).into();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use event_store::StreamId;
@@ -404,9 +241,7 @@ mod tests {
     }
 
     fn seen(actor: &str, view: View) -> Option<Value> {
-        let text = Told::of(&recorded(actor)).text(view)?;
-        let data = text.lines().find_map(|line| line.strip_prefix("data: "))?;
-        Some(serde_json::from_str(data).unwrap())
+        Told::of(&recorded(actor)).data(view).map(|data| serde_json::from_str(data).unwrap())
     }
 
     #[test]
@@ -430,8 +265,8 @@ mod tests {
         let me = Uuid::from_u128(5);
         for aggregate_type in [Disclosure::TYPE, AccessLog::TYPE, AuditReplay::TYPE] {
             let event = Recorded { stream: StreamId::new(aggregate_type, "x"), ..recorded("policy:x") };
-            assert_eq!(Told::of(&event).text(View::Own(me)), None);
-            assert!(Told::of(&event).text(View::All).is_some());
+            assert_eq!(Told::of(&event).data(View::Own(me)), None);
+            assert!(Told::of(&event).data(View::All).is_some());
         }
     }
 

@@ -1,0 +1,60 @@
+//! The stream as server-sent events.
+
+use actix_web::{
+    HttpResponse,
+    http::{Method, header},
+    web,
+};
+use bytes::Bytes;
+use event_store::Position;
+use futures_util::{Stream, StreamExt, stream};
+
+use super::{
+    Client,
+    client::{Event, News},
+    view,
+};
+use crate::{
+    http::{Api, Call, body::single},
+    problem::Problem,
+};
+
+/// Opens a stream.
+pub(in crate::http) async fn handle(
+    api: &web::Data<Api>,
+    call: &Call<'_>,
+) -> Result<HttpResponse, Problem> {
+    let view = view(call.actor()?)?;
+    if !call.request.query_string().is_empty() {
+        return Err(Problem::parameter("query", "the stream takes no query parameters"));
+    }
+    let resumed = single(call.request.headers(), "Last-Event-ID")?.map(str::parse::<Position>);
+    let resumed =
+        resumed.transpose().map_err(|_| Problem::parameter("Last-Event-ID", "expected a position"))?;
+    let mut response = HttpResponse::Ok();
+    response
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header(("x-accel-buffering", "no"))
+        .content_type("text/event-stream");
+    if call.request.method() == Method::HEAD {
+        return Ok(response.finish());
+    }
+    let client = Client::new(api, call, view, resumed).await?;
+    Ok(response.streaming(written(client).map(Ok::<_, actix_web::Error>)))
+}
+
+/// All that a client is told, until it is told no more.
+fn written(client: Client) -> impl Stream<Item = Bytes> {
+    let begun = stream::iter([Bytes::from_static(b"retry: 2000\n\n")]);
+    begun.chain(stream::unfold(client, |mut client| async move {
+        let text = match client.next().await.ok()? {
+            News::Recorded(events) => events.iter().map(block).collect(),
+            News::Quiet(position) => format!(": still here\nid: {position}\n\n"),
+        };
+        Some((Bytes::from(text), client))
+    }))
+}
+
+fn block(Event { position, data }: &Event) -> String {
+    format!("id: {position}\nevent: recorded\ndata: {data}\n\n")
+}
