@@ -188,7 +188,8 @@ async fn p54_a_package_proves_offline_that_its_events_are_in_the_log() {
         (Some(0), Ok(proofs.lines.len() as u64)),
         "{told}"
     );
-    let tampered: [(&str, fn(&mut Value)); 8] = [
+    type Tamper = fn(&mut Value);
+    let tampered: [(&str, Tamper); 8] = [
         ("proof", |package| _ = package["proofs"]["lines"].as_array_mut().unwrap().pop()),
         ("record", |package| _ = package["records"].as_array_mut().unwrap().remove(0)),
         ("read", |package| _ = package["recipients"]["reads"].as_array_mut().unwrap().pop()),

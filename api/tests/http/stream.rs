@@ -140,6 +140,14 @@ async fn a_place_that_is_none_is_refused() {
 }
 
 #[actix_web::test]
+async fn a_client_that_has_seen_more_than_there_is_learns_it_and_does_not_wait_for_what_will_not_come() {
+    let node = node().await;
+    let request = TestRequest::get().uri("/v1/stream").insert_header(("Last-Event-ID", "99999999"));
+    node.send_as(Uuid::from_u128(1), &["compliance"], request).await.problem(404, "NotFound");
+    assert_eq!(node.node.api.metrics.streams.get(), 0);
+}
+
+#[actix_web::test]
 async fn asking_for_the_head_of_the_stream_opens_none() {
     let node = node().await;
     let request = TestRequest::with_uri("/v1/stream").method(actix_web::http::Method::HEAD);

@@ -20,10 +20,7 @@ use crate::{
 };
 
 /// Opens a stream.
-pub(in crate::http) async fn handle(
-    api: &web::Data<Api>,
-    call: &Call<'_>,
-) -> Result<HttpResponse, Problem> {
+pub(in crate::http) async fn handle(api: &web::Data<Api>, call: &Call<'_>) -> Result<HttpResponse, Problem> {
     let view = view(call.actor()?)?;
     if !call.request.query_string().is_empty() {
         return Err(Problem::parameter("query", "the stream takes no query parameters"));
