@@ -55,7 +55,7 @@ pub(super) fn operation(page: Page) -> Value {
 
 /// What the handshake is answered is all that OpenAPI can describe of it; the messages are in words.
 fn socket() -> Value {
-    let mut responses = problems(&[400, 401, 403, 426, 500, 503]);
+    let mut responses = problems(&[400, 401, 403, 404, 426, 500, 503]);
     responses.insert(
         "101".into(),
         json!({

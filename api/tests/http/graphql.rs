@@ -273,6 +273,8 @@ async fn what_is_no_request_in_graphql_is_refused_with_a_problem() {
     send(post().set_json(json!({ "query": "#".repeat(BODY_LIMIT) }))).await.problem(413, "TooLarge");
     let plain = post().insert_header(("Content-Type", "text/plain")).set_payload(query.to_string());
     send(plain).await.problem(415, "UnsupportedMediaType");
+    let purpose = post().insert_header(("X-Purpose", "\u{d7}")).set_json(json!({ "query": "0" }));
+    send(purpose).await.problem(400, "InvalidParameter");
     let form = post().set_form([("query", "{ __typename }")]);
     send(form).await.problem(415, "UnsupportedMediaType");
     let in_query = TestRequest::post().uri("/v1/graphql?query=x").set_json(query);

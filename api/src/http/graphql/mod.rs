@@ -33,6 +33,7 @@ pub use self::document::Graph;
 use self::{asked::Asked, document::Refusal, scalar::Scalar};
 use super::{
     Api, Call,
+    access::purpose,
     batch::{self, AT_ONCE},
     body::Body,
 };
@@ -75,6 +76,8 @@ pub(super) async fn handle(
     if !call.request.query_string().is_empty() {
         return Err(Problem::parameter("query", "what is asked stands in the body"));
     }
+    // For what is asked; where nothing can be, it is wrong all the same.
+    purpose(call.request)?;
     let text = body.fields(call.request, api.body_limit().await).await?;
     let GraphqlRequest { query, operation_name, variables, .. } = read(&text)?;
     let read = api.graphql.read(&query, operation_name.as_deref(), variables.unwrap_or_default());
