@@ -67,6 +67,17 @@ async fn idn_p1_an_account_is_told_what_is_left_to_it_and_when_to_come_back() {
 }
 
 #[actix_web::test]
+async fn a_limit_is_set_only_for_a_class_that_routes_are_of() {
+    let node = node().await;
+    let fields = json!({ "per": "account", "limit": 1, "window_s": DAY });
+    let put = TestRequest::put().uri("/v1/security-policy/rate-limits/write").set_json(fields);
+    let refused = node.send_elevated(ADMIN, &["admin"], put).await;
+    let problem = refused.problem(422, "InvalidValue");
+    assert_eq!(problem["field"], "route_class");
+    assert!(problem["detail"].as_str().unwrap().contains("writes"), "it says which there are: {problem}");
+}
+
+#[actix_web::test]
 async fn tokens_of_the_command_line_have_a_limit_of_their_own_and_health_has_none() {
     let node = node().await;
     limit(&node, "reads", "account", 1, DAY).await;

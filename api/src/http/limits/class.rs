@@ -2,12 +2,12 @@
 
 use actix_web::http::Method;
 use commands::Catalog;
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantNames};
 
 use crate::http::{Identity, Operation, Page, Route};
 
-/// A class of routes. Its name is what `SetRateLimit` calls it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr)]
+/// A class of routes. Its name is what `SetRateLimit` calls it: it is one of [`LIMITS`](domain::identity::LIMITS).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, IntoStaticStr, VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Class {
     /// The ways in.
@@ -75,7 +75,7 @@ fn of_command(aggregate_type: &str) -> Class {
 mod tests {
     use std::collections::BTreeSet;
 
-    use domain::identity::SecurityPolicy;
+    use domain::identity::{LIMITS, SecurityPolicy};
 
     use super::*;
     use crate::http::routes;
@@ -92,6 +92,14 @@ mod tests {
         }
         let uncounted = ["/health", "/health/live", "/health/ready", "/health/startup", "/v1/batch"];
         assert_eq!(free.into_iter().collect::<Vec<_>>(), uncounted);
+    }
+
+    #[test]
+    fn idn_p1_the_classes_are_those_that_the_policy_knows_and_clients_have_their_own_limits() {
+        let known: BTreeSet<&str> = LIMITS.into_iter().map(|(class, _)| class).collect();
+        let classes: BTreeSet<&str> =
+            Class::VARIANTS.iter().copied().filter(|class| *class != <&str>::from(Class::Client)).collect();
+        assert_eq!(classes, known);
     }
 
     #[test]

@@ -1,10 +1,17 @@
 //! What can be asked of the security policy, what can have happened to it, and why a command was refused.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use strum::{IntoStaticStr, VariantNames};
 
+use super::LIMITS;
 use crate::kernel::{Event, Refusal, RefusalKind, schemas};
+
+/// One of the classes that routes are of.
+fn route_class(schema: &mut Schema) {
+    schema.insert("enum".into(), json!(LIMITS.map(|(class, _)| class)));
+}
 
 /// Whose calls an allow-list is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -86,7 +93,7 @@ pub enum SecurityPolicyCommand {
     #[schemars(extend("x-elevated" = "always"))]
     SetRateLimit {
         /// The class of routes.
-        #[schemars(transform = schemas::token::<64>)]
+        #[schemars(transform = route_class)]
         route_class: String,
         /// By what calls are counted.
         per: RateKey,

@@ -106,6 +106,18 @@ fn idn_p1_limits_hold_as_built_in_until_they_are_set() {
 }
 
 #[test]
+fn a_limit_is_set_for_a_class_that_routes_are_of() {
+    let set =
+        |class: &str| C::SetRateLimit { route_class: class.into(), per: RateKey::Ip, limit: 5, window_s: 60 };
+    for (class, _) in LIMITS {
+        policy([]).when(set(class)).then_names(["RateLimitSet"]);
+    }
+    for unknown in ["", "write", "Writes", "client", "no such class"] {
+        policy([]).when(set(unknown)).invalid("route_class");
+    }
+}
+
+#[test]
 fn an_origin_is_a_scheme_and_a_host() {
     let set = |origin: &str| C::SetRequestPolicy {
         max_body_bytes: 1_048_576,
