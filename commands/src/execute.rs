@@ -138,15 +138,18 @@ impl Commands {
         let refuse = |error| if certain { Err(error) } else { Ok(Attempt::Doubtful(error)) };
 
         let actor = with_permission::<D>(&request.actor, id, &command);
-        if !found.state.may(&actor, &command) {
+        let missing = found.version == 0 && !D::creates(&command);
+        // Nobody owns what has not begun. Whoever would is answered as if they did, and learns of nothing but their own;
+        // all others are answered as they are where it has begun.
+        let may = match request.owner.filter(|_| missing) {
+            Some(owner) => D::unborn(owner).may(&actor, &command),
+            None => found.state.may(&actor, &command),
+        };
+        if !may {
             return refuse(CommandError::Forbidden);
         }
-        if found.version == 0 && !D::creates(&command) {
+        if missing {
             return refuse(CommandError::NotFound(D::TYPE));
-        }
-        // After the others: RFC 9110 ignores preconditions of what would fail without them.
-        if request.expected_version.is_some_and(|expected| expected != found.version) {
-            return refuse(CommandError::PreconditionFailed { current: found.version });
         }
         let now = now();
         let context = Context {
@@ -168,6 +171,11 @@ impl Commands {
             Err(Refused::OnRecord(reason, events)) => (events, Some(CommandError::because(&reason))),
             Err(refused) => return refuse(CommandError::refused::<D>(refused)),
         };
+        // After the others: RFC 9110 ignores preconditions of what would fail without them, and whoever may not do it learns
+        // no version.
+        if refusal.is_none() && request.expected_version.is_some_and(|expected| expected != found.version) {
+            return refuse(CommandError::PreconditionFailed { current: found.version });
+        }
         if events.is_empty() {
             if !certain {
                 return Ok(Attempt::Idle);

@@ -9,6 +9,9 @@ use uuid::Uuid;
 pub struct Request {
     /// Who asks.
     pub actor: Actor,
+    /// The person whose the stream is by its id, where the edge has made the id of the account of whoever asks: nobody else's
+    /// stream can have it, so that they may be told whether it has begun.
+    pub owner: Option<Uuid>,
     /// The command's identity: a repeat of it is answered with the first outcome.
     pub command_id: Uuid,
     /// Whether this id may have been sent before: a client's idempotency key, or an id derived from a causing event.
@@ -42,6 +45,7 @@ impl Request {
     pub fn by(actor: Actor) -> Self {
         Request {
             actor,
+            owner: None,
             command_id: Uuid::now_v7(),
             repeatable: false,
             fingerprint: None,

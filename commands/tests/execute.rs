@@ -9,7 +9,8 @@ use cqrs_es::{EventStore as _, persist::PersistedEventStore};
 use domain::{
     Actor, RecordClass,
     governance::{
-        RetentionAction, RetentionPolicy, RetentionPolicyCommand, RetentionStart, retention_policy_id,
+        ConsentLedger, ConsentLedgerCommand, ConsentPurpose, RetentionAction, RetentionPolicy,
+        RetentionPolicyCommand, RetentionStart, retention_policy_id,
     },
     identity::{OrgKind, OrgType, OrgUnit, OrgUnitCommand},
 };
@@ -120,6 +121,35 @@ async fn a_command_to_nothing_is_not_found_and_one_without_permission_forbidden(
     let stranger = Request::by(Actor::user(Uuid::from_u128(2), &["student"]));
     let forbidden = commands.execute::<OrgUnit>(Uuid::now_v7(), create("PSU"), &stranger).await;
     assert!(matches!(forbidden, Err(CommandError::Forbidden)), "{forbidden:?}");
+}
+
+#[tokio::test]
+async fn the_owner_is_told_that_there_is_none_and_others_cannot_tell() {
+    let (commands, _database) = world().await;
+    let (ada, ben) = (Uuid::from_u128(0xADA), Uuid::from_u128(0xBE));
+    let by = |person| Request::by(Actor::user(person, &["student"]));
+    let purpose = ConsentPurpose::Analytics;
+    let grant = || ConsentLedgerCommand::GrantConsent {
+        purpose,
+        text_version: "1".into(),
+        text_hash: "0".repeat(64),
+        until: None,
+    };
+    let withdraw = || ConsentLedgerCommand::WithdrawConsent { purpose };
+    commands.execute::<ConsentLedger>(ada, grant(), &by(ada)).await.unwrap();
+    let eve = by(Uuid::from_u128(0xE));
+    for (whose, has) in [(ada, true), (ben, false)] {
+        for expected_version in [None, Some(0), Some(1)] {
+            for command in [grant(), withdraw()] {
+                let request = Request { expected_version, ..eve.clone() };
+                let told = commands.execute::<ConsentLedger>(whose, command, &request).await;
+                assert!(matches!(told, Err(CommandError::Forbidden)), "{has} {expected_version:?}: {told:?}");
+            }
+        }
+    }
+    let own = Request { owner: Some(ben), ..by(ben) };
+    let none = commands.execute::<ConsentLedger>(ben, withdraw(), &own).await;
+    assert!(matches!(none, Err(CommandError::NotFound(_))), "{none:?}");
 }
 
 #[tokio::test]

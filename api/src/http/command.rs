@@ -15,7 +15,7 @@ use super::{
     body::{Body, canonical, single, with_given},
     identity,
     overload::Kind,
-    route::{CommandRoute, IdFrom},
+    route::{self, CommandRoute, IdFrom},
     shape::list_for_object,
     uuid,
 };
@@ -68,6 +68,7 @@ pub async fn handle(
         request = request.under(command_id, Some(api.fingerprint(&body, expected_version)?));
     }
     let id = stream_id(call, command.id, key.map(|key| (key, request.command_id)))?;
+    request.owner = owner(call, command.id, id);
     let given = command.given.iter().map(|(name, from)| Ok((*name, call.known(*from)?)));
     let body = with_given(body, &given.collect::<Result<Vec<_>, Problem>>()?)?;
 
@@ -132,6 +133,12 @@ fn stream_id(call: &Call<'_>, from: IdFrom, repeatable: Option<(&str, Uuid)>) ->
             Ok(derived_id(&parts.iter().map(String::as_str).collect::<Vec<_>>()))
         }
     }
+}
+
+/// The caller, where the stream is theirs by its id: it is that of their account, or was derived from it just now.
+fn owner(call: &Call<'_>, from: IdFrom, id: Uuid) -> Option<Uuid> {
+    let derived = matches!(from, IdFrom::Derived(parts) if parts.contains(&route::From::Caller));
+    call.account().ok().filter(|account| derived || *account == id)
 }
 
 /// An identifier that was derived from a key. Where the key is a version 7 UUID it gets the key's time, so that what was

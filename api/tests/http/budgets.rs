@@ -1,6 +1,7 @@
 //! What an owner reads of a budget.
 
 use actix_web::test::TestRequest;
+use domain::derived_id;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -79,6 +80,43 @@ async fn a_day_that_a_client_has_is_not_sent_again_and_the_past_can_be_asked() {
     let then = ask(&node, &format!("/v1/budget/daily/2024-02-02?as_of={opened}")).await;
     assert_eq!(then.json(), day.json());
     ask(&node, "/v1/budget/daily/2024-02-02?as_of=0").await.problem(404, "NotFound");
+}
+
+#[actix_web::test]
+async fn a_month_that_was_never_opened_is_not_found_by_its_owner_and_others_cannot_tell() {
+    let node = node().await;
+    february(&node).await;
+    let moved = json!({ "from": "dining", "to": "travel", "amount": usd(1) });
+    let months = "/v1/budget/months/2024-03";
+    for (request, fields) in [
+        (TestRequest::post().uri(&format!("{months}/move")), moved.clone()),
+        (TestRequest::post().uri(&format!("{months}/reallocate")), json!({ "reason": "income" })),
+        (TestRequest::post().uri(&format!("{months}/close")), json!({})),
+        (TestRequest::put().uri("/v1/budget/daily/2024-03-02/dining"), json!({ "planned": usd(1) })),
+    ] {
+        let answer = node.send_as(ANNA, &["budget_user"], request.set_json(fields)).await;
+        answer.problem(404, "NotFound");
+    }
+    let request = TestRequest::post().uri(&format!("{months}/move")).set_json(&moved);
+    node.send_as(ANNA, &["student"], request).await.problem(403, "Forbidden");
+    let ben = Uuid::from_u128(6);
+    let income = TestRequest::put().uri("/v1/budget/income");
+    let income = income.set_json(json!({ "income": usd(1), "from": "2024-03" }));
+    node.send_as(ben, &["budget_user"], income).await.problem(404, "NotFound");
+    // Whoever computes the id of Anna's month is answered the same whether it is open or not.
+    for month in ["2024-02", "2024-03"] {
+        let stream = derived_id(&["budget", &ANNA.to_string(), month]);
+        let send = async |command: &str, fields: &Value| {
+            let path = format!("/v1/budgeting/budget-month/{stream}/{command}");
+            let request =
+                TestRequest::post().uri(&path).insert_header(("If-Match", "\"7\"")).set_json(fields);
+            node.send_as(ben, &["budget_user"], request).await
+        };
+        send("move-between-envelopes", &moved).await.problem(403, "Forbidden");
+        let open = json!({ "account": ben, "month": month });
+        let problem = send("open-budget-month", &open).await.problem(422, "InvalidValue");
+        assert_eq!(problem["field"], "month");
+    }
 }
 
 #[actix_web::test]

@@ -348,6 +348,10 @@ impl Decider for ConsentLedger {
         }
     }
 
+    fn unborn(owner: Uuid) -> Self {
+        ConsentLedger { subject: Some(owner), ..ConsentLedger::default() }
+    }
+
     fn facts(&self, _: &ConsentLedgerCommand, _: &Context, _: &mut impl Known) -> Result<(), NotYet> {
         Ok(())
     }
@@ -359,11 +363,14 @@ impl Decider for ConsentLedger {
                 actor.is_system()
             }
             // Whose ledger a missing one will be, only the decision can tell.
+            C::GrantConsent { .. } | C::GrantDisclosureConsent { .. } if self.subject.is_none() => {
+                !actor.is_system() && actor.account().is_some()
+            }
             C::GrantConsent { .. }
             | C::WithdrawConsent { .. }
             | C::GrantDisclosureConsent { .. }
             | C::RevokeDisclosureConsent { .. } => {
-                !actor.is_system() && self.subject.or(actor.account()).is_some_and(|person| actor.is(person))
+                !actor.is_system() && self.subject.is_some_and(|person| actor.is(person))
             }
         }
     }

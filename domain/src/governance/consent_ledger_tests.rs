@@ -217,6 +217,8 @@ fn a_consent_to_disclose_is_given_once_and_revoked_once() {
 fn nobody_consents_for_another_and_only_the_clock_expires() {
     let other = Actor::user(Uuid::from_u128(0xBB), &["admin", "compliance"]);
     assert!(!after([granted(None)]).permits(&other, &withdraw()));
+    assert!(!after([]).permits(&other, &withdraw()), "nor learns that nothing was consented to");
+    assert!(ConsentLedger::unborn(ME).may(&me(), &withdraw()));
     nothing::<ConsentLedger>().with_id(ME).by(other).when(grant(None)).forbidden();
     let clock = Actor::scheduler("expire_consent");
     assert!(after([]).permits(&clock, &expire()) && !after([]).permits(&me(), &expire()));

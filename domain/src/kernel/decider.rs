@@ -35,6 +35,12 @@ pub trait Decider: Default + Clone + Serialize + DeserializeOwned + Send + Sync 
     /// Whether the command starts a stream. Every other command on a stream without events is `NotFound`.
     fn creates(command: &Self::Command) -> bool;
 
+    /// What a stream without events is asked as by the person whose it is by its id, such as one that is derived from their
+    /// account: [`Decider::may`] tells whether to say that there is none. Only needed where ownership matters.
+    fn unborn(_owner: Uuid) -> Self {
+        Self::default()
+    }
+
     /// Looks up what the decision needs. It is called again, from the start, after each look-up that answered
     /// [`NotYet`]; look-ups that are already known answer at once.
     fn facts(

@@ -34,11 +34,12 @@ impl BudgetMonth {
         facts: &BudgetMonthFacts,
         context: &Context,
     ) -> Decided<Self> {
-        if self.account.is_some() {
-            return Err(R::AlreadyOpen {}.into());
-        }
+        // First of all: whose month it is not is not told whether it is open.
         if context.id != Self::id(account, month) {
             return Err(Refused::invalid("month", "the stream's id is not that of this account and month"));
+        }
+        if self.account.is_some() {
+            return Err(R::AlreadyOpen {}.into());
         }
         let profile = facts.profile.as_deref().ok_or(R::NoProfile {})?;
         let (Some(allocated), Some(currency)) = (allocation(profile, month), profile.currency) else {

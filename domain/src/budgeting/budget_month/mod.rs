@@ -124,6 +124,11 @@ impl Decider for BudgetMonth {
         matches!(command, BudgetMonthCommand::OpenBudgetMonth { .. })
     }
 
+    /// As after its end: no timer closes what was not opened.
+    fn unborn(owner: Uuid) -> Self {
+        BudgetMonth { account: Some(owner), after_end: true, ..BudgetMonth::default() }
+    }
+
     fn facts(
         &self,
         command: &BudgetMonthCommand,

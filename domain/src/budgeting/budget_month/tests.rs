@@ -87,6 +87,7 @@ fn a_month_has_one_budget_whose_id_follows_from_account_and_month() {
     let claims = nothing::<BudgetMonth>().with_id(id).knowing(facts()).when(open()).claims();
     assert_eq!(claims, [Claim::Take(format!("budget:{OWNER}:2026-05"))]);
     nothing::<BudgetMonth>().with_id(OWNER).knowing(facts()).when(open()).invalid("month");
+    given::<BudgetMonth>([opened(OFF)]).with_id(OWNER).knowing(facts()).when(open()).invalid("month");
     given::<BudgetMonth>([opened(OFF)]).with_id(id).knowing(facts()).when(open()).refused(R::AlreadyOpen {});
     nothing::<BudgetMonth>().with_id(id).when(open()).refused(R::NoProfile {});
     assert_eq!(BudgetMonth::taken("budget:x"), Some(R::AlreadyOpen {}));
@@ -471,6 +472,13 @@ fn only_the_owner_changes_a_month_and_only_the_system_applies_spending() {
     let fresh = nothing::<BudgetMonth>();
     assert!(fresh.permits(&owner(), &open) && fresh.permits(&policy, &open));
     assert!(!fresh.permits(&other, &open) && !fresh.permits(&staff, &open));
+    // The owner may ask for what was never opened, to be told so.
+    let unborn = BudgetMonth::unborn(OWNER);
+    for command in by_owner.iter().chain([&C::CloseBudgetMonth {}]) {
+        assert!(unborn.may(&owner(), command));
+        assert!(!unborn.may(&other, command) && !unborn.may(&staff, command));
+        assert!(!fresh.permits(&owner(), command) && !fresh.permits(&other, command));
+    }
 }
 
 #[test]

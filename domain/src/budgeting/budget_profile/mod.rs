@@ -126,6 +126,10 @@ impl Decider for BudgetProfile {
         matches!(command, BudgetProfileCommand::SetUpBudget { .. })
     }
 
+    fn unborn(owner: Uuid) -> Self {
+        BudgetProfile { account: Some(owner), ..BudgetProfile::default() }
+    }
+
     fn facts(
         &self,
         command: &BudgetProfileCommand,

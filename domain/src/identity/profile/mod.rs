@@ -121,6 +121,10 @@ impl Decider for Profile {
         }
     }
 
+    fn unborn(owner: Uuid) -> Self {
+        Profile { account: Some(owner), ..Profile::default() }
+    }
+
     fn facts(
         &self,
         command: &ProfileCommand,
@@ -159,11 +163,12 @@ impl Decider for Profile {
         match issuer(command) {
             Issuer::System => actor.is_system(),
             Issuer::Registrar => actor.is_system() || actor.has("manage:users"),
-            // Whose profile a missing one will be, only the decision can tell.
             Issuer::OwnOrSystem if actor.is_system() => true,
-            Issuer::Own | Issuer::OwnOrSystem => {
-                self.account.or(actor.account()).is_some_and(|account| actor.is(account))
+            // Whose profile a missing one will be, only the decision can tell.
+            Issuer::Own | Issuer::OwnOrSystem if self.account.is_none() && Self::creates(command) => {
+                actor.account().is_some()
             }
+            Issuer::Own | Issuer::OwnOrSystem => self.account.is_some_and(|account| actor.is(account)),
         }
     }
 

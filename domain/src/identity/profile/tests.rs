@@ -128,6 +128,9 @@ fn nobody_tells_of_another_person() {
     assert!(!after([]).permits(&other, &revision()));
     assert!(after([]).permits(&Actor::user(ME, &[]), &revision()));
     assert!(!after([]).permits(&Actor::policy("any"), &revision()));
+    let leave = C::WithdrawDemographics {};
+    assert!(!given::<Profile>([]).permits(&other, &leave) && !after([]).permits(&other, &leave));
+    assert!(Profile::unborn(ME).may(&Actor::user(ME, &[]), &leave));
     let create = C::CreateProfile { display_name: Stated("Ada".into()) };
     assert!(!after([]).permits(&Actor::user(ME, &["admin"]), &create));
 }
