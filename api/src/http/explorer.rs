@@ -66,7 +66,11 @@ pub struct OneEvent {
 /// # Errors
 /// Whatever is wrong with the query string, and what the caller may not see.
 pub(super) async fn events(api: &Api, call: &Call<'_>, pairs: Pairs) -> Result<HttpResponse, Problem> {
-    let page = api.projections.audit(call.actor()?, &asked(pairs)?).await.map_err(problem)?;
+    let asked = asked::<Explored>(pairs)?;
+    if let Some(not_yet) = query::unrecorded(api, asked.min_position).await? {
+        return Ok(not_yet);
+    }
+    let page = api.projections.audit(call.actor()?, &asked.of_log).await.map_err(problem)?;
     let positions: Vec<Position> = page.entries.iter().map(|entry| entry.position).collect();
     let leaves: Vec<Leaf> = recorded(api, &positions).await?.iter().map(Leaf::of).collect();
     access::log_read(api, call, page.subjects.iter().copied()).await?;
@@ -76,11 +80,7 @@ pub(super) async fn events(api: &Api, call: &Call<'_>, pairs: Pairs) -> Result<H
     let explored = |entry: Entry| Some(Explored { leaf_hash: *hashes.get(&entry.position)?, entry });
     let events = page.entries.into_iter().filter_map(explored).collect();
     let body = EventPage { events, next: page.next, position: page.position, proofs, disagrees };
-    let mut response = HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(&body);
-    if let Some(next) = page.next {
-        query::link_next(call, &next.to_string(), &mut response);
-    }
-    Ok(response)
+    Ok(asked.answer(call, &body, "events", body.next))
 }
 
 /// One event, by its id or its position.

@@ -2,13 +2,23 @@
 
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
 use domain::Actor;
+use event_store::Position;
 use projections::{
-    governance::{AuditFilters, AuditQuery, Direction, GovernanceError, LineageQuery, Order, openlineage},
+    governance::{
+        AuditFilters, AuditQuery, Direction, Entry, GovernanceError, LineageQuery, Order, openlineage,
+    },
     query::LIMIT_MAX,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
-use super::{Api, Call, access, due, explorer, package, pairs::Pairs, query, replay, route::Governance};
+use super::{
+    Api, Call, access, due, explorer, filters, package,
+    pairs::{Pairs, number},
+    query, replay,
+    route::Governance,
+};
 use crate::problem::{FORBIDDEN, INVALID_PARAMETER, NOT_FOUND, Problem, UNAVAILABLE};
 
 /// The most nodes of a graph.
@@ -66,9 +76,28 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: Governance) -> Res
     }
 }
 
-/// What is asked of the audit trail.
-pub(super) fn asked(mut pairs: Pairs) -> Result<AuditQuery, Problem> {
-    let asked = AuditQuery {
+/// A page of the audit trail, as it is asked for.
+pub(super) struct Asked {
+    /// What is asked of the log.
+    pub(super) of_log: AuditQuery,
+    /// Which position the log must have.
+    pub(super) min_position: Option<Position>,
+    /// Which fields of its entries are shown; all where none is named.
+    fields: Vec<String>,
+}
+
+/// What is asked of the audit trail, whose entries are shown as `E`.
+pub(super) fn asked<E: JsonSchema>(mut pairs: Pairs) -> Result<Asked, Problem> {
+    let fields = pairs.read("fields", "a field is there twice", query::columns)?.unwrap_or_default();
+    if !fields.is_empty() {
+        let schema = E::json_schema(&mut filters::generator());
+        let known = |field: &String| !schema.as_value()["properties"][field].is_null();
+        if !fields.iter().all(known) {
+            return Err(Problem::parameter("fields", "there is no such field to show"));
+        }
+    }
+    let min_position = pairs.read("min_position", "expected a position", number)?;
+    let of_log = AuditQuery {
         filters: AuditFilters {
             actor: pairs.text("actor")?,
             on_behalf_of: pairs.uuid("on_behalf_of")?,
@@ -80,29 +109,69 @@ pub(super) fn asked(mut pairs: Pairs) -> Result<AuditQuery, Problem> {
             until: pairs.instant("until")?,
             correlation_id: pairs.uuid("correlation_id")?,
         },
-        order: pairs
-            .read("order", "expected `newest_first` or `oldest_first`", |text| match text {
-                "newest_first" => Some(Order::NewestFirst),
-                "oldest_first" => Some(Order::OldestFirst),
-                _ => None,
-            })?
-            .unwrap_or_default(),
+        order: order(&mut pairs)?,
         after: pairs.number("after")?,
         limit: pairs.count("limit", LIMIT_MAX)?,
         as_of: pairs.as_of("as_of")?,
     };
     pairs.done()?;
-    Ok(asked)
+    Ok(Asked { of_log, min_position, fields })
+}
+
+/// In which order, in its own words or in those of all lists.
+fn order(pairs: &mut Pairs) -> Result<Order, Problem> {
+    let order = pairs.read("order", "expected `newest_first` or `oldest_first`", |text| match text {
+        "newest_first" => Some(Order::NewestFirst),
+        "oldest_first" => Some(Order::OldestFirst),
+        _ => None,
+    })?;
+    // The log is in one order; whatever else one might sort by would have to be read to its end first.
+    let sort = pairs.read("sort", "expected `position` or `-position`", |text| match text {
+        "-position" => Some(Order::NewestFirst),
+        "position" => Some(Order::OldestFirst),
+        _ => None,
+    })?;
+    match (order, sort) {
+        (Some(_), Some(_)) => Err(Problem::parameter("sort", "`order` says it already")),
+        (order, sort) => Ok(order.or(sort).unwrap_or_default()),
+    }
+}
+
+impl Asked {
+    /// The answer: a page with the fields that were asked for of its entries, which are its member `list`.
+    pub(super) fn answer(
+        &self,
+        call: &Call<'_>,
+        page: &impl Serialize,
+        list: &str,
+        next: Option<Position>,
+    ) -> HttpResponse {
+        let mut response =
+            if self.fields.is_empty() { answer(page) } else { answer(&self.chosen(page, list)) };
+        if let Some(next) = next {
+            query::link_next(call, &next.to_string(), &mut response);
+        }
+        response
+    }
+
+    fn chosen(&self, page: &impl Serialize, list: &str) -> Value {
+        let mut page = serde_json::to_value(page).unwrap_or_default();
+        let entries = page[list].as_array_mut().into_iter().flatten();
+        for entry in entries.filter_map(Value::as_object_mut) {
+            entry.retain(|name, _| self.fields.contains(name));
+        }
+        page
+    }
 }
 
 async fn trail(api: &Api, call: &Call<'_>, actor: &Actor, pairs: Pairs) -> Result<HttpResponse, Problem> {
-    let page = api.projections.audit(actor, &asked(pairs)?).await.map_err(problem)?;
-    access::log_read(api, call, page.subjects.iter().copied()).await?;
-    let mut response = answer(&page);
-    if let Some(next) = page.next {
-        query::link_next(call, &next.to_string(), &mut response);
+    let asked = asked::<Entry>(pairs)?;
+    if let Some(not_yet) = query::unrecorded(api, asked.min_position).await? {
+        return Ok(not_yet);
     }
-    Ok(response)
+    let page = api.projections.audit(actor, &asked.of_log).await.map_err(problem)?;
+    access::log_read(api, call, page.subjects.iter().copied()).await?;
+    Ok(asked.answer(call, &page, "entries", page.next))
 }
 
 async fn chain(api: &Api, call: &Call<'_>, mut pairs: Pairs) -> Result<HttpResponse, Problem> {

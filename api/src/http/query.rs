@@ -147,6 +147,17 @@ pub(super) async fn behind(
     }
 }
 
+/// The same for what is read off the log itself, and is complete up to its end.
+pub(super) async fn unrecorded(
+    api: &Api,
+    min_position: Option<u64>,
+) -> Result<Option<HttpResponse>, Problem> {
+    match min_position {
+        Some(position) if !recorded(api, position).await? => Ok(Some(not_yet(position))),
+        _ => Ok(None),
+    }
+}
+
 /// The answer, tagged by what it shows; none but its tag for a client that has it already.
 pub(super) fn answer(call: &Call<'_>, route: &QueryRoute, shown: &str, body: &Value) -> HttpResponse {
     let tag = format!("W/\"{:x}\"", Sha256::digest(shown.as_bytes()))[..36].to_owned() + "\"";
@@ -208,7 +219,7 @@ pub(super) fn read(filters: &[Parameter], one: bool, pairs: Vec<(String, String)
 }
 
 /// Columns separated by commas, each of them once.
-fn columns(text: &str) -> Option<Vec<String>> {
+pub(super) fn columns(text: &str) -> Option<Vec<String>> {
     let mut columns: Vec<String> = Vec::new();
     for column in text.split(',') {
         if columns.iter().any(|known| known == column) {
@@ -221,18 +232,24 @@ fn columns(text: &str) -> Option<Vec<String>> {
 
 /// Waits for the read model, but not for what is not even in the log.
 async fn reached(api: &Api, model: &str, position: u64) -> Result<bool, Problem> {
-    let known = *api.commands.store().subscribe_head().borrow() >= position;
-    if !known && api.commands.store().head().await.map_err(|error| failed(&error))?.position < position {
+    if !recorded(api, position).await? {
         return Ok(false);
     }
     api.projections.wait_for(model, position, PATIENCE).await.map_err(|error| failed(&error))
 }
 
-/// 202: the read model has not come as far as the client wants to read.
+/// Whether the log has this position.
+async fn recorded(api: &Api, position: u64) -> Result<bool, Problem> {
+    let store = api.commands.store();
+    let known = *store.subscribe_head().borrow() >= position;
+    Ok(known || store.head().await.map_err(|error| failed(&error))?.position >= position)
+}
+
+/// 202: the read model, or the log, has not come as far as the client wants to read.
 fn not_yet(position: u64) -> HttpResponse {
     let body = json!({
         "status": "not_yet",
-        "detail": "the read model has not come to this position yet; ask again",
+        "detail": "what is read has not come to this position yet; ask again",
         "min_position": position,
     });
     HttpResponse::Accepted().insert_header((RETRY_AFTER, "1")).json(body)

@@ -1,17 +1,17 @@
 //! The operations that read the log itself.
 
 use projections::{
-    governance::{AuditPage, CausationChain, DataMap, Graph, Inventory, Package},
+    governance::{AuditPage, CausationChain, DataMap, Entry, Graph, Inventory, Package},
     query::{LIMIT, LIMIT_MAX},
 };
-use schemars::SchemaGenerator;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::components::{header_references, problems, uuid};
 use crate::http::{
     Governance,
     due::{Agenda, DAYS_MAX},
-    explorer::{EventPage, OneEvent},
+    explorer::{EventPage, Explored, OneEvent},
     governance::{DEPTH_MAX, NODES_MAX},
     replay::STATES_MAX,
 };
@@ -21,20 +21,21 @@ pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Val
     let as_of = parameter("as_of", "As the log was at this position or instant.", moment());
     match route {
         Governance::Trail => {
-            let page = schemas.subschema_for::<AuditPage>().to_value();
-            get("The audit trail", page, trail())
+            let (page, parameters) = page::<AuditPage, Entry>("entries", schemas);
+            get("The audit trail", page, parameters)
         }
         Governance::Mine => {
-            let page = schemas.subschema_for::<AuditPage>().to_value();
-            get("What is about the caller or was done by them", page, trail())
+            let (page, parameters) = page::<AuditPage, Entry>("entries", schemas);
+            get("What is about the caller or was done by them", page, parameters)
         }
         Governance::Chain => {
             let chain = schemas.subschema_for::<CausationChain>().to_value();
             get("What caused an event, and what it caused", chain, vec![in_path("id", uuid()), as_of])
         }
         Governance::Events => {
-            let page = schemas.subschema_for::<EventPage>().to_value();
-            get("The events of the log, with their hashes and the proofs that they are in it", page, trail())
+            let (page, parameters) = page::<EventPage, Explored>("events", schemas);
+            let summary = "The events of the log, with their hashes and the proofs that they are in it";
+            get(summary, page, parameters)
         }
         Governance::Event => {
             let event = schemas.subschema_for::<OneEvent>().to_value();
@@ -164,10 +165,38 @@ fn shown_events() -> Value {
     })
 }
 
+/// A page of entries of the audit trail, which are its member `list`, and what can be asked of it.
+fn page<P: JsonSchema, E: JsonSchema>(list: &str, schemas: &mut SchemaGenerator) -> (Value, Vec<Value>) {
+    let mut page = P::json_schema(schemas).to_value();
+    let mut entry = E::json_schema(schemas).to_value();
+    let names = entry["properties"].as_object().into_iter().flat_map(|fields| fields.keys());
+    let names: Vec<String> = names.cloned().collect();
+    if let Some(entry) = entry.as_object_mut() {
+        // `fields` leaves some of them out.
+        entry.remove("required");
+    }
+    page["properties"][list]["items"] = entry;
+    let fields = json!({
+        "name": "fields",
+        "in": "query",
+        "description": "Which fields of the entries to show.",
+        "style": "form",
+        "explode": false,
+        "schema": {
+            "type": "array",
+            "items": { "type": "string", "enum": names },
+            "minItems": 1,
+            "uniqueItems": true,
+        },
+    });
+    (page, trail().into_iter().chain([fields]).collect())
+}
+
 fn trail() -> Vec<Value> {
     let text = || json!({ "type": "string", "minLength": 1, "pattern": r"^[^\u0000]+$" });
     let order =
         json!({ "type": "string", "enum": ["newest_first", "oldest_first"], "default": "newest_first" });
+    let sort = json!({ "type": "string", "enum": ["position", "-position"] });
     vec![
         parameter("actor", "Who acted, such as `user:<id>` or `policy:<name>`.", text()),
         parameter("on_behalf_of", "For whom.", uuid()),
@@ -179,8 +208,10 @@ fn trail() -> Vec<Value> {
         parameter("until", "Recorded at or before.", instant()),
         parameter("correlation_id", "What it belongs to.", uuid()),
         parameter("order", "In which order of the log.", order),
+        parameter("sort", "The same in the words of all lists; `-position` is the newest first.", sort),
         parameter("after", "The `next` of the page before.", position()),
         parameter("limit", "How many entries.", count(LIMIT_MAX, Some(LIMIT))),
+        parameter("min_position", "Only where the log has this position.", position()),
         parameter("as_of", "As the log was at this position or instant.", moment()),
     ]
 }

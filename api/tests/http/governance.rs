@@ -47,6 +47,38 @@ async fn pages_of_the_trail_follow_each_other_by_their_links() {
 }
 
 #[actix_web::test]
+async fn the_trail_is_asked_in_the_words_of_all_lists() {
+    let node = node().await;
+    node.org("KSU").await;
+    let (_, last) = node.org("PSU").await;
+    for (path, list) in
+        [("/v1/audit/trail", "entries"), ("/v1/audit/me", "entries"), ("/v1/audit/events", "events")]
+    {
+        let ask = async |asked: &str| node.get(&format!("{path}?{asked}")).await;
+        let oldest = format!("sort=position&fields=position,action&limit=1&min_position={last}");
+        let oldest = ask(&oldest).await.json();
+        assert_eq!(oldest[list], json!([{ "action": "OrgUnitCreated", "position": 1 }]), "{path}");
+        let newest = ask("sort=-position&fields=position").await.json();
+        assert_eq!(newest[list], json!([{ "position": last }, { "position": 1 }]), "{path}");
+        let later = ask("min_position=1000").await;
+        assert_eq!((later.status.as_u16(), later.header("retry-after")), (202, "1"), "{path}");
+        for wrong in [
+            "sort=action",
+            "sort=position&order=oldest_first",
+            "fields=payload",
+            "fields=",
+            "fields=action,action",
+            "min_position=soon",
+        ] {
+            let problem = ask(wrong).await.problem(400, "InvalidParameter");
+            assert_eq!(wrong.split('=').next(), problem["field"].as_str(), "{path}?{wrong}");
+        }
+        let hashes = ask("fields=leaf_hash").await.status;
+        assert_eq!(hashes.is_success(), list == "events", "{path}");
+    }
+}
+
+#[actix_web::test]
 async fn lineage_leads_from_an_aggregate_to_the_events_that_made_it() {
     let node = node().await;
     let (org, _) = node.org("PSU").await;
