@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::{
-    AsOf, EventStore, Head, Outcome, Position, Recorded, StoreError, StreamId,
+    Ahead, AsOf, EventStore, Head, Outcome, Position, Recorded, StoreError, StreamId,
     micros::Micros,
     names::intern,
     recorded::{COLUMNS, from_row, signed, unsigned},
@@ -151,6 +151,28 @@ impl EventStore {
             .fetch_one(self.pool())
             .await?;
         unsigned(position)
+    }
+
+    /// The last position that belongs to a moment; or that the moment has not come. It has not before both this node's clock
+    /// and the log have come to it: another node's clock may be ahead.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn position_of(&self, moment: AsOf) -> Result<Result<Position, Ahead>, StoreError> {
+        let head = self.head().await?;
+        Ok(match moment {
+            AsOf::Position(asked) if asked > head.position => {
+                Err(Ahead::Position { asked, head: head.position })
+            }
+            AsOf::Position(asked) => Ok(asked),
+            AsOf::Instant(instant) => {
+                let now = Timestamp::now().max(head.recorded_at);
+                if instant > now {
+                    return Ok(Err(Ahead::Instant { now }));
+                }
+                Ok(self.position_at(instant).await?)
+            }
+        })
     }
 
     /// What the command with this id did, if it is in the log.

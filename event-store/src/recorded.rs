@@ -45,6 +45,25 @@ pub enum AsOf {
     Instant(Timestamp),
 }
 
+/// A moment has not come: what was recorded up to it could not be told to the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ahead {
+    /// The log does not have the position.
+    #[error("position {asked} is ahead of the log, which ends at {head}")]
+    Position {
+        /// The position that was asked for.
+        asked: Position,
+        /// Where the log ends.
+        head: Position,
+    },
+    /// The instant is in the future.
+    #[error("the instant has not come yet: it is {now} here")]
+    Instant {
+        /// What time it is.
+        now: Timestamp,
+    },
+}
+
 /// Where the log ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {

@@ -51,7 +51,8 @@ async fn position(annals: &Annals, moment: &str) -> Result<Position, Failure> {
     let instant: Timestamp = moment
         .parse()
         .map_err(|_| Failure::Wrong(format!("`{moment}` is neither an instant nor a position")))?;
-    Ok(annals.store.position_at(instant).await?)
+    let found = annals.store.position_of(event_store::AsOf::Instant(instant)).await?;
+    found.map_err(|ahead| Failure::Wrong(ahead.to_string()))
 }
 
 #[cfg(test)]

@@ -224,7 +224,7 @@ pub(super) fn problem(error: GovernanceError) -> Problem {
         GovernanceError::Forbidden => Problem::new(FORBIDDEN, detail),
         GovernanceError::BadLimit { name, .. } => Problem::new(INVALID_PARAMETER, detail).at(name),
         GovernanceError::BadNode(_) => Problem::new(NOT_FOUND, "there is no such node"),
-        GovernanceError::AsOfAhead { .. } => Problem::new(NOT_FOUND, detail).at("as_of"),
+        GovernanceError::AsOfAhead(_) => Problem::new(NOT_FOUND, detail).at("as_of"),
         GovernanceError::Behind { .. } => Problem::new(UNAVAILABLE, detail).retry_after(1),
         GovernanceError::Failed(error) => query::failed(&error),
         other => query::failed(&other),

@@ -304,7 +304,7 @@ pub(super) fn problem(error: QueryError) -> Problem {
         QueryError::BadLimit => Problem::new(INVALID_PARAMETER, detail).at("limit"),
         QueryError::BadCursor => Problem::new(INVALID_PARAMETER, detail).at("after"),
         // The moment that the client names has not come yet.
-        QueryError::AsOfAhead { .. } => Problem::new(NOT_FOUND, detail).at("as_of"),
+        QueryError::AsOfAhead(_) => Problem::new(NOT_FOUND, detail).at("as_of"),
         QueryError::AsOfUnsupported(_) => Problem::new(AS_OF_UNSUPPORTED, detail).at("as_of"),
         QueryError::AsOfTooLarge => Problem::new(INVALID_VALUE, detail).at("as_of"),
         QueryError::NotBuilt(_) | QueryError::NotYet { .. } => {

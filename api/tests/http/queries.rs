@@ -168,7 +168,14 @@ async fn the_past_can_be_asked_where_it_is_kept() {
     let now = node.get(&format!("/v1/orgs/{id}?min_position={}", closed["position"])).await.json();
     let then = node.get(&format!("/v1/orgs/{id}?as_of={created}")).await.json();
     assert_eq!((&now["active"], &then["active"]), (&json!(false), &json!(true)));
-    node.get("/v1/orgs?as_of=1000").await.problem(404, "NotFound");
+    for ahead in ["1000", "2199-01-01T00:00:00Z"] {
+        for list in ["orgs", "audit/trail", "audit/me", "audit/events"] {
+            let problem = node.get(&format!("/v1/{list}?as_of={ahead}")).await.problem(404, "NotFound");
+            assert_eq!(problem["field"], "as_of", "{list} {ahead}");
+        }
+    }
+    let just_now = node.get(&format!("/v1/orgs/{id}?as_of={}", jiff::Timestamp::now())).await;
+    assert_eq!(just_now.json()["active"], json!(false), "{}", just_now.text);
     node.get("/v1/scholarships?as_of=1").await.problem(400, "AsOfUnsupported");
 }
 

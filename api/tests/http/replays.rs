@@ -141,7 +141,10 @@ async fn gov_a2_a_replay_shows_the_state_after_each_fact_and_on_record_before() 
     let log = node.node.api.commands.store().read_all(0, 1000).await.unwrap();
     let reads = log.iter().filter(|event| event.event_type == "AuditReplayRead").count();
     assert_eq!(reads, 1 + of_profile.len(), "the events, and each state");
-    read(&node, OFFICER, &format!("{states}?as_of=100000")).await.problem(404, "NotFound");
+    for ahead in ["100000", "2199-01-01T00:00:00Z"] {
+        let path = format!("{states}?as_of={ahead}");
+        assert_eq!(read(&node, OFFICER, &path).await.problem(404, "NotFound")["field"], "as_of");
+    }
     let student = TestRequest::get().uri(&states);
     node.send_as(ANNA, &["student"], student).await.problem(403, "Forbidden");
 }

@@ -1,4 +1,5 @@
-use event_store::{AsOf, testing};
+use event_store::{Ahead, AsOf, testing};
+use jiff::{SignedDuration, Timestamp};
 
 use crate::support::*;
 
@@ -31,6 +32,28 @@ async fn a_stream_is_read_as_it_stood_at_a_position_or_an_instant() {
         10
     );
     assert_eq!(store.read_stream(&one, 0, Some(AsOf::Instant(first - microsecond))).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_moment_that_has_not_come_is_no_moment_of_the_log_by_the_clock_of_whoever_is_ahead() {
+    let database = testing::database().await;
+    let store = database.store().await.unwrap();
+    store.append(at(&stream("one"), 0)).await.unwrap();
+    let head = store.head().await.unwrap();
+    for come in [AsOf::Position(1), AsOf::Instant(head.recorded_at), AsOf::Instant(Timestamp::now())] {
+        assert_eq!(store.position_of(come).await.unwrap(), Ok(1));
+    }
+    let ahead = store.position_of(AsOf::Position(2)).await.unwrap();
+    assert_eq!(ahead, Err(Ahead::Position { asked: 2, head: 1 }));
+    let later = Timestamp::now() + SignedDuration::from_hours(1);
+    let ahead = store.position_of(AsOf::Instant(later)).await.unwrap();
+    assert!(matches!(ahead, Err(Ahead::Instant { now }) if now < later), "{ahead:?}");
+    // A node whose clock is ahead has recorded something.
+    sqlx::query("UPDATE annals.head SET recorded_at = now() + interval '2 hours'")
+        .execute(store.pool())
+        .await
+        .unwrap();
+    assert_eq!(store.position_of(AsOf::Instant(later)).await.unwrap(), Ok(1));
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::{Actor, Decider, governance::Disclosure};
-use event_store::{Position, StoreError};
+use event_store::{Ahead, Position, StoreError};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -32,13 +32,8 @@ pub enum GovernanceError {
     #[error("`{0}` is not a node: write `type:id`, `type:id@version` or `event:id`")]
     BadNode(String),
     /// The moment has not come yet.
-    #[error("position {asked} is ahead of the log, which ends at {head}")]
-    AsOfAhead {
-        /// The position that was asked for.
-        asked: Position,
-        /// Where the log ends.
-        head: Position,
-    },
+    #[error(transparent)]
+    AsOfAhead(#[from] Ahead),
     /// The index is being built, or stands still, and too many events came since to look at each of them.
     #[error("the index of the log is at position {position} only")]
     Behind {

@@ -77,14 +77,9 @@ impl LogView<'_> {
         .bind(LogIndex::VERSION as i32)
         .fetch_one(store.pool())
         .await?;
-        let head = unsigned(row.try_get(0)?);
         let until = match as_of {
-            None => head,
-            Some(AsOf::Position(asked)) if asked > head => {
-                return Err(GovernanceError::AsOfAhead { asked, head });
-            }
-            Some(AsOf::Position(asked)) => asked,
-            Some(AsOf::Instant(instant)) => store.position_at(instant).await?,
+            None => unsigned(row.try_get(0)?),
+            Some(as_of) => store.position_of(as_of).await??,
         };
         let schema: Option<String> = row.try_get(1)?;
         Ok(LogView {

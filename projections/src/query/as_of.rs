@@ -27,14 +27,7 @@ impl Projections {
             return Err(QueryError::AsOfUnsupported(shape.name));
         }
         let store = &self.0.store;
-        let until = match as_of {
-            AsOf::Position(position) => position,
-            AsOf::Instant(instant) => store.position_at(instant).await?,
-        };
-        let head = store.head().await?.position;
-        if until > head {
-            return Err(QueryError::AsOfAhead { asked: until, head });
-        }
+        let until = store.position_of(as_of).await??;
         let skips = self.skips_of(shape.name).await?;
         let mut past = Past { model, stage: model.stage(), skips, memory: self.0.config.as_of_memory };
         match &plan.streams {

@@ -11,7 +11,7 @@ mod show;
 use std::collections::BTreeSet;
 
 use domain::Actor;
-use event_store::{AsOf, Position};
+use event_store::{Ahead, AsOf, Position};
 use sqlx::{Row as _, ValueRef};
 use uuid::Uuid;
 
@@ -132,13 +132,8 @@ pub enum QueryError {
     #[error("`{0}` cannot be asked as of an earlier moment")]
     AsOfUnsupported(&'static str),
     /// The moment has not come yet.
-    #[error("position {asked} is ahead of the log, which ends at {head}")]
-    AsOfAhead {
-        /// The position that was asked for.
-        asked: Position,
-        /// Where the log ends.
-        head: Position,
-    },
+    #[error(transparent)]
+    AsOfAhead(#[from] Ahead),
     /// To answer as of that moment, more rows than the configured limit would have to be folded: ask for fewer.
     #[error("too many rows to fold as of that moment: name a row by its filter")]
     AsOfTooLarge,

@@ -1,7 +1,7 @@
 //! The audit trail.
 
 use domain::{Actor, Decider, RoleGrant, identity::OrgUnit, identity::Profile, intelligence::Decision};
-use event_store::AsOf;
+use event_store::{Ahead, AsOf};
 use jiff::SignedDuration;
 use projections::governance::{AuditFilters, AuditPage, AuditQuery, Entry, GovernanceError, Order};
 use uuid::Uuid;
@@ -312,7 +312,10 @@ async fn the_trail_can_be_read_as_it_was() {
     }
     let ahead = AuditQuery { as_of: Some(AsOf::Position(9999)), ..AuditQuery::default() };
     let refused = world.projections.audit(&auditor(), &ahead).await;
-    assert!(matches!(refused, Err(GovernanceError::AsOfAhead { asked: 9999, .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(GovernanceError::AsOfAhead(Ahead::Position { asked: 9999, .. }))),
+        "{refused:?}"
+    );
     let later = log[log.len() - 1].recorded_at + SignedDuration::from_hours(1);
     let none = AuditFilters { from: Some(later), ..AuditFilters::default() };
     assert!(pages(&world, &auditor(), by(none, Order::NewestFirst, 50)).await.is_empty());

@@ -15,7 +15,7 @@ use domain::{
     Actor, ActorKind,
     governance::{AuditReplay, AuditReplayCommand},
 };
-use event_store::{AsOf, Position, Recorded};
+use event_store::{AsOf, Position, Recorded, StoreError};
 use projections::{
     Envelope,
     governance::{AuditFilters, AuditQuery, Entry, Order},
@@ -52,12 +52,16 @@ impl Look {
         if replay.decrypt {
             call.elevated()?;
         }
-        let head = position(api, None).await?;
-        let own = position(api, replay.as_of.map(AsOf::Instant)).await?;
-        let asked = position(api, as_of).await?;
-        if asked > head {
-            return Err(Problem::new(NOT_FOUND, "that moment has not come").at("as_of"));
-        }
+        let (store, failed) = (api.commands.store(), |error: StoreError| query::failed(&error));
+        let asked = match as_of {
+            Some(moment) => store.position_of(moment).await.map_err(failed)?,
+            None => Ok(store.head().await.map_err(failed)?.position),
+        };
+        let asked = asked.map_err(|ahead| Problem::new(NOT_FOUND, ahead.to_string()).at("as_of"))?;
+        let own = match replay.as_of {
+            Some(instant) => store.position_at(instant).await.map_err(failed)?,
+            None => asked,
+        };
         Ok(Look { id, replay, until: own.min(asked) })
     }
 
@@ -102,16 +106,6 @@ impl Look {
     fn personal(&self) -> Personal {
         if self.replay.decrypt { Personal::Opened } else { Personal::Sealed }
     }
-}
-
-async fn position(api: &Api, as_of: Option<AsOf>) -> Result<Position, Problem> {
-    let store = api.commands.store();
-    let found = match as_of {
-        None => store.head().await.map(|head| head.position),
-        Some(AsOf::Position(position)) => Ok(position),
-        Some(AsOf::Instant(instant)) => store.position_at(instant).await,
-    };
-    found.map_err(|error| query::failed(&error))
 }
 
 /// A page of the replay's events, in the order in which they were recorded.
