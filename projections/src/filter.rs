@@ -33,6 +33,9 @@ pub enum Filter {
     /// The column names a row of another read model that belongs to one of these org units, or to one below them. Told like
     /// [`Filter::Below`]; until then no row fits.
     BelowBy(&'static str, Owned, Vec<Uuid>),
+    /// The same where those rows are so many that the database looks them up one by one, as it comes to rows that name them:
+    /// of the table with this name, those that belong to one of these. In memory no row fits.
+    OwnedBy(&'static str, Owned, String, Vec<Uuid>),
     /// At least one of these conditions holds.
     Any(Vec<Filter>),
     /// All of these conditions hold.
@@ -128,6 +131,7 @@ impl Filter {
             | Filter::In(..)
             | Filter::Below(..)
             | Filter::BelowBy(..)
+            | Filter::OwnedBy(..)
             | Filter::AtLeast(..)
             | Filter::AtMost(..)
             | Filter::Contains(..)
@@ -234,6 +238,7 @@ impl Filter {
             | Filter::Nothing
             | Filter::Is(..)
             | Filter::In(..)
+            | Filter::OwnedBy(..)
             | Filter::AtLeast(..)
             | Filter::AtMost(..)
             | Filter::Contains(..)
@@ -270,7 +275,7 @@ impl Filter {
             Filter::Is(name, value) => value.order(cell(name)).is_some_and(|order| order.is_eq()),
             Filter::In(name, values) => values.iter().any(|value| names(cell(name), value)),
             Filter::Below(name, units) => units.iter().any(|unit| names(cell(name), &Value::Uuid(*unit))),
-            Filter::BelowBy(..) => false,
+            Filter::BelowBy(..) | Filter::OwnedBy(..) => false,
             Filter::AtLeast(name, value) => cell(name).order(value).is_some_and(|order| order.is_ge()),
             Filter::AtMost(name, value) => cell(name).order(value).is_some_and(|order| order.is_le()),
             Filter::Contains(name, value) => match (cell(name), value) {
@@ -350,15 +355,25 @@ impl<'a> Sql<'a> {
             Filter::In(_, values) if values.is_empty() => self.push("false"),
             Filter::In(name, values) => {
                 let Some(kind) = self.column(name) else { return self.push("false") };
-                let mut array = crate::row::ColumnArray::new(kind.element());
-                values.iter().for_each(|value| array.push(value));
-                self.params.push(array.finish());
-                let number = self.params.len();
-                let all = format!("${number}::{}", kind.element().array_sql());
+                let all = self.list(kind.element(), values);
                 match kind {
                     Kind::Texts | Kind::Uuids => self.push(&format!("\"{name}\" && {all}")),
                     _ => self.push(&format!("\"{name}\" = ANY({all})")),
                 }
+            }
+            Filter::OwnedBy(name, owned, table, owners) => {
+                if self.column(name).is_none() {
+                    return self.push("false");
+                }
+                let owners: Vec<Value> = owners.iter().copied().map(Value::from).collect();
+                let owners = self.list(Kind::Uuid, &owners);
+                let (key, unit) = (quoted(owned.key, '"'), quoted(owned.unit, '"'));
+                // Under names that no column has: what is compared with them is the row's that is asked for. `IN` would be
+                // worse: beside another condition it is no join, and compares with one row after the other.
+                self.push(&format!(
+                    "EXISTS (SELECT FROM (SELECT {key} AS \"its.key\", {unit} AS \"its.unit\" FROM {table}) owned
+                     WHERE \"its.key\" = \"{name}\" AND \"its.unit\" = ANY({owners}))"
+                ))
             }
             Filter::Contains(name, value) => match self.column(name) {
                 Some(Kind::Texts) => {
@@ -384,6 +399,14 @@ impl<'a> Sql<'a> {
             Filter::Any(filters) => self.joined(filters, " OR ", "false"),
             Filter::Every(filters) => self.joined(filters, " AND ", "true"),
         }
+    }
+
+    /// Binds a list, and gives what it is called in the text.
+    fn list(&mut self, kind: Kind, values: &[Value]) -> String {
+        let mut array = crate::row::ColumnArray::new(kind);
+        values.iter().for_each(|value| array.push(value));
+        self.params.push(array.finish());
+        format!("${}::{}", self.params.len(), kind.array_sql())
     }
 
     /// Without regard to case.

@@ -221,7 +221,7 @@ impl Projections {
     ) -> Result<Option<Funnel>, QueryError> {
         let mut funnel = Funnel { scholarship, all: Stages::default(), groups: Vec::new() };
         let asked = Filter::Is("scholarship", scholarship.into());
-        let smallest = match self.with_units_below(ScholarshipFunnel::visible(actor), &asked).await? {
+        let smallest = match self.with_units_below(ScholarshipFunnel::visible(actor), &asked, None).await? {
             Filter::All => 1,
             Filter::In(_, managed) if managed.contains(&scholarship.into()) => 1,
             _ if actor.has("read:analytics") => SMALLEST_GROUP,

@@ -173,6 +173,9 @@ fn version_of(shape: &Shape) -> Value {
     Value::from(i64::from(shape.version))
 }
 
+/// How many rows of another read model are told by their keys to a query that asks for what belongs to org units.
+const TOLD: usize = 1000;
+
 impl Projections {
     /// The rows of a read model that an actor may see and asks for.
     ///
@@ -181,7 +184,7 @@ impl Projections {
     pub async fn list(&self, name: &str, actor: &Actor, query: &Query) -> Result<Page, QueryError> {
         let model = self.known(name)?;
         let mut plan = Plan::new(model, actor, query)?;
-        self.tell_units_below(&mut plan).await?;
+        self.tell_units_below(&mut plan, query).await?;
         match query.as_of {
             Some(as_of) => self.list_as_of(model, &plan, as_of).await,
             None => self.list_now(model, &plan, query.min_position).await,
@@ -221,7 +224,7 @@ impl Projections {
             })?;
             plan.filter = plan.filter.and(Filter::Is(column.name, value));
         }
-        self.tell_units_below(&mut plan).await?;
+        self.tell_units_below(&mut plan, query).await?;
         let mut page = match query.as_of {
             Some(as_of) => self.list_as_of(model, &plan, as_of).await?,
             None => self.list_now(model, &plan, query.min_position).await?,
@@ -233,21 +236,25 @@ impl Projections {
         self.model(name).map_err(|_| QueryError::UnknownModel(name.to_owned()))
     }
 
-    async fn tell_units_below(&self, plan: &mut Plan) -> Result<(), QueryError> {
+    async fn tell_units_below(&self, plan: &mut Plan, query: &Query) -> Result<(), QueryError> {
         let asked = plan.filter.clone();
-        plan.filter = self.with_units_below(asked.clone(), &asked).await?;
+        // The past is filtered in memory, and so is what is disclosed.
+        let told = query.as_of.is_none().then_some(TOLD);
+        plan.filter = self.with_units_below(asked.clone(), &asked, told).await?;
         let disclosed = std::mem::replace(&mut plan.disclosed, Filter::Nothing);
-        plan.disclosed = self.with_units_below(disclosed, &asked).await?;
+        plan.disclosed = self.with_units_below(disclosed, &asked, None).await?;
         Ok(())
     }
 
     /// Tells a filter which org units are below those that it names, and what belongs to them, as it is now: also where the
     /// past is asked, for what somebody may see is a question of today. Of what belongs to them, no more is looked up than
-    /// rows that are asked for can name: large units have many.
+    /// rows that are asked for can name: large units have many. And no more than `told` where there is such a bound: few are
+    /// found by an index where they are told; of many, those that are needed are soon come by.
     pub(crate) async fn with_units_below(
         &self,
         filter: Filter,
         asked: &Filter,
+        told: Option<usize>,
     ) -> Result<Filter, QueryError> {
         let units = filter.units();
         let (false, Ok(directory)) = (units.is_empty(), self.model(OrgDirectory::NAME)) else {
@@ -264,26 +271,29 @@ impl Projections {
         });
         let mut found = Vec::new();
         for (column, owned, units) in filter.owned() {
-            let ids = self.owned_by(owned, &units, asked.named(column)).await?;
-            found.push(((column, owned, units), ids));
+            let owned_by = self.owned_by(column, owned, &units, asked.named(column), told).await?;
+            found.push(((column, owned, units), owned_by));
         }
         Ok(filter.map(&|filter| match filter {
             Filter::BelowBy(column, owned, units) => {
                 let of = (column, owned, units);
-                let ids = found.iter().filter(|(asked, _)| *asked == of).flat_map(|(_, ids)| ids);
-                Filter::In(column, ids.copied().map(Value::from).collect())
+                let owned_by = found.iter().find(|(asked, _)| *asked == of);
+                owned_by.map_or(Filter::Nothing, |(_, owned_by)| owned_by.clone())
             }
             other => other,
         }))
     }
 
-    /// The rows of a read model that belong to these org units; of some of them only, where these are named.
+    /// That a column names a row of a read model that belongs to one of these org units; of some of those rows only, where
+    /// these are named.
     async fn owned_by(
         &self,
+        column: &'static str,
         owned: Owned,
         units: &[Uuid],
         named: Option<Vec<Uuid>>,
-    ) -> Result<Vec<Uuid>, QueryError> {
+        told: Option<usize>,
+    ) -> Result<Filter, QueryError> {
         let mut ways = vec![owned];
         while let Some(by) = ways.last().and_then(|owned| owned.by) {
             ways.push(*by);
@@ -296,15 +306,24 @@ impl Projections {
             let table = table_name(model.shape(), &schema);
             let sql = format!("SELECT {key} FROM {table} WHERE {unit} = ANY ($1::uuid[])");
             let pool = self.0.store.pool();
-            owners = match &named {
-                Some(named) if left == 0 => {
+            let most = told.filter(|_| left == 0 && named.is_none());
+            let found: Vec<Uuid> = match (&named, most) {
+                (Some(named), _) if left == 0 => {
                     let sql = format!("{sql} AND {key} = ANY ($2::uuid[])");
-                    sqlx::query_scalar(&sql).bind(owners).bind(named).fetch_all(pool).await?
+                    sqlx::query_scalar(&sql).bind(&owners).bind(named).fetch_all(pool).await?
                 }
-                Some(_) | None => sqlx::query_scalar(&sql).bind(owners).fetch_all(pool).await?,
+                (_, Some(most)) => {
+                    let sql = format!("{sql} LIMIT {}", most + 1);
+                    sqlx::query_scalar(&sql).bind(&owners).fetch_all(pool).await?
+                }
+                (_, None) => sqlx::query_scalar(&sql).bind(&owners).fetch_all(pool).await?,
             };
+            if most.is_some_and(|most| found.len() > most) {
+                return Ok(Filter::OwnedBy(column, owned, table, owners));
+            }
+            owners = found;
         }
-        Ok(owners)
+        Ok(Filter::In(column, owners.into_iter().map(Value::from).collect()))
     }
 
     async fn list_now(

@@ -260,6 +260,45 @@ async fn idn_a8_staff_of_an_org_unit_see_applications_to_the_sponsors_within_it(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn idn_a8_staff_of_an_org_unit_with_very_many_applications_see_what_is_said_of_them() {
+    let world = World::new().await;
+    world.projections.start();
+    let reviewed = || A::ApplicationReviewed {
+        reviewer: person(8),
+        scores: [("essay".to_owned(), 9000)].into(),
+        comment: None,
+        recommendation: ReviewRecommendation::Award,
+    };
+    let mut events = [units().to_vec(), published(1, "Gorilla Makers", &[]).to_vec()].concat();
+    // More than are told to a query one by one; the last one's scholarship is nobody's.
+    for number in 0..1200 {
+        let scholarship = unit(if number < 1199 { 1 } else { 2 });
+        let applicant = person(number);
+        events.push(of_application(10_000 + number, A::ApplicationStarted { scholarship, applicant }));
+    }
+    events.extend([0, 700, 1199].map(|number| of_application(10_000 + number, reviewed())));
+    let mut position = 0;
+    for some in events.chunks(500) {
+        position = append_events(&world.store, some.to_vec()).await;
+    }
+    settled(&world, position).await;
+    world.visible("org_directory", position).await;
+    world.visible("application_reviews", position).await;
+    for as_of in [None, Some(AsOf::Position(position))] {
+        assert_eq!(seen_within(&world, "staff", "application_reviews", as_of).await, [2, 2, 2, 0]);
+    }
+    let own = vec![condition("reviewer", Op::In, &person(8).to_string())];
+    let query = Query { filters: own, limit: Some(1), ..Query::default() };
+    let grant = RoleGrant { role: "staff".into(), within: Some(unit(7)) };
+    let staff = Actor::with_roles(person(9), vec![grant]);
+    let first = world.projections.list("application_reviews", &staff, &query).await.unwrap();
+    let second = Query { after: first.next, ..query };
+    let second = world.projections.list("application_reviews", &staff, &second).await.unwrap();
+    let seen = [&first.rows[0], &second.rows[0]].map(|row| row["application_id"].clone());
+    assert_eq!((seen, second.next), ([json!(unit(10_000)), json!(unit(10_700))], None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn analysts_see_the_funnel_of_five_applicants_and_not_of_four() {
     let world = World::new().await;
     world.projections.start();
