@@ -1,7 +1,7 @@
 //! Why a command was not accepted, in terms that any edge can show (catalogue 0.7).
 
 use domain::{Decider, Refusal, RefusalKind, Refused, RefusedBy};
-use event_store::{AppendError, StoreError};
+use event_store::{AppendError, Position, StoreError};
 use serde_json::{Value, json};
 
 /// A command that was not accepted. Nothing was changed, unless it says otherwise.
@@ -75,7 +75,15 @@ pub enum CommandError {
     /// Something that the command needs cannot be reached; whether it was recorded is not known. Repeat it under the same key.
     #[error("{0} cannot be reached")]
     Unavailable(String),
-    /// A defect, of the program or of stored data.
+    /// An event of the log is not what this program writes: it was altered, or a newer program wrote it.
+    #[error("the event at position {position} cannot be read: {reason}")]
+    Unreadable {
+        /// Where it is.
+        position: Position,
+        /// What is wrong with it. It never shows a value.
+        reason: String,
+    },
+    /// A defect of the program.
     #[error("internal error: {0}")]
     Internal(String),
 }
@@ -126,8 +134,14 @@ impl CommandError {
             | CommandError::IdempotencyConflict
             | CommandError::SubjectErased
             | CommandError::ProcessingRestricted
+            | CommandError::Unreadable { .. }
             | CommandError::Internal(_) => false,
         }
+    }
+
+    /// Whether it says nothing of the command: the program, or what is stored, is not as it should be.
+    pub fn is_defect(&self) -> bool {
+        matches!(self, CommandError::Unreadable { .. } | CommandError::Internal(_))
     }
 }
 

@@ -151,9 +151,7 @@ impl Folding<'_> {
             let read = || registry::decode::<D>(&event.event_type, &event.event_version, &event.payload);
             let event = match self.with_keys {
                 true => opened(self.keyring, event, read)?,
-                false => OpeningScope::with(Vec::new(), read).map_err(|error| {
-                    CommandError::Internal(format!("position {}: {error}", event.position))
-                })?,
+                false => OpeningScope::with(Vec::new(), read).map_err(|error| unreadable(event, error))?,
             };
             state.evolve(&event);
         }
@@ -190,8 +188,12 @@ fn opened<T>(
     let groups = match &event.sealed {
         None => Vec::new(),
         Some(sealed) => {
-            let boxes = Keyring::boxes(sealed)?;
-            let plain = keyring.open(event)?;
+            let altered = |error: StoreError| match error {
+                StoreError::Unreadable(reason) => unreadable(event, reason),
+                error => error.into(),
+            };
+            let boxes = Keyring::boxes(sealed).map_err(altered)?;
+            let plain = keyring.open(event).map_err(altered)?;
             boxes
                 .iter()
                 .zip(plain)
@@ -199,6 +201,10 @@ fn opened<T>(
                 .collect()
         }
     };
-    OpeningScope::with(groups, read)
-        .map_err(|error| CommandError::Internal(format!("position {}: {error}", event.position)))
+    OpeningScope::with(groups, read).map_err(|error| unreadable(event, error))
+}
+
+/// What is wrong with a recorded event; the reason shows no value.
+pub(crate) fn unreadable(event: &Recorded, reason: impl ToString) -> CommandError {
+    CommandError::Unreadable { position: event.position, reason: reason.to_string() }
 }

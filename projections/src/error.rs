@@ -1,8 +1,11 @@
 //! What can go wrong with read models as such; what can go wrong with a query is in [`crate::query`].
 
-use event_store::StoreError;
+use event_store::{Position, StoreError};
 
-use crate::row::{RowError, WrongKind};
+use crate::{
+    fact::Unreadable,
+    row::{RowError, WrongKind},
+};
 
 /// Something about read models failed.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +29,14 @@ pub enum ProjectionError {
     /// There is no read model of this name.
     #[error("there is no read model `{0}`")]
     UnknownModel(String),
+    /// An event is not what this program writes: it was altered, or a newer program wrote it.
+    #[error("the event at position {position} cannot be read: {reason}")]
+    Unreadable {
+        /// Where it is.
+        position: Position,
+        /// What is wrong with it. It never shows a value.
+        reason: String,
+    },
     /// The read model is not in a state in which this can be done.
     #[error("{0}")]
     WrongState(String),
@@ -37,6 +48,12 @@ pub enum ProjectionError {
 impl From<WrongKind> for ProjectionError {
     fn from(wrong: WrongKind) -> Self {
         ProjectionError::Row(wrong.into())
+    }
+}
+
+impl From<&Unreadable> for ProjectionError {
+    fn from(event: &Unreadable) -> Self {
+        ProjectionError::Unreadable { position: event.position, reason: event.reason.clone() }
     }
 }
 

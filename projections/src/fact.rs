@@ -6,10 +6,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use domain::{
-    OpeningScope,
-    registry::{AnyEvent, DecodeError},
-};
+use domain::{OpeningScope, registry::AnyEvent};
 use event_store::{Keyring, Position, Recorded, StoreError};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -328,7 +325,7 @@ fn fact(event: Recorded, keyring: &Keyring) -> Result<Result<Fact, String>, Stor
     };
     let decoded = match decoded {
         Ok(decoded) => decoded,
-        Err(error) => return Ok(Err(describe(&error))),
+        Err(error) => return Ok(Err(error.to_string())),
     };
     Ok(Ok(Fact {
         position: event.position,
@@ -350,18 +347,6 @@ pub type Opened = Vec<Option<(Uuid, Vec<u8>)>>;
 pub(crate) fn with_subjects(sealed: &[u8], opened: Vec<Option<Vec<u8>>>) -> Result<Opened, StoreError> {
     let boxes = Keyring::boxes(sealed)?;
     Ok(boxes.iter().zip(opened).map(|(header, values)| Some((header.subject, values?))).collect())
-}
-
-/// serde quotes values in its messages, and these may not be shown: only the kind of error and its place are.
-fn describe(error: &DecodeError) -> String {
-    match error {
-        DecodeError::UnknownAggregate(_) | DecodeError::Version(_) => error.to_string(),
-        DecodeError::Payload { event_type, version, source } => format!(
-            "the payload of {event_type} v{version} cannot be read ({:?} error at column {})",
-            source.classify(),
-            source.column()
-        ),
-    }
 }
 
 #[cfg(test)]

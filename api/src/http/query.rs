@@ -8,7 +8,7 @@ use actix_web::{
     web,
 };
 use projections::{
-    Condition, Op, Page, Query, QueryError,
+    Condition, Op, Page, ProjectionError, Query, QueryError,
     identity::{SecurityPolicies, SecurityPolicyRow},
     query::shown,
     table::Table,
@@ -317,6 +317,9 @@ pub(super) fn problem(error: QueryError) -> Problem {
 
 /// The database or a defect; which one, the log says.
 pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Problem {
+    if let Some(ProjectionError::Unreadable { position, reason }) = error.downcast_ref() {
+        return Problem::log_unreadable(*position, reason);
+    }
     tracing::error!(%error, "a query failed");
     if transient(error) {
         return Problem::new(UNAVAILABLE, "the read models cannot be reached").retry_after(1);
@@ -326,7 +329,6 @@ pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Problem {
 
 fn transient(error: &(dyn std::error::Error + 'static)) -> bool {
     use event_store::StoreError;
-    use projections::ProjectionError;
     if let Some(error) = error.downcast_ref::<StoreError>() {
         return error.is_transient();
     }

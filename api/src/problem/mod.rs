@@ -16,6 +16,7 @@ use actix_web::{
 };
 use commands::{CommandError, ports::PortError};
 use domain::RefusalKind;
+use event_store::Position;
 use serde_json::{Value, json};
 
 use crate::http::Trace;
@@ -115,6 +116,9 @@ codes! {
         "There were more requests, or are more open streams, than are allowed. Wait as long as `Retry-After` says.";
     INTERNAL Internal 500 "A defect on our side"
         "Something is wrong with the server. Report the `trace_id`; the logs have the rest.";
+    LOG_UNREADABLE LogUnreadable 500 "An event of the log cannot be read"
+        "An event that is needed is not what this program writes: it was altered in the database, or a newer program wrote \
+         it. Report its position, which `details.position` has: `annals-replay verify` tells whether it was altered.";
     OVERLOADED Overloaded 503 "Too much is asked at once"
         "So many requests are under way that one more would only make all of them slower. Nothing was done. Repeat it after \
          `Retry-After` seconds.";
@@ -172,6 +176,13 @@ impl Problem {
     /// A part of the path, of the query or a header is not valid.
     pub fn parameter(name: &str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(INVALID_PARAMETER, detail).at(name)
+    }
+
+    /// An event cannot be read. Why, the logs have; the reason shows no value.
+    pub fn log_unreadable(position: Position, reason: &str) -> Self {
+        tracing::error!(position, %reason, "an event of the log cannot be read");
+        Self::new(LOG_UNREADABLE, "an event that is needed cannot be read")
+            .with(json!({ "position": position }))
     }
 
     /// Names the field, parameter or header at fault.
@@ -299,6 +310,7 @@ impl From<CommandError> for Problem {
                 tracing::warn!(%reason, "a command could not be carried out");
                 Problem::new(UNAVAILABLE, "something that the command needs cannot be reached").retry_after(1)
             }
+            CommandError::Unreadable { position, reason } => Problem::log_unreadable(position, &reason),
             CommandError::Internal(reason) => {
                 tracing::error!(%reason, "a command failed");
                 Problem::new(INTERNAL, "the command failed")

@@ -2,6 +2,7 @@
 
 use actix_web::test::TestRequest;
 use event_store::integrity::{Checkpoint, Hash, Proof, Verifier, verify_consistency};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::node::{ADMIN, TestNode, node};
@@ -101,6 +102,29 @@ async fn an_event_that_was_rewritten_gets_no_proof() {
         sqlx::query(sql).execute(pool).await.unwrap();
     }
     node.get("/v1/log/proof/1").await.problem(500, "Internal");
+}
+
+#[actix_web::test]
+async fn an_event_that_cannot_be_read_is_named_to_whoever_needs_it_and_its_content_to_nobody() {
+    let one = node().await;
+    let (id, position) = one.org("PSU").await;
+    // It remembers nothing of the org unit.
+    let two = one.beside().await;
+    let falsified = r#"UPDATE annals.events SET payload = '{"OrgUnitCreated":{"kind":"zugvogelwarte"}}' WHERE position = $1"#;
+    let pool = one.node.api.commands.store().pool();
+    sqlx::query("ALTER TABLE annals.events DISABLE TRIGGER ALL").execute(pool).await.unwrap();
+    sqlx::query(falsified).bind(position as i64).execute(pool).await.unwrap();
+    for answer in [
+        two.post(&format!("/v1/orgs/{id}/deactivate"), json!({ "reason": "merged" })).await,
+        two.get(&format!("/v1/orgs?as_of={position}")).await,
+        two.get(&format!("/v1/orgs/{id}?as_of={position}")).await,
+    ] {
+        let problem = answer.problem(500, "LogUnreadable");
+        assert_eq!(problem["details"], json!({ "position": position }));
+        assert!(!answer.text.contains("zugvogelwarte"), "{}", answer.text);
+    }
+    let page = two.send(TestRequest::get().uri("/problems/log-unreadable")).await;
+    assert!(page.status == 200 && page.text.contains("annals-replay verify"), "{}", page.text);
 }
 
 #[actix_web::test]

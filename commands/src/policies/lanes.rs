@@ -94,7 +94,7 @@ async fn attempt_one(policy: &dyn Policy, fact: &Fact, world: &World) -> Result<
             Reaction::Disarm(timer) => timers::disarm(world, timer).await?,
             Reaction::Issue(issue) => match issue_one(policy.name(), fact, &issue, world).await {
                 Ok(()) => {}
-                Err(error) if error.is_transient() || matches!(error, CommandError::Internal(_)) => {
+                Err(error) if error.is_transient() || error.is_defect() => {
                     return Err(error);
                 }
                 Err(refusal) => {

@@ -16,7 +16,7 @@ use super::{Fact, Policy, Reaction, Timer, World, lanes, lanes::Outcome, timers}
 use crate::{
     CommandError,
     execute::now,
-    state::{open_any, read_any},
+    state::{open_any, read_any, unreadable},
 };
 
 /// Of the advisory lock that makes one node the one that reacts.
@@ -230,15 +230,18 @@ async fn read(
     let keyring = world.commands().store().keyring();
     open_any(keyring, &events).await?;
     let read = |event: &Recorded| -> Result<Fact, CommandError> {
-        let unreadable = |what: &str| CommandError::Internal(format!("position {}: {what}", event.position));
         Ok(Fact {
             position: event.position,
             event_id: event.event_id,
-            id: event.stream.aggregate_id.parse().map_err(|_| unreadable("the stream's id is not a UUID"))?,
+            id: event
+                .stream
+                .aggregate_id
+                .parse()
+                .map_err(|_| unreadable(event, "the stream's id is not a UUID"))?,
             sequence: event.sequence,
             recorded_at: event.recorded_at,
             envelope: serde_json::from_str::<Envelope>(&event.metadata)
-                .map_err(|_| unreadable("the envelope cannot be read"))?,
+                .map_err(|_| unreadable(event, "the envelope is none"))?,
             event: read_any(keyring, event)?,
         })
     };

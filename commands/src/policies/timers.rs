@@ -83,7 +83,7 @@ pub(super) async fn fire(world: &World) -> Result<Duration, CommandError> {
                     .map_err(broken)?;
                 continue;
             }
-            Err(CommandError::Internal(error)) => {
+            Err(error) if error.is_defect() => {
                 tracing::error!(timer = %id, %error, "a timer failed and is given up")
             }
             // A refusal is an answer: what the timer was for has been settled otherwise.

@@ -79,7 +79,7 @@ pub(crate) fn fold_in_memory(
     let (shape, mut stage) = (model.shape(), model.stage());
     let span = facts.whole();
     if let Some(event) = span.unreadable(shape, skips) {
-        return Err(ProjectionError::WrongState(unfoldable(event.position, &event.reason)));
+        return Err(event.into());
     }
     let facts = span.facts(shape, skips);
     let folded = stage.touch(&facts).and_then(|_| stage.fold(&facts));
@@ -107,7 +107,7 @@ impl Past {
         let shape: &Shape = self.model.shape();
         let span = batch.whole();
         if let Some(event) = span.unreadable(shape, &self.skips) {
-            return Err(stopped(event.position, &event.reason));
+            return Err(ProjectionError::from(event).into());
         }
         let facts: Vec<&Fact> = span.facts(shape, &self.skips);
         let folded = self.stage.touch(&facts).and_then(|_| self.stage.fold(&facts));

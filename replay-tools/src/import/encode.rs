@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
     Claim, Decider, Event, OpeningScope, RecordClass, SealingScope,
-    registry::{DecodeError, Visitor, decode, every_aggregate},
+    registry::{Visitor, decode, every_aggregate},
 };
 use event_store::{Claim as StoredClaim, NewEvent, PersonalGroup, StreamId};
 use strum::VariantNames;
@@ -50,7 +50,7 @@ fn encode_as<D: Decider>(incoming: &Incoming) -> Result<Encoded, String> {
     }
     let event =
         OpeningScope::with(incoming.personal.clone(), || decode::<D>(event_type, event_version, payload))
-            .map_err(|error| describe(&error))?;
+            .map_err(|error| error.to_string())?;
     if event.name() != event_type {
         return Err(format!("the payload is not that of {event_type}"));
     }
@@ -114,16 +114,4 @@ fn envelope(
     add("subjects", subjects.collect());
     add("record_classes", classes.collect());
     serde_json::json!(envelope).to_string()
-}
-
-/// serde quotes values in its messages, and these may be personal: only the kind of error and its place are shown.
-fn describe(error: &DecodeError) -> String {
-    match error {
-        DecodeError::UnknownAggregate(_) | DecodeError::Version(_) => error.to_string(),
-        DecodeError::Payload { event_type, version, source } => format!(
-            "the payload of {event_type} v{version} cannot be read ({:?} error at column {})",
-            source.classify(),
-            source.column()
-        ),
-    }
 }

@@ -133,8 +133,7 @@ pub(super) async fn refresh(api: &Api, call: &Call<'_>, body: Refresh) -> Result
     let command = SessionCommand::RotateRefreshToken { generation, token: Stated(token.to_owned()) };
     match issue::<Session>(api, id, command, &for_person(call, None)).await {
         Ok(_) => respond(api, id).await,
-        Err(error) if error.is_transient() => Err(error.into()),
-        Err(CommandError::Internal(reason)) => Err(CommandError::Internal(reason).into()),
+        Err(error) if error.is_transient() || error.is_defect() => Err(error.into()),
         Err(_) => Err(not_accepted()),
     }
 }
