@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeSet,
-    net::TcpListener,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -11,7 +10,7 @@ use actix_web::{http::Method, test::TestRequest};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::node::{ADMIN, TestNode, node, org};
+use crate::node::{ADMIN, TestNode, listening, node, org};
 
 const SITE: &str = "https://app.example.edu";
 
@@ -89,12 +88,9 @@ async fn what_is_too_large_is_refused_by_the_limit_that_holds_now() {
 /// the log was acknowledged.
 #[actix_web::test]
 async fn a_node_that_stops_answers_what_it_has_begun_and_loses_nothing() {
-    let node = node().await;
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/v1/orgs", listener.local_addr().unwrap());
-    let server = api::http::server(node.node.api.clone(), listener).unwrap();
-    let handle = server.handle();
-    let running = actix_web::rt::spawn(server);
+    let listening = listening().await;
+    let node = &listening.node;
+    let url = format!("http://{}/v1/orgs", listening.address);
     api::choose_cryptography();
     let token = node.token(ADMIN, &["admin"]);
     let accepted = Arc::new(Mutex::new(BTreeSet::new()));
@@ -120,17 +116,15 @@ async fn a_node_that_stops_answers_what_it_has_begun_and_loses_nothing() {
             })
         })
         .collect();
-    let store = node.node.api.commands.store();
-    store.subscribe_head().wait_for(|head| *head >= 40).await.unwrap();
+    node.node.api.commands.store().subscribe_head().wait_for(|head| *head >= 40).await.unwrap();
     assert!(node.node.api.overload.stop(Duration::from_secs(30)).await);
     let ready = node.send(TestRequest::get().uri("/health/ready")).await;
     assert_eq!((ready.status.as_u16(), &ready.json()["status"]), (503, &json!("down")));
-    handle.stop(true).await;
-    running.await.unwrap().unwrap();
+    let node = listening.stop(true).await;
     for client in clients {
         client.await.unwrap();
     }
-    let events = store.read_all(0, 100_000).await.unwrap();
+    let events = node.node.api.commands.store().read_all(0, 100_000).await.unwrap();
     let recorded: BTreeSet<String> = events
         .iter()
         .filter_map(|event| {

@@ -1,11 +1,18 @@
 //! A node on a database of its own, and calls to it.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_web::{
     App,
     body::to_bytes,
+    dev::ServerHandle,
     http::{StatusCode, header::HeaderMap},
+    rt::{self, task::JoinHandle},
     test,
     test::TestRequest,
 };
@@ -68,6 +75,32 @@ async fn beside(database: Arc<TestDatabase>, entrances: Entrances) -> TestNode {
     let door = Door { keys, entrances: entrances.clone() };
     let node = Node::assemble(database.config(), reading, signing, door, mailer, limits).await.unwrap();
     TestNode { node, notary, outbox, entrances, database }
+}
+
+/// A node that listens on a port of its own.
+pub(crate) struct Listening {
+    pub(crate) address: SocketAddr,
+    pub(crate) node: TestNode,
+    handle: ServerHandle,
+    running: JoinHandle<std::io::Result<()>>,
+}
+
+/// Starts a node that listens.
+pub(crate) async fn listening() -> Listening {
+    let node = node().await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = api::http::server(node.node.api.clone(), listener).unwrap();
+    Listening { address, node, handle: server.handle(), running: rt::spawn(server) }
+}
+
+impl Listening {
+    /// Listens no more, at once or when what was begun is answered.
+    pub(crate) async fn stop(self, gracefully: bool) -> TestNode {
+        self.handle.stop(gracefully).await;
+        self.running.await.unwrap().unwrap();
+        self.node
+    }
 }
 
 /// An answer.

@@ -1,11 +1,8 @@
 //! The stream of recorded events over a WebSocket, on a real connection.
 
-use std::{
-    net::{SocketAddr, TcpListener},
-    time::Duration,
-};
+use std::time::Duration;
 
-use actix_web::{dev::ServerHandle, rt, test::TestRequest};
+use actix_web::test::TestRequest;
 use reqwest::{RequestBuilder, Upgraded};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,30 +10,13 @@ use uuid::Uuid;
 
 use crate::{
     identity::{log_in, member, tokens},
-    node::{ADMIN, TestNode, node},
+    node::{ADMIN, Listening, listening},
 };
 
 const TEXT: u8 = 1;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
-
-/// A node that listens.
-struct Listening {
-    address: SocketAddr,
-    handle: ServerHandle,
-    node: TestNode,
-}
-
-async fn listening() -> Listening {
-    let node = node().await;
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = api::http::server(node.node.api.clone(), listener).unwrap();
-    let handle = server.handle();
-    rt::spawn(server);
-    Listening { address, handle, node }
-}
 
 impl Listening {
     /// The handshake, without anything that says who asks.
@@ -64,10 +44,6 @@ impl Listening {
 
     async fn open(&self, token: &str, query: &str) -> Socket {
         Socket::of(self.handshake(query).bearer_auth(token)).await
-    }
-
-    async fn stop(self) {
-        self.handle.stop(false).await;
     }
 }
 
@@ -140,7 +116,7 @@ async fn whoever_resumes_misses_nothing_and_then_hears_what_is_recorded() {
     let event = socket.event().await;
     assert_eq!((&event["position"], &event["data"]["code"]), (&json!(3), &json!("WSU")));
     assert_eq!(event["aggregate_type"], "identity.org_unit");
-    listening.stop().await;
+    listening.stop(false).await;
 }
 
 #[actix_web::test]
@@ -157,7 +133,7 @@ async fn people_hear_of_their_own_data_only_and_of_no_personal_value() {
     let event = socket.event().await;
     assert_eq!(event["aggregate_id"], anna.to_string());
     assert!(!event.to_string().contains("Hello"), "{event}");
-    listening.stop().await;
+    listening.stop(false).await;
 }
 
 #[actix_web::test]
@@ -173,7 +149,7 @@ async fn of_whom_an_auditor_is_told_is_on_record_before_they_are() {
     let logged = &access["AccessLogged"];
     let expected = (&json!(officer), &json!("/v1/ws"), &json!([ada]));
     assert_eq!((&logged["actor"], &logged["route"], &logged["subjects"]), expected);
-    listening.stop().await;
+    listening.stop(false).await;
 }
 
 #[actix_web::test]
@@ -187,7 +163,7 @@ async fn whoever_is_locked_out_is_told_no_more_and_why() {
     let suspend = format!("/v1/identity/account/{account}/suspend-account");
     assert!(node.post(&suspend, json!({ "reason": "An investigation" })).await.status.is_success());
     assert_eq!(socket.closed().await, 1008);
-    listening.stop().await;
+    listening.stop(false).await;
 }
 
 #[actix_web::test]
@@ -200,7 +176,7 @@ async fn a_socket_is_closed_when_the_node_stops() {
     assert_eq!(socket.frame().await, (PONG, b"there?".to_vec()));
     listening.node.node.api.stream.close();
     assert_eq!(socket.closed().await, 1001);
-    listening.stop().await;
+    listening.stop(false).await;
 }
 
 #[actix_web::test]
@@ -235,7 +211,7 @@ async fn a_client_has_nothing_to_say_but_ping_pong_and_close() {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), gone).await.expect("nobody is served any more");
-    listening.stop().await;
+    listening.stop(false).await;
 }
 
 #[actix_web::test]
@@ -259,7 +235,7 @@ async fn nothing_opens_a_socket_but_a_handshake_of_somebody_who_is_known() {
     let plain = listening.node.send_as(Uuid::from_u128(1), &["student"], plain).await;
     plain.problem(426, "UpgradeRequired");
     assert_eq!((plain.header("upgrade"), plain.header("sec-websocket-version")), ("websocket", "13"));
-    listening.stop().await;
+    listening.stop(false).await;
 }
 
 #[actix_web::test]
@@ -289,5 +265,5 @@ async fn no_other_web_site_opens_a_socket_with_a_browsers_cookie() {
     assert!(set.status.is_success(), "{}", set.text);
     let mut socket = Socket::of(with(Some("https://app.example.edu"))).await;
     assert_eq!(socket.event().await["event_type"], "AccountRegistered");
-    listening.stop().await;
+    listening.stop(false).await;
 }

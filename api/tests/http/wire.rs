@@ -1,31 +1,13 @@
 //! What a client reads off a connection, byte by byte: also where actix refuses what it cannot even read as a request.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
-use actix_web::dev::ServerHandle;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::node::{ADMIN, TestNode, node};
-
-/// A node that listens.
-struct Listening {
-    address: SocketAddr,
-    handle: ServerHandle,
-    node: TestNode,
-}
-
-async fn listening() -> Listening {
-    let node = node().await;
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = api::http::server(node.node.api.clone(), listener).unwrap();
-    let handle = server.handle();
-    actix_web::rt::spawn(server);
-    Listening { address, handle, node }
-}
+use crate::node::{ADMIN, listening};
 
 /// What is answered until the connection is closed.
 async fn answered(address: SocketAddr, sent: &[u8]) -> String {
@@ -55,7 +37,7 @@ async fn a_head_that_is_read_and_is_too_large_is_refused_with_a_problem() {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.contains("application/problem+json") && head.contains("x-request-id: "), "{head}");
     assert!(body.contains(r#""code":"HeadersTooLarge""#), "{body}");
-    listening.handle.stop(false).await;
+    listening.stop(false).await;
 }
 
 /// docs/limits.md: what is no request is refused by actix, which lets nobody add to it.
@@ -80,7 +62,7 @@ async fn what_is_no_request_is_refused_by_its_status_alone_and_the_connection_is
     refused(&with_headers(97, 1), "431").await;
     // The head is not there within its time.
     refused(b"GET / HTTP/1.1\r\nHost: loc", "408").await;
-    listening.handle.stop(false).await;
+    listening.stop(false).await;
 }
 
 #[actix_web::test]
@@ -108,5 +90,5 @@ async fn rfc9110_932_head_states_the_length_that_get_has() {
         assert_eq!(got.0, Some(format!("content-length: {length}")));
         assert_eq!(stated("HEAD", coding).await, (got, 0), "{coding}");
     }
-    listening.handle.stop(false).await;
+    listening.stop(false).await;
 }
