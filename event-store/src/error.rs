@@ -75,15 +75,7 @@ impl StoreError {
     /// Whether trying again later may help: the connection, not the request, was at fault.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Database(error) => match error {
-                sqlx::Error::Io(_)
-                | sqlx::Error::Tls(_)
-                | sqlx::Error::Protocol(_)
-                | sqlx::Error::PoolTimedOut
-                | sqlx::Error::WorkerCrashed => true,
-                sqlx::Error::Database(error) => error.code().is_some_and(|code| is_outage(&code)),
-                _ => false,
-            },
+            Self::Database(error) => is_outage(error),
             Self::Writer(error) => lost_connection(error),
             Self::Shared(error) => error.is_transient(),
             _ => false,
@@ -97,17 +89,30 @@ impl From<StoreError> for AppendError {
     }
 }
 
+/// Whether the database, or the way to it, is at fault, and not what was asked of it.
+pub fn is_outage(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::WorkerCrashed => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| names_outage(&code)),
+        _ => false,
+    }
+}
+
 /// SQLSTATE classes 08 (connection), 53 (it has no disk, memory or connection left) and 57P (the server is starting,
 /// stopping or has crashed), 25006 (it has become a standby), 25P03 (it has given up on an idle transaction), 58030 (its
 /// disk fails).
-fn is_outage(code: &str) -> bool {
+fn names_outage(code: &str) -> bool {
     ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
         || ["25006", "25P03", "58030"].contains(&code)
 }
 
 /// Whether the error says nothing about the statement, only that the connection is no more.
 pub(crate) fn lost_connection(error: &tokio_postgres::Error) -> bool {
-    error.is_closed() || error.code().is_none_or(|code| is_outage(code.code()))
+    error.is_closed() || error.code().is_none_or(|code| names_outage(code.code()))
 }
 
 /// tokio-postgres prints only "db error"; the reason is in its source.
@@ -115,5 +120,20 @@ fn describe(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(reason) => reason.to_string(),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_cannot_do_now_is_an_outage_and_what_it_refuses_is_none() {
+        for code in ["08006", "53100", "53300", "57P01", "25006", "58030"] {
+            assert!(names_outage(code), "{code}");
+        }
+        for code in ["23505", "42P01", "57014", "22003"] {
+            assert!(!names_outage(code), "{code}");
+        }
     }
 }

@@ -45,7 +45,7 @@ use tokio::{
 pub use append::{Append, AppendError, Appended, Claim, Condition, NewEvent, Outcome, PersonalGroup};
 pub use claims::HeldClaim;
 pub use config::StoreConfig;
-pub use error::StoreError;
+pub use error::{StoreError, is_outage};
 pub use keys::{
     Basis, BoxHeader, Classes, Epoch, History, Keyring, KeyringConfig, MasterKey, NewestKey, Shred, vault,
 };

@@ -1,6 +1,6 @@
 //! What can go wrong with read models as such; what can go wrong with a query is in [`crate::query`].
 
-use event_store::{Position, StoreError};
+use event_store::{Position, StoreError, is_outage};
 
 use crate::{
     fact::Unreadable,
@@ -43,6 +43,17 @@ pub enum ProjectionError {
     /// Somebody else moved or changed the read models meanwhile: look again.
     #[error("the read models were moved or changed by somebody else")]
     Moved,
+}
+
+impl ProjectionError {
+    /// Whether trying again later may help: the database, or the way to it, was at fault.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            ProjectionError::Store(error) => error.is_transient(),
+            ProjectionError::Database(error) => is_outage(error),
+            _ => false,
+        }
+    }
 }
 
 impl From<WrongKind> for ProjectionError {

@@ -7,6 +7,7 @@ use actix_web::{
     http::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY},
     web,
 };
+use event_store::StoreError;
 use projections::{
     Condition, Op, Page, ProjectionError, Query, QueryError,
     identity::{SecurityPolicies, SecurityPolicyRow},
@@ -317,7 +318,7 @@ pub(super) fn problem(error: QueryError) -> Problem {
 
 /// The database or a defect; which one, the log says.
 pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Problem {
-    if let Some(ProjectionError::Unreadable { position, reason }) = error.downcast_ref() {
+    if let Some(ProjectionError::Unreadable { position, reason }) = error.downcast_ref::<ProjectionError>() {
         return Problem::log_unreadable(*position, reason);
     }
     tracing::error!(%error, "a query failed");
@@ -328,18 +329,8 @@ pub(super) fn failed(error: &(dyn std::error::Error + 'static)) -> Problem {
 }
 
 fn transient(error: &(dyn std::error::Error + 'static)) -> bool {
-    use event_store::StoreError;
-    if let Some(error) = error.downcast_ref::<StoreError>() {
-        return error.is_transient();
-    }
-    match error.downcast_ref::<ProjectionError>() {
-        Some(ProjectionError::Store(error)) => error.is_transient(),
-        Some(ProjectionError::Database(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut)) => true,
-        Some(ProjectionError::Database(sqlx::Error::Database(error))) => {
-            error.code().is_some_and(|code| ["08", "53", "57P"].iter().any(|class| code.starts_with(class)))
-        }
-        Some(_) | None => false,
-    }
+    error.downcast_ref::<StoreError>().is_some_and(StoreError::is_transient)
+        || error.downcast_ref::<ProjectionError>().is_some_and(ProjectionError::is_transient)
 }
 
 #[cfg(test)]
@@ -387,6 +378,18 @@ mod tests {
         ] {
             let problem = format!("{:?}", asked(one, text).unwrap_err());
             assert!(problem.contains(&format!("Some({name:?})")), "{text}: {problem}");
+        }
+    }
+
+    #[test]
+    fn an_outage_is_no_defect_whoever_met_it() {
+        let of_log = |error: sqlx::Error| failed(&StoreError::Database(error)).code();
+        let of_rows = |error: sqlx::Error| failed(&ProjectionError::Database(error)).code();
+        for told in [of_log(sqlx::Error::WorkerCrashed), of_rows(sqlx::Error::WorkerCrashed)] {
+            assert_eq!(told, "Unavailable");
+        }
+        for told in [of_log(sqlx::Error::RowNotFound), of_rows(sqlx::Error::RowNotFound)] {
+            assert_eq!(told, "Internal");
         }
     }
 
