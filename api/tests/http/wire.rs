@@ -7,7 +7,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::node::{ADMIN, listening};
+use crate::node::{ADMIN, listening, org};
 
 /// What is answered until the connection is closed.
 async fn answered(address: SocketAddr, sent: &[u8]) -> String {
@@ -62,6 +62,27 @@ async fn what_is_no_request_is_refused_by_its_status_alone_and_the_connection_is
     refused(&with_headers(97, 1), "431").await;
     // The head is not there within its time.
     refused(b"GET / HTTP/1.1\r\nHost: loc", "408").await;
+    listening.stop(false).await;
+}
+
+/// docs/limits.md: to actix a chunk that is none is a connection that was lost, which nobody can change.
+#[actix_web::test]
+async fn a_body_in_chunks_that_are_none_is_no_command_and_costs_others_nothing() {
+    let listening = listening().await;
+    let (token, fields) = (listening.node.token(ADMIN, &["admin"]), org("PSU").to_string());
+    let length = fields.len();
+    for malformed in ["zugvogel\r\n", "1\r\nxx\r\n", "fffffffffffffffff\r\n"] {
+        let sent = format!(
+            "POST /v1/orgs HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+             Transfer-Encoding: chunked\r\n\r\n{length:x}\r\n{fields}\r\n{malformed}"
+        );
+        let answer = answered(listening.address, sent.as_bytes()).await;
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    }
+    let events = listening.node.node.api.commands.store().read_all(0, 100).await.unwrap();
+    assert!(events.iter().all(|event| event.event_type != "OrgUnitCreated"), "{events:?}");
+    let health = b"GET /health/live HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n";
+    assert!(answered(listening.address, health).await.starts_with("HTTP/1.1 200 "));
     listening.stop(false).await;
 }
 
