@@ -10,6 +10,7 @@ mod output;
 mod parquet;
 mod proofs;
 mod table;
+mod types;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
@@ -97,6 +98,7 @@ impl Export {
     }
 
     async fn export(&self, annals: &Annals) -> Result<Manifest, Failure> {
+        types::check(annals, &self.types).await?;
         let head = annals.store.head().await?;
         let prover = self.notary.as_ref().map(|path| Directory::open(path)?.prover()).transpose()?;
         let signed = prover.as_ref().map_or(head.position, |prover| prover.head().size);

@@ -1,6 +1,7 @@
 use std::{collections::BTreeSet, path::Path};
 
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
+use event_store::{Append, NewEvent, StreamId};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -195,6 +196,37 @@ async fn a_stretch_and_types_narrow_an_export_down() {
         let wrong = Export { from, to, ..export(Format::Csv, folder.path()) };
         assert!(matches!(wrong.export(&world.annals).await, Err(Failure::Wrong(_))));
     }
+}
+
+#[tokio::test]
+async fn a_type_that_neither_this_program_nor_the_log_has_is_refused_with_what_comes_near() {
+    let world = World::campus().await;
+    let folder = Folder::new();
+    let of = |name: &str| Export {
+        types: vec![name.into()],
+        ..export(Format::CloudEvents, &folder.path().join("lent"))
+    };
+    let lists = "`annals events` lists them";
+    for (name, told) in [("ProfileRevise", "is it ProfileRevised?"), ("BookLent", lists)] {
+        let refused = of(name).export(&world.annals).await.unwrap_err();
+        assert!(matches!(refused, Failure::Wrong(_)), "{refused}");
+        assert!(refused.to_string().contains(name) && refused.to_string().ends_with(told), "{refused}");
+    }
+    assert!(!folder.path().join("lent").exists());
+    // Another program has written into this log.
+    let lent = NewEvent {
+        stream: StreamId::new("library.loan", Uuid::now_v7().to_string()),
+        event_id: Uuid::now_v7(),
+        event_type: "BookLent".into(),
+        event_version: "1".into(),
+        payload: r#"{"BookLent":{}}"#.into(),
+        personal: Vec::new(),
+        metadata: "{}".into(),
+    };
+    let (command_id, conditions, claims) = (Uuid::now_v7(), Vec::new(), Vec::new());
+    let append = Append { command_id, fingerprint: None, conditions, events: vec![lent], claims };
+    world.annals.store.append(append).await.unwrap();
+    assert_eq!(of("BookLent").export(&world.annals).await.unwrap().stretch.events, 1);
 }
 
 /// Whether the script for strangers, which shares nothing with us, finds everything in a file proved.
