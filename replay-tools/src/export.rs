@@ -4,6 +4,7 @@
 //! events lie the proofs that each of them is in the log.
 
 mod cloud_events;
+mod folder;
 mod manifest;
 mod ocel;
 mod output;
@@ -27,6 +28,7 @@ use crate::{
     opening::{Opening, Reading},
     progress::Progress,
 };
+use folder::Filling;
 use manifest::{Manifest, Stretch};
 use output::Written;
 pub(crate) use output::hex;
@@ -49,7 +51,7 @@ pub(crate) struct Export {
     /// Only events of these types or aggregate types.
     #[arg(long = "type")]
     types: Vec<String>,
-    /// The folder; it is made, and must hold no export yet.
+    /// The folder; it is made, and must be empty. Of an export that does not come to its end nothing stays.
     #[arg(long)]
     out: PathBuf,
     /// The directory of the notary: proofs that every event is in the log are written from it. Without one there are none,
@@ -113,9 +115,7 @@ impl Export {
                 format!("the notary has signed up to position {signed}: choose --to {signed}, or wait");
             return Err(Failure::Wrong(text));
         }
-        if self.out.join(manifest::NAME).exists() {
-            return Err(Failure::Wrong(format!("{} holds an export already", self.out.display())));
-        }
+        folder::must_be_empty(&self.out)?;
         let subjects = if self.opening.decrypt { self.subjects(annals, to).await? } else { BTreeSet::new() };
         let subjects: Vec<Uuid> = subjects.into_iter().collect();
         let reading = Reading {
@@ -139,7 +139,7 @@ impl Export {
     ) -> Result<Manifest, Failure> {
         let head = annals.store.head().await?;
         let keys = Arc::new(annals.store.keyring().history());
-        std::fs::create_dir_all(&self.out).map_err(Failure::file(&self.out))?;
+        let filling = Filling::begin(&self.out)?;
         let mut sink: Box<dyn Sink> = match self.format {
             Format::Ocel => Box::new(ocel::Ocel::create(&self.out)?),
             Format::Csv => Box::new(table::Csv::create(&self.out)?),
@@ -175,6 +175,7 @@ impl Export {
         let proved = proved.map(|(_, proved)| proved);
         let manifest = Manifest::new(self, head, to, stretch, personal, files, proved);
         manifest.save(&self.out)?;
+        filling.done();
         Ok(manifest)
     }
 

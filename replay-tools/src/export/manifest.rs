@@ -1,6 +1,10 @@
 //! What an export holds, from which log it is, and under which conditions it was given.
 
-use std::{io::Write, path::Path};
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::Path,
+};
 
 use event_store::{Head, Position};
 use jiff::Timestamp;
@@ -110,10 +114,14 @@ impl Manifest {
         }
     }
 
-    /// Writes it last: an export without one is not complete.
+    /// Writes it last, and all of it or nothing: an export without one is not complete.
     pub(super) fn save(&self, folder: &Path) -> Result<(), Failure> {
         let text = serde_json::to_vec_pretty(self).map_err(std::io::Error::from)?;
-        Ok(std::fs::write(folder.join(NAME), text)?)
+        let draft = folder.join(".manifest");
+        let mut file = File::create(&draft)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        Ok(fs::rename(draft, folder.join(NAME))?)
     }
 
     pub(super) fn to_text(&self) -> String {

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use serde::Serialize;
@@ -20,42 +20,29 @@ pub(crate) struct Written {
     pub(crate) sha256: String,
 }
 
-/// A file being written. One that is not finished is removed.
+/// A file being written.
 pub(crate) struct Output {
     name: String,
-    path: Option<PathBuf>,
     file: BufWriter<File>,
     hash: Sha256,
     bytes: u64,
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        if let Some(unfinished) = &self.path {
-            _ = std::fs::remove_file(unfinished);
-        }
-    }
 }
 
 impl Output {
     /// A new file; one of that name must not be there.
     pub(crate) fn create(folder: &Path, name: &str) -> io::Result<Self> {
         let path = folder.join(name);
-        let file = File::create_new(&path).map_err(|error| {
-            let text = format!("{}: {error} (of an export that was not completed?)", path.display());
-            io::Error::new(error.kind(), text)
-        })?;
+        let file = File::create_new(&path)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
         let file = BufWriter::with_capacity(1 << 16, file);
-        Ok(Self { name: name.to_owned(), path: Some(path), file, hash: Sha256::new(), bytes: 0 })
+        Ok(Self { name: name.to_owned(), file, hash: Sha256::new(), bytes: 0 })
     }
 
     /// Ends it. It is on disk when this returns.
     pub(crate) fn finish(mut self) -> io::Result<Written> {
         self.file.flush()?;
         self.file.get_ref().sync_all()?;
-        self.path = None;
-        let (name, hash) = (std::mem::take(&mut self.name), std::mem::take(&mut self.hash));
-        Ok(Written { name, bytes: self.bytes, sha256: hex(&hash.finalize()) })
+        Ok(Written { name: self.name, bytes: self.bytes, sha256: hex(&self.hash.finalize()) })
     }
 }
 

@@ -308,6 +308,23 @@ async fn a_key_that_has_not_signed_and_a_log_that_was_altered_prove_nothing() {
         ..beyond
     };
     assert!(!altered.run(&world.annals).await.unwrap(), "an exit code of its own");
+    assert!(!altered.out.exists(), "nothing stays of it");
+}
+
+#[tokio::test]
+async fn of_an_export_that_is_interrupted_nothing_stays_and_it_can_be_run_again() {
+    let world = World::campus().await;
+    let folder = Folder::new();
+    let made = export(Format::Csv, &folder.path().join("for/her"));
+    let mut interrupted = Box::pin(made.export(&world.annals));
+    while !made.out.join("events.csv").exists() {
+        assert!(futures_util::poll!(&mut interrupted).is_pending(), "it has ended");
+        tokio::task::yield_now().await;
+    }
+    drop(interrupted);
+    assert!(!folder.path().join("for").exists());
+    made.export(&world.annals).await.unwrap();
+    assert!(made.out.join("manifest.json").exists());
 }
 
 #[tokio::test]
