@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write,
+    num::NonZeroUsize,
 };
 
 use domain::Actor;
@@ -19,8 +20,8 @@ pub(crate) struct Explain {
     /// The event: its id or its position.
     event: String,
     /// How many events of one whole are shown at most.
-    #[arg(long, default_value_t = 1000)]
-    limit: usize,
+    #[arg(long, default_value = "1000")]
+    limit: NonZeroUsize,
 }
 
 /// An event, why it happened and what came of it.
@@ -48,7 +49,7 @@ struct Branch {
 
 impl Explain {
     pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
-        let explanation = explain(annals, &self.event, self.limit).await?;
+        let explanation = explain(annals, &self.event, self.limit.get()).await?;
         annals.show(&explanation, || explanation.to_text())?;
         Ok(true)
     }

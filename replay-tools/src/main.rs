@@ -188,7 +188,7 @@ async fn run(cli: Cli) -> Result<bool, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
+    use clap::{CommandFactory, Parser, error::ErrorKind};
 
     use super::*;
 
@@ -206,6 +206,18 @@ mod tests {
         assert!(!with(&why), "GOV-A1: a second officer must have approved it");
         let replay = ["--replay", "00000000-0000-0000-0000-000000000002"];
         assert!(with(&[&why[..], &replay].concat()) && !with(&replay));
+    }
+
+    #[test]
+    fn a_number_of_which_there_must_be_one_is_not_0() {
+        for with_zero in [
+            &["rebuild", "--workers", "0"][..],
+            &["verify", "--workers", "0"],
+            &["explain", "1", "--limit", "0"],
+        ] {
+            let refused = Cli::try_parse_from([&["annals-replay"][..], with_zero].concat()).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::ValueValidation, "{with_zero:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `rebuild`: folds read models anew beside those that serve, compares, and switches. `rollback` goes back.
 
+use std::num::NonZeroUsize;
+
 use projections::{Config, Difference, Projections, Rebuilt};
 use serde_json::{Value, json};
 
@@ -16,7 +18,7 @@ pub(crate) struct Rebuild {
     from: From,
     /// On how many threads.
     #[arg(long)]
-    workers: Option<usize>,
+    workers: Option<NonZeroUsize>,
     /// Does not compare the rows: the follower need not wait for that.
     #[arg(long)]
     no_diff: bool,
@@ -46,7 +48,7 @@ impl Rebuild {
 
     async fn rebuild(&self, annals: &Annals) -> Result<Vec<Rebuilt>, Failure> {
         let config = Config::new(&annals.url);
-        let threads = self.workers.map_or(config.threads, |workers| workers.max(1));
+        let threads = self.workers.map_or(config.threads, NonZeroUsize::get);
         let config = Config { threads, compare: !self.no_diff, ..config };
         let projections = Projections::new(annals.store.clone(), config)?;
         let names: Vec<&str> = self.models.iter().map(String::as_str).collect();
@@ -120,7 +122,7 @@ mod tests {
         projections.start();
         let head = world.annals.store.head().await.unwrap().position;
         assert!(projections.wait_for("org_directory", head, Duration::from_secs(20)).await.unwrap());
-        let rebuild = Rebuild { workers: Some(2), ..Rebuild::of("org_directory") };
+        let rebuild = Rebuild { workers: NonZeroUsize::new(2), ..Rebuild::of("org_directory") };
         let same = rebuild.rebuild(&world.annals).await.unwrap();
         assert_eq!(same[0].difference, Some(Difference::default()));
         assert!(rebuild.run(&world.annals).await.unwrap());

@@ -15,7 +15,7 @@ mod report;
 mod tests;
 mod tree;
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
+use std::{collections::HashMap, num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Instant};
 
 use commands::{Commands, NoAnswers, Request};
 use domain::governance::{AuditReplay, AuditReplayCommand};
@@ -49,7 +49,7 @@ pub(crate) struct Verify {
     notary_key_file: Option<PathBuf>,
     /// How many parts of the log are worked on at the same time; by default, as many as there are processors.
     #[arg(long)]
-    workers: Option<usize>,
+    workers: Option<NonZeroUsize>,
     /// Leaves the rows of the read models out.
     #[arg(long)]
     log_only: bool,
@@ -87,8 +87,7 @@ impl Verify {
         let mut tree = Tree::new(checkpoints, signed.tiles.clone());
         let mut scan = Scan::default();
         let (progress, begun) = (Progress::new("verified", head.position), Instant::now());
-        let workers =
-            self.workers.or(std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+        let workers = self.workers.or(thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
         let starts = (0..head.position.div_ceil(CHUNK)).map(|part| part * CHUNK);
         let mut parts = std::pin::pin!(
             stream::iter(starts)
@@ -100,7 +99,7 @@ impl Verify {
                     // A panic in a part is a defect of this program.
                     async { tokio::spawn(part).await.map_err(std::io::Error::other) }
                 })
-                .buffered(workers.max(1))
+                .buffered(workers)
         );
         while let Some(part) = parts.try_next().await? {
             let part = part?;

@@ -304,7 +304,8 @@ async fn a_log_of_several_parts_is_compared_across_them() {
     let one = Uuid::now_v7();
     log.append((0..4500).map(|_| deactivated(one)).collect(), Vec::new()).await;
     log.sign().await;
-    let report = Verify { workers: Some(3), ..log.command() }.verify(&log.annals()).await.unwrap();
+    let report =
+        Verify { workers: NonZeroUsize::new(3), ..log.command() }.verify(&log.annals()).await.unwrap();
     assert!(report.is_well() && report.streams == 1, "{report}");
     log.behind_our_back(&["UPDATE annals.events SET sequence = 9999 WHERE position = 4100"]).await;
     let report = log.verify().await;
