@@ -166,6 +166,19 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// The one that is asked for, as far as that can be told where the configuration as a whole cannot be used.
+    pub fn asked() -> Self {
+        let written = || {
+            let (_, text) = chosen_file().ok().flatten()?;
+            let file = config::File::from_str(&text, config::FileFormat::Toml);
+            config::Config::builder().add_source(file).build().ok()?.get_string("log_format").ok()
+        };
+        let said = std::env::var("ANNALS_LOG_FORMAT").ok().filter(|said| !said.is_empty()).or_else(written);
+        if said.as_deref() == Some("json") { LogFormat::Json } else { LogFormat::Text }
+    }
+}
+
 /// Why a configuration cannot be used. The message names the place to correct.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -203,12 +216,7 @@ impl Config {
     /// A file that `ANNALS_CONFIG` names and that cannot be read, an unknown key in it, or a value that its
     /// setting cannot take.
     pub fn load() -> Result<Self, ConfigError> {
-        let variable = |name: &str| std::env::var(name).ok();
-        let file = match variable("ANNALS_CONFIG").filter(|path| !path.is_empty()) {
-            Some(path) => Some(read(Path::new(&path))?),
-            None => read(Path::new("annals.toml")).ok(),
-        };
-        Self::from_sources(file, variable)
+        Self::from_sources(chosen_file()?, |name| std::env::var(name).ok())
     }
 
     /// The configuration that a file's path and text, if there is one, and the variables of an environment make.
@@ -360,6 +368,14 @@ fn illustration(name: &str) -> &'static str {
         "web_origin" => "https://records.example.edu",
         "notary_dir" => "/var/lib/annals/notary",
         _ => "",
+    }
+}
+
+/// The path and the text of the configuration file, if there is one.
+fn chosen_file() -> Result<Option<(PathBuf, String)>, ConfigError> {
+    match std::env::var("ANNALS_CONFIG").ok().filter(|path| !path.is_empty()) {
+        Some(path) => read(Path::new(&path)).map(Some),
+        None => Ok(read(Path::new("annals.toml")).ok()),
     }
 }
 

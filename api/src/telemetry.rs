@@ -3,8 +3,10 @@
 
 use std::panic;
 
+use tracing::Subscriber;
 use tracing_subscriber::{
-    EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter, Layer, filter::LevelFilter, fmt, layer::SubscriberExt, registry::LookupSpan,
+    util::SubscriberInitExt,
 };
 
 use crate::config::{Config, LogFormat};
@@ -17,15 +19,30 @@ pub fn start(config: &Config) -> Result<(), String> {
     let filter = filter(&config.log).map_err(|error| format!("ANNALS_LOG (log): {error}"))?;
     // Below that it tells each try to connect, and then with which password.
     let filter = filter.add_directive("async_nats=warn".parse().map_err(|error| format!("{error}"))?);
-    let lines = fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
     // Somebody who embeds this may log already.
     let _ = match config.log_format {
-        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
-        LogFormat::Text => registry.with(lines).try_init(),
+        LogFormat::Json => registry.with(json_lines()).try_init(),
+        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).try_init(),
     };
     panic::set_hook(Box::new(report));
     Ok(())
+}
+
+fn json_lines<S: Subscriber + for<'span> LookupSpan<'span>>() -> impl Layer<S> {
+    fmt::layer().with_writer(std::io::stderr).json().flatten_event(true)
+}
+
+/// Says on standard error why a command ends without having done its work: as a log line where machines read those, and
+/// whatever is filtered.
+pub fn last_words(format: LogFormat, reason: &str) {
+    match format {
+        LogFormat::Json => {
+            let subscriber = tracing_subscriber::registry().with(json_lines());
+            tracing::subscriber::with_default(subscriber, || tracing::error!("{reason}"));
+        }
+        LogFormat::Text => eprintln!("annals: {reason}"),
+    }
 }
 
 /// A word alone is a level: taken for the name of a module, a mistyped one would silence everything.

@@ -258,6 +258,33 @@ async fn who_asks_annals_to_stop_in_the_middle_of_its_start_finds_no_server_left
     eventually("both servers are gone", gone).await;
 }
 
+#[test]
+fn why_a_node_does_not_start_is_a_log_line_where_machines_read_those() {
+    let folder = Folder::new("last-words");
+    std::fs::write(folder.0.join("mistyped.toml"), "log_format = \"json\"\ndatabse_url = \"x\"").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let last_line = |settings: &[(&str, &str)]| {
+        let mut annals = Command::new(env!("CARGO_BIN_EXE_annals"));
+        annals.arg("serve").current_dir(&folder.0).env("ANNALS_LISTEN", &taken);
+        let ended = annals.envs(settings.iter().copied()).output().unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{settings:?}");
+        String::from_utf8(ended.stderr).unwrap().lines().last().unwrap().to_owned()
+    };
+    let json = ("ANNALS_LOG_FORMAT", "json");
+    for (settings, told) in [
+        (&[json][..], taken.as_str()),
+        (&[json, ("ANNALS_LOG", "off")][..], taken.as_str()),
+        (&[json, ("ANNALS_DATABASE_POOL", "0")][..], "database_pool"),
+        (&[("ANNALS_CONFIG", "mistyped.toml")][..], "databse_url"),
+    ] {
+        let line: serde_json::Value = serde_json::from_str(&last_line(settings)).unwrap();
+        assert_eq!(line["level"], "ERROR", "{line}");
+        assert!(line["message"].as_str().unwrap().contains(told), "{line}");
+    }
+    assert!(last_line(&[]).starts_with("annals: "));
+}
+
 #[tokio::test]
 async fn servers_whose_folder_was_deleted_under_them_do_not_outlive_the_next_start() {
     serve_if_victim().await;

@@ -10,7 +10,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use commands::Catalog;
 
-use crate::{config::Config, http::routes, openapi, problem::pages, telemetry};
+use crate::{
+    config::{Config, LogFormat},
+    http::routes,
+    openapi,
+    problem::pages,
+    telemetry,
+};
 
 pub use events::document as events_document;
 
@@ -45,11 +51,13 @@ enum Command {
 
 /// Runs the command line of this process.
 pub async fn run() -> ExitCode {
-    let cli = Cli::parse();
-    match execute(cli.command).await {
+    let Cli { command } = Cli::parse();
+    // What the others have to say is for whoever typed them.
+    let logs = matches!(command, Command::Serve | Command::Demo(_));
+    match execute(command).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            eprintln!("annals: {reason}");
+            telemetry::last_words(if logs { LogFormat::asked() } else { LogFormat::Text }, &reason);
             ExitCode::FAILURE
         }
     }
