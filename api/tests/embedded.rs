@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use api::config::Config;
-use api::embedded::{EmbeddedError, Keys, Servers, env_file, running, write_env_file};
+use api::embedded::{EmbeddedError, Keys, Servers, env_file, is_private, running, write_env_file};
 use api::wiring::Node;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User, geteuid};
@@ -385,6 +385,26 @@ async fn a_second_node_in_the_folder_is_refused_unless_it_is_given_the_addresses
     );
     first.stop().await;
     assert_eq!(running(&folder.0), None);
+}
+
+#[tokio::test]
+async fn the_demo_data_goes_into_no_database_of_somebody_elses_unless_that_is_said() {
+    let (theirs, folder) = (Folder::new("theirs"), Folder::new("demo"));
+    let database = Servers::start(&theirs.config()).await.unwrap();
+    let config = Config { database_url: Some(database.database_url.clone()), ..folder.config() };
+    let node = Servers::start(&config).await.unwrap();
+    write_env_file(&config, &node, "http://127.0.0.1:1", "http://127.0.0.1:2/metrics", "").unwrap();
+    let url = &database.database_url;
+    assert!(is_private(&theirs.0, url).unwrap() && !is_private(&folder.0, url).unwrap());
+
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_annals"));
+    demo.arg("demo").env("ANNALS_DATA_DIR", &folder.0).env_remove("ANNALS_DATABASE_URL");
+    let refused = demo.output().unwrap();
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!((refused.status.code(), refused.stdout.is_empty()), (Some(1), true), "{told}");
+    assert!(told.contains("--into-this-database"), "{told}");
+    node.stop().await;
+    database.stop().await;
 }
 
 #[tokio::test]

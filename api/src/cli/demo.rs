@@ -6,7 +6,12 @@ use clap::Args;
 use nix::sys::signal::{Signal, raise};
 
 use super::serve::serve;
-use crate::{auth::SigningKeys, config::Config, demo, embedded::running};
+use crate::{
+    auth::SigningKeys,
+    config::Config,
+    demo,
+    embedded::{is_private, running},
+};
 
 /// How the demonstration ends.
 #[derive(Debug, Args)]
@@ -14,11 +19,29 @@ pub(super) struct Options {
     /// Keeps serving until Ctrl-C, instead of exiting after the summary.
     #[arg(long)]
     keep_serving: bool,
+    /// Loads it also where the database is not the private one of the data folder.
+    #[arg(long)]
+    into_this_database: bool,
 }
+
+/// Why the excerpt does not go into just any log, and what to do.
+const NOT_PRIVATE: &str = "this is a database of yours (ANNALS_DATABASE_URL), and its log would keep the people of the \
+    demonstration for ever; without that setting a private database is started, and --into-this-database loads them into \
+    yours all the same";
 
 /// Loads the excerpt and prints what came of it.
 pub(super) async fn demo(config: &Config, options: &Options) -> Result<(), String> {
-    if let Some(instance) = running(&config.data_dir) {
+    let instance = running(&config.data_dir);
+    let database_url = match &instance {
+        Some(instance) => instance.get("ANNALS_DATABASE_URL"),
+        None => config.database_url.as_ref(),
+    };
+    if let Some(url) = database_url.filter(|url| !url.is_empty() && !options.into_this_database)
+        && !is_private(&config.data_dir, url).map_err(|error| error.to_string())?
+    {
+        return Err(NOT_PRIVATE.into());
+    }
+    if let Some(instance) = instance {
         return load(&instance).await;
     }
     let mut serving = pin!(serve(config));
@@ -56,4 +79,21 @@ async fn load(instance: &BTreeMap<String, String>) -> Result<(), String> {
     let summary = demo::load(&instance["ANNALS_URL"], keys).await.map_err(|error| error.to_string())?;
     println!("{summary}");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_is_not_even_started_on_a_database_of_somebody_elses() {
+        let data_dir = std::env::temp_dir().join(format!("annals-demo-{}", uuid::Uuid::now_v7()));
+        // Nothing listens on port 1.
+        let database_url = Some("postgres://annals@127.0.0.1:1/annals".to_owned());
+        let config = Config { data_dir, database_url, ..Config::default() };
+        let options = Options { keep_serving: false, into_this_database: false };
+        let refused = demo(&config, &options).await.unwrap_err();
+        assert!(refused.contains("--into-this-database"), "{refused}");
+        assert!(!config.data_dir.exists());
+    }
 }

@@ -86,9 +86,8 @@ impl Servers {
             // With somebody else's database the folder is only needed for annals.env, which can be done without.
             Ok(Locked::Theirs(_)) | Err(_) => None,
         };
-        let own_url = |folder: &Folder| postgres::url(&folder.state, postgres::NAME);
         match lock {
-            Some(lock) if Folder::open(&lock.data)?.is_some_and(|own| own_url(&own) == database_url) => {
+            Some(lock) if is_private(&lock.data, &database_url)? => {
                 tracing::info!(
                     "ANNALS_DATABASE_URL is this folder's own database, which nobody runs: starting it"
                 );
@@ -190,6 +189,15 @@ impl Servers {
     fn owned_folder(&self) -> Option<&Path> {
         self.lock.as_ref().map(|lock| lock.data.as_path())
     }
+}
+
+/// Whether a database is the private one of a data folder.
+///
+/// # Errors
+/// What the folder remembers cannot be read.
+pub fn is_private(data_dir: &Path, database_url: &str) -> Result<bool, EmbeddedError> {
+    let own = Folder::open(data_dir)?;
+    Ok(own.is_some_and(|own| postgres::url(&own.state, postgres::NAME) == database_url))
 }
 
 /// Starts a server at the port it had last time, or at another where somebody else has taken that, which is then
