@@ -104,14 +104,14 @@ pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Val
             let graph = schemas.subschema_for::<Graph>().to_value();
             let name = json!({ "type": "string", "minLength": 1 });
             let node = vec![in_path("type", name.clone()), in_path("id", name)];
-            get("What something came from, and what came of it", graph, [node, around(as_of)].concat())
+            get("What something came from, and what came of it", graph, [node, around()].concat())
         }
         Governance::OpenLineage => {
             let mut node =
                 parameter("node", "Where to begin, `type:id`.", json!({ "type": "string", "minLength": 1 }));
             node["required"] = true.into();
             let events = json!({ "type": "array", "items": { "type": "object" } });
-            get("Lineage as OpenLineage run events", events, [vec![node], around(as_of)].concat())
+            get("Lineage as OpenLineage run events", events, [vec![node], around()].concat())
         }
     }
 }
@@ -216,14 +216,15 @@ fn trail() -> Vec<Value> {
     ]
 }
 
-fn around(as_of: Value) -> Vec<Value> {
+fn around() -> Vec<Value> {
     let directions =
         json!({ "type": "string", "enum": ["upstream", "downstream", "both"], "default": "both" });
+    let as_of = "As the log was at this position or instant. What it was folded into then is left out.";
     vec![
         parameter("direction", "Which way to go.", directions),
         parameter("depth", "How many edges away at most.", count(DEPTH_MAX, None)),
         parameter("nodes", "How many nodes at most.", count(NODES_MAX, Some(500))),
-        as_of,
+        parameter("as_of", as_of, moment()),
     ]
 }
 

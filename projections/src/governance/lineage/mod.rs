@@ -9,7 +9,8 @@
 //! - `folded`: from an aggregate (or an event) to the row of a read model.
 //!
 //! Upstream of an aggregate are the events of its stream, up to the version that was used. Downstream of an event are its
-//! consequences, and what was derived from its aggregate at that version or a later one.
+//! consequences, and what was derived from its aggregate at that version or a later one. As of an earlier moment no rows come
+//! of it: only a few read models keep their past, and of the others the graph would say that there was nothing.
 
 mod rows;
 mod walk;
@@ -60,7 +61,7 @@ pub struct LineageQuery {
     pub depth: Option<usize>,
     /// How many nodes at most: 500 where not said, and never more than 5000.
     pub nodes: Option<usize>,
-    /// As the log was at that moment; now where not said.
+    /// As the log was at that moment, and then without the rows that came of it; now where not said.
     pub as_of: Option<AsOf>,
 }
 
