@@ -1,6 +1,6 @@
 //! The bytes that stand for an event in the tree. They are fixed for ever: whoever has the row can make them.
 
-use std::{fmt, io::Write};
+use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,17 +59,24 @@ impl Leaf {
     /// The hash of an event's leaf, without the leaf: for whoever hashes many. The buffer only saves an allocation.
     pub fn hash_of(event: &Recorded, buffer: &mut Vec<u8>) -> Hash {
         buffer.clear();
-        let (stream, micros) = (&event.stream, event.recorded_at.as_microsecond());
-        let (kind, id, sequence) = (&stream.aggregate_type, &stream.aggregate_id, event.sequence);
-        let (name, version) = (&event.event_type, &event.event_version);
-        let position = event.position;
-        write!(buffer, "{FORMAT}\n{position}\n{kind}\n{id}\n{sequence}\n{name}\n{version}\n{micros}\n")
-            .expect("a vector takes what is written");
+        // Without the machinery of `write!`: this is done for every event of a log.
+        line(buffer, FORMAT);
+        decimal(buffer, event.position);
+        line(buffer, &event.stream.aggregate_type);
+        line(buffer, &event.stream.aggregate_id);
+        decimal(buffer, event.sequence);
+        line(buffer, &event.event_type);
+        line(buffer, &event.event_version);
+        let micros = event.recorded_at.as_microsecond();
+        if micros < 0 {
+            buffer.push(b'-');
+        }
+        decimal(buffer, micros.unsigned_abs());
         for hashed in
             [Some(event.payload.as_bytes()), Some(event.metadata.as_bytes()), event.sealed.as_deref()]
         {
             match hashed {
-                Some(bytes) => buffer.extend(digits(&Sha256::digest(bytes))),
+                Some(bytes) => buffer.extend_from_slice(&digits(&Sha256::digest(bytes).into())),
                 None => buffer.push(b'-'),
             }
             buffer.push(b'\n');
@@ -94,14 +101,44 @@ impl fmt::Display for Leaf {
     }
 }
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// Lower-case hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    digits(bytes).map(char::from).collect()
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
-fn digits(bytes: &[u8]) -> impl Iterator<Item = u8> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+/// A SHA-256 in lower-case hexadecimal.
+fn digits(hash: &[u8; 32]) -> [u8; 64] {
+    let mut text = [0; 64];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(hash) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    text
+}
+
+/// A line with a text.
+fn line(buffer: &mut Vec<u8>, text: &str) {
+    buffer.extend_from_slice(text.as_bytes());
+    buffer.push(b'\n');
+}
+
+/// A line with a number.
+fn decimal(buffer: &mut Vec<u8>, mut number: u64) {
+    // As many as the largest has, and the line feed.
+    let mut text = [b'\n'; 21];
+    let mut first = text.len() - 1;
+    loop {
+        first -= 1;
+        text[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    buffer.extend_from_slice(&text[first..]);
 }
 
 #[cfg(test)]
@@ -140,7 +177,13 @@ mod tests {
         );
         assert_eq!(Leaf::of(&event(None)).to_string(), format!("{expected}-\n"));
         assert_eq!(Leaf::of(&event(Some(b"abc"))).to_string(), format!("{expected}{abc}\n"));
-        for event in [event(None), event(Some(b"abc"))] {
+        let early = Recorded {
+            position: u64::MAX,
+            sequence: 0,
+            recorded_at: Timestamp::from_microsecond(-1_000_001).unwrap(),
+            ..event(None)
+        };
+        for event in [event(None), event(Some(b"abc")), early] {
             assert_eq!(Leaf::hash_of(&event, &mut b"old".to_vec()), Leaf::of(&event).hash());
         }
     }
