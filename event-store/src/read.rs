@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
 use sqlx::{PgPool, Row};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -121,6 +122,27 @@ impl EventStore {
             events => Ok(events),
         }
     }
+
+    /// Shows the events after a position, up to another, in order and as they come: for whoever looks at each once and lets it
+    /// go.
+    ///
+    /// # Errors
+    /// As [`EventStore::read_all`]; some may have been shown by then.
+    pub async fn visit(
+        &self,
+        after: Position,
+        until: Position,
+        mut see: impl FnMut(Recorded),
+    ) -> Result<(), StoreError> {
+        let mut connection = self.pool().acquire().await?;
+        let sql = stretch();
+        let mut rows = sqlx::query(&sql).bind(signed(after)).bind(signed(until)).fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await? {
+            see(from_row(&row)?);
+        }
+        Ok(())
+    }
+
     /// The events at these positions, in order; those that are not there are left out.
     ///
     /// # Errors
@@ -223,9 +245,13 @@ pub(crate) async fn read_all(
 ) -> Result<Vec<Recorded>, StoreError> {
     // Without gaps, `limit` events end at this position: the range needs no sort and no count.
     let until = after.saturating_add(limit as u64);
-    let sql = format!(
-        "SELECT {COLUMNS} FROM annals.events e WHERE e.position > $1 AND e.position <= $2 ORDER BY e.position"
-    );
-    let rows = sqlx::query(&sql).bind(signed(after)).bind(signed(until)).fetch_all(pool).await?;
+    let rows = sqlx::query(&stretch()).bind(signed(after)).bind(signed(until)).fetch_all(pool).await?;
     rows.iter().map(from_row).collect()
+}
+
+/// The events after a position, up to another.
+fn stretch() -> String {
+    format!(
+        "SELECT {COLUMNS} FROM annals.events e WHERE e.position > $1 AND e.position <= $2 ORDER BY e.position"
+    )
 }

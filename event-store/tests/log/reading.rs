@@ -112,3 +112,18 @@ async fn what_was_just_recorded_is_read_from_memory_as_the_database_has_it() {
     nodes[0].append(at(&stream("last"), 0)).await.unwrap();
     assert_eq!(nodes[1].read_recent(end, 9).await.unwrap(), nodes[0].read_all(end, 9).await.unwrap());
 }
+
+#[tokio::test]
+async fn whoever_visits_a_stretch_is_shown_what_reading_it_gives() {
+    let database = testing::database().await;
+    let store = database.store().await.unwrap();
+    for index in 0..9_u64 {
+        store.append(at(&stream(&index.to_string()), 0)).await.unwrap();
+    }
+    for (after, until) in [(0, 9), (2, 5), (7, 100), (9, 9), (5, 2)] {
+        let mut shown = Vec::new();
+        store.visit(after, until, |event| shown.push(event)).await.unwrap();
+        let limit = usize::try_from(until.saturating_sub(after)).unwrap();
+        assert_eq!(shown, store.read_all(after, limit).await.unwrap(), "{after} to {until}");
+    }
+}

@@ -1,6 +1,6 @@
 //! One part of the log: read, hashed, compared with its tiles. Parts are worked on at the same time.
 
-use std::{collections::HashMap, iter::Peekable, vec};
+use std::collections::HashMap;
 
 use domain::registry::{AnyEvent, DecodeError};
 use event_store::{
@@ -74,49 +74,20 @@ pub(super) fn does_not_open(why: &str) -> String {
 }
 
 impl Chunk {
-    /// Reads and checks the positions after `after`, up to `until`.
+    /// Reads and checks the positions after `after`, up to `until`. Before `after` tiles of leaves end.
     pub(super) async fn read(
         store: &EventStore,
         signed: &Signed,
         after: Position,
         until: Position,
     ) -> Result<Self, StoreError> {
-        let rows = store.read_all(after, CHUNK.min(until - after) as usize).await?;
-        let mut chunk = Chunk::default();
-        let events = chunk.in_order(after, until, rows);
-        let mut hashes = Vec::with_capacity(events.len());
-        let mut buffer = Vec::new();
-        for event in &events {
-            hashes.push(event.as_ref().map(|event| Leaf::hash_of(event, &mut buffer)));
-            if let Some(event) = event {
-                chunk.take(event);
-            }
-        }
+        let mut reading = Reading::new(signed, after);
+        store.visit(after, until, |event| reading.take(&event)).await?;
+        let mut chunk = reading.end(until);
         for (position, why) in chunk.claims.open(store.keyring()).await? {
             chunk.find(Kind::Unreadable, position, does_not_open(&why));
         }
-        let tiles = hashes.chunks(TILE_WIDTH as usize).zip(events.chunks(TILE_WIDTH as usize));
-        for (index, (hashes, events)) in (after / TILE_WIDTH..).zip(tiles) {
-            chunk.compare(signed, index, hashes, events);
-        }
         Ok(chunk)
-    }
-
-    /// The events of each position; none where one is missing.
-    fn in_order(&mut self, after: Position, until: Position, rows: Vec<Recorded>) -> Vec<Option<Recorded>> {
-        let mut rows: Peekable<vec::IntoIter<Recorded>> = rows.into_iter().peekable();
-        let mut events = Vec::new();
-        for position in after + 1..=until {
-            let event = rows.next_if(|row| row.position == position);
-            while rows.next_if(|row| row.position == position).is_some() {
-                self.find(Kind::Inserted, position, "there are two events");
-            }
-            if event.is_none() {
-                self.find(Kind::Missing, position, "the event is missing");
-            }
-            events.push(event);
-        }
-        events
     }
 
     /// What can be seen of an event by itself and its neighbours.
@@ -151,38 +122,97 @@ impl Chunk {
         }
     }
 
-    /// Compares the leaves of a tile with the tile.
-    fn compare(&mut self, signed: &Signed, index: u64, hashes: &[Option<Hash>], events: &[Option<Recorded>]) {
-        let start = index * TILE_WIDTH;
-        let tile = signed
-            .tiles
-            .as_ref()
-            .and_then(|(directory, size)| Some((directory, Tile::in_tree(0, index, *size)?)));
-        let mut published = Vec::new();
-        if let Some((directory, tile)) = tile {
-            match directory.hashes(tile) {
-                Ok(tile) => published = tile,
-                Err(error) => {
-                    self.find(Kind::Tree, start + 1, format_args!("{tile} cannot be read: {error}"))
-                }
-            }
-        }
-        for (offset, (hash, signed)) in hashes.iter().zip(&published).enumerate() {
-            if *hash != Some(*signed) {
-                let (position, found) = (start + offset as u64 + 1, events[offset].as_ref().map(Leaf::of));
-                self.mismatches.push(Mismatch { position, signed: *signed, found });
-            }
-        }
-        // Where an event is missing, what was signed of it stands in, so that the rest can be compared all the same.
-        let standing_in = |offset: usize| published.get(offset).copied().unwrap_or(Hash([0; 32]));
-        let hashes: Vec<Hash> =
-            (0..hashes.len()).map(|offset| hashes[offset].unwrap_or_else(|| standing_in(offset))).collect();
-        let within = |end: &u64| (start + 1..start + TILE_WIDTH).contains(end);
-        let whole = hashes.len() as u64 == TILE_WIDTH && !signed.ends.iter().any(within);
-        self.leaves.push(if whole { Leaves::Tile(subtree_hash(&hashes)) } else { Leaves::Each(hashes) });
+    /// What was signed of the leaves of a tile; nothing where nothing was, or where it cannot be read.
+    fn published(&mut self, signed: &Signed, index: u64) -> Vec<Hash> {
+        let Some((directory, size)) = &signed.tiles else { return Vec::new() };
+        let Some(tile) = Tile::in_tree(0, index, *size) else { return Vec::new() };
+        directory.hashes(tile).unwrap_or_else(|error| {
+            self.find(Kind::Tree, index * TILE_WIDTH + 1, format_args!("{tile} cannot be read: {error}"));
+            Vec::new()
+        })
     }
 
     fn find(&mut self, kind: Kind, position: Position, detail: impl std::fmt::Display) {
         self.findings.push(Finding { position: Some(position), kind, detail: detail.to_string() });
+    }
+}
+
+/// A part while its events come in. Each is looked at once and let go: it is in the caches of the processor by then.
+struct Reading<'s> {
+    chunk: Chunk,
+    signed: &'s Signed,
+    /// The last position that was looked at.
+    at: Position,
+    /// What was signed of the tile that it is in.
+    published: Vec<Hash>,
+    /// What stands in that tile now.
+    hashes: Vec<Hash>,
+    /// For the bytes of leaves.
+    buffer: Vec<u8>,
+}
+
+impl<'s> Reading<'s> {
+    fn new(signed: &'s Signed, after: Position) -> Self {
+        let (chunk, published, hashes, buffer) = (Chunk::default(), Vec::new(), Vec::new(), Vec::new());
+        Reading { chunk, signed, at: after, published, hashes, buffer }
+    }
+
+    /// The next event that there is.
+    fn take(&mut self, event: &Recorded) {
+        if event.position <= self.at {
+            return self.chunk.find(Kind::Inserted, event.position, "there are two events");
+        }
+        self.miss(event.position - 1);
+        self.place(Some(event));
+        self.chunk.take(event);
+    }
+
+    /// The events up to here are missing.
+    fn miss(&mut self, until: Position) {
+        while self.at < until {
+            self.chunk.find(Kind::Missing, self.at + 1, "the event is missing");
+            self.place(None);
+        }
+    }
+
+    /// Compares what stands at the next position with what was signed there.
+    fn place(&mut self, event: Option<&Recorded>) {
+        if self.hashes.is_empty() {
+            self.published = self.chunk.published(self.signed, self.at / TILE_WIDTH);
+        }
+        self.at += 1;
+        let signed = self.published.get(self.hashes.len()).copied();
+        let hash = event.map(|event| Leaf::hash_of(event, &mut self.buffer));
+        if let Some(signed) = signed.filter(|signed| hash != Some(*signed)) {
+            let found = event.map(Leaf::of);
+            self.chunk.mismatches.push(Mismatch { position: self.at, signed, found });
+        }
+        // Where an event is missing, what was signed of it stands in, so that the rest can be compared all the same.
+        self.hashes.push(hash.or(signed).unwrap_or(Hash([0; 32])));
+        if self.hashes.len() as u64 == TILE_WIDTH {
+            self.close();
+        }
+    }
+
+    /// Ends a tile, full or not.
+    fn close(&mut self) {
+        let start = self.at - self.hashes.len() as u64;
+        let within = |end: &u64| (start + 1..start + TILE_WIDTH).contains(end);
+        let whole = self.hashes.len() as u64 == TILE_WIDTH && !self.signed.ends.iter().any(within);
+        let leaves = match whole {
+            true => Leaves::Tile(subtree_hash(&self.hashes)),
+            false => Leaves::Each(self.hashes.clone()),
+        };
+        self.chunk.leaves.push(leaves);
+        self.hashes.clear();
+    }
+
+    /// What was found, when there are no more events.
+    fn end(mut self, until: Position) -> Chunk {
+        self.miss(until);
+        if !self.hashes.is_empty() {
+            self.close();
+        }
+        self.chunk
     }
 }
