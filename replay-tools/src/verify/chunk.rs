@@ -1,7 +1,6 @@
 //! One part of the log: read, hashed, compared with its tiles. Parts are worked on at the same time.
 
-use std::collections::HashMap;
-
+use ahash::HashMap;
 use domain::registry::{AnyEvent, DecodeError};
 use event_store::{
     EventStore, Position, Recorded, StoreError, StreamId,

@@ -15,8 +15,9 @@ mod report;
 mod tests;
 mod tree;
 
-use std::{collections::HashMap, num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Instant};
+use std::{num::NonZeroUsize, path::PathBuf, sync::Arc, thread, time::Instant};
 
+use ahash::HashMap;
 use commands::{Commands, NoAnswers, Request};
 use domain::governance::{AuditReplay, AuditReplayCommand};
 use event_store::{EventStore, Head, Position, StreamId, integrity::Verifier};
