@@ -37,6 +37,10 @@ use annals::Annals;
 use failure::Failure;
 use projections::readable as event;
 
+/// To read the log takes some allocations for each event, on all threads: the system's allocator is slower at that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What scripts can rely on.
 const EXIT_CODES: &str = "Exit codes: 0 all is well, 1 a disagreement was found, 2 it could not be done, \
 130 and 143 it was interrupted.";
