@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    cell::RefCell,
     collections::HashSet,
     fmt,
     sync::{Arc, LazyLock, RwLock},
@@ -42,8 +43,25 @@ pub(crate) fn keep(name: Cow<'static, str>) -> Cow<'static, str> {
 
 static NAMES: LazyLock<RwLock<HashSet<&'static str>>> = LazyLock::new(RwLock::default);
 
+thread_local! {
+    /// The names that this thread has met. Those of all threads are behind a lock, to which every look-up would write.
+    static MET: RefCell<ahash::HashSet<&'static str>> = RefCell::default();
+}
+
 /// The one copy of a type name, so that reading a million events does not allocate it a million times.
 pub(crate) fn intern(name: &str) -> Cow<'static, str> {
+    if let Some(met) = MET.with_borrow(|met| met.get(name).copied()) {
+        return Cow::Borrowed(met);
+    }
+    let known = shared(name);
+    if let Cow::Borrowed(known) = known {
+        MET.with_borrow_mut(|met| met.insert(known));
+    }
+    known
+}
+
+/// The copy that all threads share.
+fn shared(name: &str) -> Cow<'static, str> {
     if let Some(known) = NAMES.read().unwrap_or_else(|poisoned| poisoned.into_inner()).get(name) {
         return Cow::Borrowed(known);
     }
@@ -57,4 +75,19 @@ pub(crate) fn intern(name: &str) -> Cow<'static, str> {
     let kept: &'static str = Box::leak(name.to_owned().into_boxed_str());
     names.insert(kept);
     Cow::Borrowed(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_one_copy_on_all_threads() {
+        let own = intern("tests.interned");
+        let Cow::Borrowed(other) = std::thread::spawn(|| intern("tests.interned")).join().unwrap() else {
+            panic!("it is not kept")
+        };
+        assert!(matches!(own, Cow::Borrowed(own) if std::ptr::eq(own, other)));
+        assert!(matches!(intern("tests.interned"), Cow::Borrowed(again) if std::ptr::eq(again, other)));
+    }
 }
