@@ -561,5 +561,5 @@ fn all_of_this_holds_for_an_ordinary_user_too() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("test result: ok. 16 passed"), "{text}");
+    assert!(text.contains("test result: ok. 18 passed"), "{text}");
 }
