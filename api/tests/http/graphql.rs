@@ -54,9 +54,9 @@ async fn lists(node: &TestNode) -> Vec<(String, Vec<String>)> {
     let paths = described["paths"].as_object().unwrap().iter();
     let lists = paths.filter_map(|(path, operations)| {
         let parameters = operations["get"]["parameters"].as_array()?;
-        let named = |name: &str| {
-            parameters.iter().find(|parameter| parameter["name"] == name && path.starts_with("/v1/"))
-        };
+        // The audit trail is no read model, and is asked by its own routes alone.
+        let asked = path.starts_with("/v1/") && !path.starts_with("/v1/audit/");
+        let named = |name: &str| parameters.iter().find(|parameter| parameter["name"] == name && asked);
         named("after")?;
         let fields = named("fields")?["schema"]["items"]["enum"].as_array()?;
         let fields = fields.iter().map(|field| field.as_str().unwrap().to_owned()).collect();
