@@ -1,6 +1,7 @@
 //! Tiles and checkpoint on disk, laid out as they are published: whoever copies the directory has all that proves.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
@@ -151,20 +152,30 @@ impl Directory {
         Ok(consistency_proof(&self.tree(size), old, new)?)
     }
 
+    /// Puts tiles in their places; they are on disk when this returns.
+    ///
     /// A tile of a path never changes: where one is there already, of a notary that was killed before it signed, it must be
     /// the same. So a history that was rewritten is not signed anew when somebody takes only the checkpoint away.
-    pub(super) fn write_tile(&self, tile: Tile, hashes: &[Hash]) -> io::Result<()> {
-        let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
-        match self.bytes(tile) {
-            Ok(there) if there == bytes => return Ok(()),
-            Ok(_) => {
-                let text = format!("{tile} is there already, with other hashes than those of the log");
-                return Err(io::Error::new(ErrorKind::InvalidData, text));
+    pub(super) fn write_tiles<'t>(
+        &self,
+        tiles: impl IntoIterator<Item = (Tile, &'t [Hash])>,
+    ) -> io::Result<()> {
+        let mut folders = BTreeSet::new();
+        for (tile, hashes) in tiles {
+            let bytes: Vec<u8> = hashes.iter().flat_map(|hash| hash.0).collect();
+            match self.bytes(tile) {
+                Ok(there) if there == bytes => {}
+                Ok(_) => {
+                    let text = format!("{tile} is there already, with other hashes than those of the log");
+                    return Err(io::Error::new(ErrorKind::InvalidData, text));
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    folders.insert(self.put(&tile.to_string(), &bytes)?);
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
         }
-        self.write(&tile.to_string(), &bytes)
+        folders.iter().try_for_each(|folder| sync_folder(folder))
     }
 
     /// What a full tile has replaced.
@@ -177,6 +188,11 @@ impl Directory {
 
     /// Puts a file in its place: all of it or nothing, and on disk when this returns.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        sync_folder(&self.put(name, bytes)?)
+    }
+
+    /// The same, but for the name: that is on disk when the folder is, which comes back.
+    fn put(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
         let path = self.path.join(name);
         let folder = path.parent().unwrap_or(&self.path);
         make_folder(folder)?;
@@ -185,8 +201,12 @@ impl Directory {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&draft, &path)?;
-        File::open(folder)?.sync_all()
+        Ok(folder.to_owned())
     }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
 }
 
 /// Makes a folder and its parents, each on disk before something is put into it.
@@ -197,7 +217,7 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     if let Some(parent) = folder.parent() {
         make_folder(parent)?;
         fs::create_dir_all(folder)?;
-        File::open(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?.sync_all()?;
+        sync_folder(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })?;
     }
     Ok(())
 }

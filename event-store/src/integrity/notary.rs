@@ -23,7 +23,7 @@ use super::{
     Checkpoint, Directory, DirectoryError, Edge, Hash, Leaf, NoteError, Signer, TILE_WIDTH, Tile,
     consistency_proof, root, verify_consistency,
 };
-use crate::{EventStore, Position, StoreError};
+use crate::{EventStore, Position, Recorded, StoreError};
 
 /// How long to wait after a failure, and for the directory while another process has it.
 const RETRY: Duration = Duration::from_secs(1);
@@ -215,8 +215,19 @@ struct Desk {
 struct Work {
     edge: Edge,
     signed: Option<Checkpoint>,
-    /// Full tiles whose partial predecessors may go with the next signature.
-    filled: Vec<Tile>,
+    /// Full tiles, to be written with the next signature: nobody asks for them before.
+    filled: Vec<(Tile, Vec<Hash>)>,
+}
+
+impl Work {
+    /// Takes events in, in order.
+    fn fold(&mut self, events: &[Recorded]) {
+        let (edge, filled) = (&mut self.edge, &mut self.filled);
+        let mut buffer = Vec::new();
+        for event in events {
+            edge.push(Leaf::hash_of(event, &mut buffer), |tile, hashes| filled.push((tile, hashes)));
+        }
+    }
 }
 
 impl Desk {
@@ -268,9 +279,7 @@ impl Desk {
                 chunk = chunks.next() => {
                     let chunk = chunk.unwrap_or(Err(StoreError::Closed))?;
                     let gathered = chunk.len() >= GATHERED;
-                    let mut buffer = Vec::new();
-                    let leaves = chunk.iter().map(|event| Leaf::hash_of(event, &mut buffer)).collect();
-                    work = self.fold(work, leaves).await?;
+                    work.fold(&chunk);
                     if !gathered {
                         sleep(BREATH).await;
                     }
@@ -355,30 +364,12 @@ impl Desk {
         Err(NotaryError::Rewritten { position })
     }
 
-    /// Takes leaves in, and writes the tiles that they fill.
-    async fn fold(&self, mut work: Work, leaves: Vec<Hash>) -> Result<Work, NotaryError> {
-        let directory = self.directory.clone();
-        blocking(move || {
-            let mut full = Vec::new();
-            leaves
-                .into_iter()
-                .for_each(|leaf| work.edge.push(leaf, |tile, hashes| full.push((tile, hashes))));
-            for (tile, hashes) in full {
-                directory.write_tile(tile, &hashes)?;
-                work.filled.push(tile);
-            }
-            Ok(work)
-        })
-        .await
-    }
-
-    /// Writes the partial tiles, makes sure that what lies there extends what was signed, and signs.
+    /// Writes the tiles, makes sure that what lies there extends what was signed, and signs.
     async fn publish(&self, mut work: Work) -> Result<Work, NotaryError> {
         let (directory, signer) = (self.directory.clone(), self.signer.clone());
         blocking(move || {
-            for (tile, hashes) in work.edge.tiles() {
-                directory.write_tile(tile, hashes)?;
-            }
+            let full = work.filled.iter().map(|(tile, hashes)| (*tile, &**hashes));
+            directory.write_tiles(full.chain(work.edge.tiles()))?;
             let next = Checkpoint {
                 origin: signer.verifier().name().to_owned(),
                 size: work.edge.size(),
@@ -404,7 +395,7 @@ impl Desk {
             }
             directory.write("checkpoint", Checkpoint::sign(size, next.root, &signer).as_bytes())?;
             work.signed = Some(next);
-            work.filled.drain(..).try_for_each(|tile| directory.remove_partials(tile))?;
+            work.filled.drain(..).try_for_each(|(tile, _)| directory.remove_partials(tile))?;
             Ok(work)
         })
         .await

@@ -232,9 +232,11 @@ mod tests {
         let directory = Directory::new(path, signer.verifier().clone());
         let mut edge = Edge::default();
         for position in 1..=size {
-            edge.push(leaf(position).hash(), |tile, hashes| directory.write_tile(tile, &hashes).unwrap());
+            edge.push(leaf(position).hash(), |tile, hashes| {
+                directory.write_tiles([(tile, &*hashes)]).unwrap()
+            });
         }
-        edge.tiles().for_each(|(tile, hashes)| directory.write_tile(tile, hashes).unwrap());
+        directory.write_tiles(edge.tiles()).unwrap();
         directory.write("checkpoint", Checkpoint::sign(size, edge.root(), &signer).as_bytes()).unwrap();
         directory
     }
