@@ -239,17 +239,17 @@ fn id(row: &Value, column: &str) -> Option<Uuid> {
 
 /// Decisions that are about nobody's own rows rest on what everybody may know.
 fn reader() -> Actor {
-    Actor { scopes: BTreeSet::from(["read:public".to_owned()]), ..Actor::policy("answers") }
+    Actor { scopes: BTreeSet::from(["read:public".to_owned()]).into(), ..Actor::policy("answers") }
 }
 
 /// What is on file about a student counts for whoever discloses it.
 fn officer() -> Actor {
-    Actor { scopes: BTreeSet::from(["manage:privacy".to_owned()]), ..Actor::policy("answers") }
+    Actor { scopes: BTreeSet::from(["manage:privacy".to_owned()]).into(), ..Actor::policy("answers") }
 }
 
 /// Who holds a role counts for whoever writes to them.
 fn auditor() -> Actor {
-    Actor { scopes: BTreeSet::from(["read:audit".to_owned()]), ..Actor::policy("answers") }
+    Actor { scopes: BTreeSet::from(["read:audit".to_owned()]).into(), ..Actor::policy("answers") }
 }
 
 fn unanswered(what: &str) -> ProjectionError {

@@ -1,6 +1,6 @@
 //! What an access token says (RFC 9068), and whom it makes the caller.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use domain::{Actor, RoleGrant, SERVICE, scopes_of_role};
 use jiff::{SignedDuration, Timestamp};
@@ -188,7 +188,7 @@ impl Ticket {
             let roles = claims.roles.iter().map(|role| grant(role)).collect::<Result<_, _>>()?;
             let mut actor = Actor::with_roles(subject, roles);
             brought = claims.scopes.into_iter().filter(|scope| !actor.scopes.contains(scope)).collect();
-            actor.scopes.extend(brought.iter().cloned());
+            Arc::make_mut(&mut actor.scopes).extend(brought.iter().cloned());
             narrowed(actor, scopes.filter(|_| claims.sid.is_none()))
         };
         let elevated = claims.amr.iter().any(|method| method == SECOND_FACTOR);
@@ -214,7 +214,7 @@ fn grant(text: &str) -> Result<RoleGrant, Rejected> {
 /// goes when one of its scopes is not among them, and `admin`, which has all there are, goes in any case.
 fn narrowed(mut actor: Actor, scopes: Option<BTreeSet<String>>) -> Actor {
     if let Some(scopes) = scopes {
-        actor.scopes.retain(|scope| scopes.contains(scope));
+        Arc::make_mut(&mut actor.scopes).retain(|scope| scopes.contains(scope));
         actor.roles.retain(|grant| {
             let brings = scopes_of_role(&grant.role);
             !brings.is_empty() && brings.iter().all(|scope| scopes.contains(*scope))

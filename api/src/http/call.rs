@@ -218,7 +218,7 @@ pub(super) fn with_stand(ticket: Arc<Ticket>, stand: Stand) -> Arc<Ticket> {
         ticket.elevated_at = Some(until.as_second() - ELEVATED_FOR);
     }
     ticket.actor.permissions = stand.permissions;
-    ticket.actor.scopes.retain(|scope| !stand.lost.contains(scope));
+    Arc::make_mut(&mut ticket.actor.scopes).retain(|scope| !stand.lost.contains(scope));
     Arc::new(ticket)
 }
 

@@ -1,6 +1,6 @@
 //! Who acts, with which roles and scopes (catalogue 1.3).
 
-use std::{collections::BTreeSet, fmt};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -40,8 +40,9 @@ pub struct Actor {
     pub id: String,
     /// The roles held. A client's are `service`, in the org units for which it acts.
     pub roles: Vec<RoleGrant>,
-    /// The scopes held everywhere: those of roles that are held everywhere, or of the API key.
-    pub scopes: BTreeSet<String>,
+    /// The scopes held everywhere: those of roles that are held everywhere, or of the API key. Shared: an actor goes along
+    /// with every command.
+    pub scopes: Arc<BTreeSet<String>>,
     /// The person for whom the actor acts, where it is another.
     pub on_behalf_of: Option<Uuid>,
     /// What the actor may do with single resources beside what the roles bring.
@@ -81,7 +82,7 @@ impl Actor {
         // What people do with what is their own, they do wherever they hold the role.
         let own = roles.iter().flat_map(|grant| scopes_of_role(&grant.role)).copied();
         let own = own.filter(|scope| is_about_ones_own(scope));
-        let scopes = everywhere.chain(own).map(str::to_owned).collect();
+        let scopes = Arc::new(everywhere.chain(own).map(str::to_owned).collect());
         Actor { id: id.to_string(), roles, scopes, ..Self::system(ActorKind::User, "") }
     }
 
@@ -100,7 +101,7 @@ impl Actor {
             kind,
             id: name.to_owned(),
             roles: Vec::new(),
-            scopes: BTreeSet::new(),
+            scopes: Arc::default(),
             on_behalf_of: None,
             permissions: Vec::new(),
             by_permission: false,
@@ -109,7 +110,7 @@ impl Actor {
 
     /// Another system, with exactly these scopes, acting for the org units of its roles.
     pub fn client(id: Uuid, scopes: BTreeSet<String>, roles: Vec<RoleGrant>) -> Self {
-        Actor { scopes, roles, ..Self::system(ActorKind::ApiClient, &id.to_string()) }
+        Actor { scopes: Arc::new(scopes), roles, ..Self::system(ActorKind::ApiClient, &id.to_string()) }
     }
 
     /// The actor as the aggregate sees them that decides this command: whoever has a permission for it on this very
@@ -321,7 +322,7 @@ mod tests {
         let client = |roles| Actor {
             kind: ActorKind::ApiClient,
             roles,
-            scopes: BTreeSet::from(["write:credentials".to_owned()]),
+            scopes: BTreeSet::from(["write:credentials".to_owned()]).into(),
             ..Actor::user(Uuid::from_u128(9), &[])
         };
         let service = |within| vec![RoleGrant { role: SERVICE.into(), within }];

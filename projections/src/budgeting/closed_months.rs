@@ -113,7 +113,7 @@ mod tests {
         let admin = Actor::user(OWNER, &["admin"]);
         assert_eq!(ClosedMonths::visible(&admin), Filter::Is("account", OWNER.into()));
         assert_eq!(ClosedMonths::visible(&Actor::policy("find_habits")), Filter::Nothing);
-        let scopes = BTreeSet::from([COMPARE.to_owned()]);
+        let scopes = BTreeSet::from([COMPARE.to_owned()]).into();
         assert_eq!(ClosedMonths::visible(&Actor { scopes, ..Actor::policy("find_habits") }), Filter::All);
     }
 }

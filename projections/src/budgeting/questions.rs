@@ -154,14 +154,14 @@ impl Projections {
 
 /// Our own policy that compares owners (P-32).
 fn comparing() -> Actor {
-    Actor { scopes: BTreeSet::from([COMPARE.to_owned()]), ..Actor::policy("find_habits") }
+    Actor { scopes: BTreeSet::from([COMPARE.to_owned()]).into(), ..Actor::policy("find_habits") }
 }
 
 /// Whoever records a transaction looks at what its owner may see.
 fn on_behalf_of(account: Uuid) -> Actor {
     Actor {
         on_behalf_of: Some(account),
-        scopes: BTreeSet::from(["read:transactions".to_owned()]),
+        scopes: BTreeSet::from(["read:transactions".to_owned()]).into(),
         ..Actor::policy("record_transaction")
     }
 }
