@@ -58,27 +58,27 @@ pub(super) fn subject(event: &Recorded) -> String {
 /// server takes goes without its body: who gets it reads the log.
 pub(super) fn write(event: &Recorded, incarnation: Uuid, max_payload: usize) -> PublishMessage {
     let mut headers = HeaderMap::new();
-    let mut put = |name: &'static str, value: &str| headers.insert(HeaderName::from_static(name), value);
-    put("ce-specversion", "1.0");
-    put("ce-id", &event.event_id.to_string());
-    put("ce-source", &format!("urn:annals:{incarnation}"));
+    let mut put = |name: &'static str, value: String| headers.insert(HeaderName::from_static(name), value);
+    put("ce-specversion", "1.0".into());
+    put("ce-id", event.event_id.to_string());
+    put("ce-source", format!("urn:annals:{incarnation}"));
     put(
         "ce-type",
-        &format!("annals.{}.{}.v{}", event.stream.aggregate_type, event.event_type, event.event_version),
+        format!("annals.{}.{}.v{}", event.stream.aggregate_type, event.event_type, event.event_version),
     );
-    put("ce-subject", &event.stream.aggregate_id);
-    put("ce-time", &event.recorded_at.to_string());
-    put("ce-datacontenttype", "application/json");
-    put("ce-position", &event.position.to_string());
-    put("ce-sequence", &event.sequence.to_string());
+    put("ce-subject", event.stream.aggregate_id.to_string());
+    put("ce-time", event.recorded_at.to_string());
+    put("ce-datacontenttype", "application/json".into());
+    put("ce-position", event.position.to_string());
+    put("ce-sequence", event.sequence.to_string());
     if let Some(command_id) = event.command_id {
-        put("ce-commandid", &command_id.to_string());
+        put("ce-commandid", command_id.to_string());
     }
     if let Some(traceparent) = traceparent(&event.metadata) {
-        put("ce-traceparent", traceparent);
+        put("ce-traceparent", traceparent.to_owned());
     }
     // What makes a repeated publication of an event one message.
-    put("Nats-Msg-Id", &format!("{incarnation}-{}", event.position));
+    put("Nats-Msg-Id", format!("{incarnation}-{}", event.position));
     let payload = Some(body(event)).filter(|body| body.len() + 2048 <= max_payload).unwrap_or_default();
     PublishMessage::build().headers(headers).payload(payload)
 }
