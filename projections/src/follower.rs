@@ -34,10 +34,10 @@ const LOOK: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(250);
 
 /// A batch of so many says that events arrive quicker than they can be folded one by one...
-const BUSY: usize = 32;
+const BUSY: usize = 16;
 
 /// ...and then the follower lets more of them gather, for longer than it worked on these: a commit costs much the same for
-/// thirty events as for three hundred, and it costs those who write. Nobody who waits for one event notices.
+/// twenty events as for two hundred, and it costs those who write. Nobody who waits for one event notices.
 const BREATH: Duration = Duration::from_millis(8);
 const BREATH_MAX: Duration = Duration::from_millis(40);
 
