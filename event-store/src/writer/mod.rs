@@ -38,6 +38,10 @@ use request::{Accepted, Fence};
 /// How many batches may be in flight. With two the database always has one to work on; more only makes them smaller.
 const DEPTH: usize = 2;
 
+/// How many commands a batch that is sent behind another must have, in percent of that one's. A small batch costs the
+/// database nearly as much as a large one: what would be less gathers until that one is answered.
+const COMPANY: usize = 60;
+
 /// A batch takes no more commands when it has this many bytes.
 const BYTES_MAX: usize = 4 << 20;
 
@@ -64,6 +68,8 @@ struct Writer {
     fence: Fence,
     pending: VecDeque<Request>,
     in_flight: VecDeque<BoxFuture<'static, Settled>>,
+    /// How many commands the last batch had that was sent.
+    sent: usize,
     knowledge: Knowledge,
     /// The number of the last batch.
     batch: u64,
@@ -122,6 +128,7 @@ pub(crate) async fn start(
         fence,
         pending: VecDeque::new(),
         in_flight: VecDeque::new(),
+        sent: 0,
         knowledge: Knowledge::new(),
         batch: 0,
         lock_next: false,
@@ -197,7 +204,8 @@ impl Writer {
                 }
                 return;
             }
-            if self.in_flight.len() >= DEPTH {
+            let lonely = 100 * self.pending.len() < COMPANY * self.sent;
+            if self.in_flight.len() >= DEPTH || (lonely && !self.in_flight.is_empty()) {
                 return;
             }
             let number = self.batch + 1;
@@ -206,6 +214,7 @@ impl Writer {
             self.lock_next = lock;
             if let Some(batch) = batch {
                 self.batch = number;
+                self.sent = batch.accepted.len();
                 self.fence = batch.to;
                 let mut sent = fenced::send(batch, connection.clone());
                 // The first poll puts the statement on the connection; the order of polls is the order of batches.
