@@ -33,8 +33,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long to wait before trying again after a failure.
 const RETRY: Duration = Duration::from_millis(250);
 
-/// A batch of so many says that events arrive quicker than they can be folded one by one...
+/// A batch of so many, of which each came sooner after the other than this, says that events arrive quicker than they can
+/// be folded one by one...
 const BUSY: usize = 16;
+const SOON: Duration = Duration::from_micros(400);
 
 /// ...and then the follower lets more of them gather, for longer than it worked on these: a commit costs much the same for
 /// twenty events as for two hundred, and it costs those who write. Nobody who waits for one event notices.
@@ -110,6 +112,7 @@ async fn follow(inner: &Arc<Inner>, mut stop: watch::Receiver<bool>) -> Result<(
     follower.arrange();
     inner.state.send_replace(FollowerState::Following);
     let mut source = Source::open(inner, follower.layout.incarnation, position).await?;
+    let mut taken = Instant::now();
     let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
     let after_shred = inner.config.rebuild_after_shred.max(Duration::from_millis(1));
     // What was destroyed before this follower began may have waited long enough, and must not wait anew.
@@ -122,8 +125,10 @@ async fn follow(inner: &Arc<Inner>, mut stop: watch::Receiver<bool>) -> Result<(
             _ = shreds.tick() => follower.forget(),
             events = source.next(follower.layout.position, inner.config.batch_max) => {
                 let events = events?;
-                let busy = (BUSY..inner.config.batch_max).contains(&events.len());
                 let begun = Instant::now();
+                let came = begun.duration_since(std::mem::replace(&mut taken, begun));
+                let many = (BUSY..inner.config.batch_max).contains(&events.len());
+                let busy = many && came < SOON * events.len() as u32;
                 // Not to be interrupted: what was begun is committed.
                 follower.fold(events).await?;
                 if busy {

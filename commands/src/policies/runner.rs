@@ -26,7 +26,7 @@ const BATCH: usize = 1024;
 /// The longest wait between two looks at the log, should a wake-up be lost.
 const LOOK: Duration = Duration::from_millis(500);
 /// A batch of so many says that events arrive quicker than one looks, and then more of them are let gather first.
-const BUSY: usize = 16;
+const BUSY: usize = 32;
 const BREATH: Duration = Duration::from_millis(20);
 /// How long a checkpoint behind which nobody reacted may be kept in memory: to look at these events again does nothing.
 const NOTE: Duration = Duration::from_secs(1);
