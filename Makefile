@@ -1,6 +1,6 @@
 # `make run` and `make test` are all one needs; both install what is missing (scripts/setup.sh).
 
-PATH := $(PATH):/usr/sbin:/usr/local/sbin:$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+PATH := $(PATH):/usr/sbin:/usr/local/sbin:$(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(or $(XDG_DATA_HOME),$(HOME)/.local/share)/annals/bin
 export PATH
 
 # `make run PROFILE=dev` builds sooner and runs slower.

@@ -2,12 +2,14 @@
 # Installs what Annals needs and this machine lacks; says nothing, and needs no rights, where nothing is missing.
 #   scripts/setup.sh [run|test|bench]
 # PostgreSQL 15 or newer, nats-server, and a C compiler come from the system's packages (apt-get). Rust does not:
-# what distributions package is mostly too old.
+# what distributions package is mostly too old. Who may not install packages gets the servers unpacked from them, into
+# a folder of their own (~/.local/share/annals), where `annals` looks too.
 set -eu
 cd "$(dirname "$0")/.."
 purpose=${1:-run}
 oldest_postgres=15
-PATH=$PATH:/usr/sbin:/usr/local/sbin:${CARGO_HOME:-$HOME/.cargo}/bin
+own=${XDG_DATA_HOME:-$HOME/.local/share}/annals
+PATH=$PATH:/usr/sbin:/usr/local/sbin:${CARGO_HOME:-$HOME/.cargo}/bin:$own/bin
 
 say() { printf '%s\n' "setup: $*" >&2; }
 fail() { say "$*"; exit 1; }
@@ -25,6 +27,11 @@ postgres_version() {
     echo "$newest"
 }
 
+# Whether packages can be installed: by root, or with sudo, which may ask for the password where somebody sits.
+may_install() {
+    has apt-get && { [ "$(id -u)" = 0 ] || { has sudo && { [ -t 0 ] || sudo -n true 2>/dev/null; }; }; }
+}
+
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
@@ -34,25 +41,49 @@ apt_install() {
         apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "$@" >&2
 }
 
+# Unpacks packages, with all that they need and this machine lacks, under $own, and makes their servers programs of
+# $own/bin. apt-get checks their signatures as ever; it only keeps its lists in another place.
+unpack() (
+    has apt-get && has dpkg-deb || exit 1
+    say "unpacking $* into $own, as no package can be installed by $(id -un)"
+    fresh=$(mktemp -d)
+    trap 'rm -rf "$fresh"' EXIT
+    mkdir -p "$fresh/lists/partial" "$fresh/cache/archives/partial"
+    apt() { apt-get -q -o Dir::State::lists="$fresh/lists" -o Dir::Cache="$fresh/cache" "$@"; }
+    apt update >&2 || true
+    packages=$(apt -s -o Debug::NoLocking=1 --no-install-recommends install "$@" | sed -n 's/^Inst \([^ ]*\) .*/\1/p')
+    cd "$fresh"
+    # shellcheck disable=SC2086 # a list of packages
+    [ -n "$packages" ] && apt download $packages >&2 || exit 1
+    mkdir -p "$own/bin"
+    for package in ./*.deb; do dpkg-deb -x "$package" "$own" || exit 1; done
+    libraries=$(printf '%s:' "$own"/usr/lib/*-linux-gnu "$own"/lib/*-linux-gnu)
+    libraries=${libraries%:}
+    for program in "$own"/usr/lib/postgresql/*/bin/* "$own/usr/sbin/nats-server"; do
+        # pg_config would name the folder where they do not find their libraries.
+        [ -x "$program" ] && [ "${program##*/}" != pg_config ] || continue
+        printf '#!/bin/sh\nLD_LIBRARY_PATH="%s${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" exec "%s" "$@"\n' \
+            "$libraries" "$program" >"$own/bin/${program##*/}"
+        chmod +x "$own/bin/${program##*/}"
+    done
+)
+
 missing=
-nats_missing=
-[ "$(postgres_version)" -ge $oldest_postgres ] || missing="$missing postgresql"
-has psql || missing="$missing postgresql-client"
-has cc || missing="$missing gcc libc6-dev"
-has nats-server || nats_missing=nats-server
+servers=
+[ "$(postgres_version)" -ge $oldest_postgres ] || servers=postgresql
+has psql || servers="$servers postgresql-client"
+has cc || missing="gcc libc6-dev"
 # Tests check what is handed out with a script for strangers, docs/integrity/check_proof.py.
 [ "$purpose" != test ] || has python3 || missing="$missing python3"
+nats=
+has nats-server || nats=nats-server
 
-if [ -n "$missing$nats_missing" ]; then
-    say "missing:$missing $nats_missing"
-    if ! has apt-get || { [ "$(id -u)" != 0 ] && ! has sudo; }; then
-        wanted="PostgreSQL $oldest_postgres or newer with psql, nats-server, and a C compiler"
-        [ -z "$missing" ] || fail "install$missing yourself (as root, with this system's package manager). Annals needs $wanted."
-        say "going on without nats-server: projections will follow the log directly."
-    else
+if [ -n "$missing$servers$nats" ]; then
+    say "missing: $(echo $missing $servers $nats)"
+    if may_install; then
         # A source of packages that cannot be reached is no reason to stop: the install below tells.
         as_root apt-get -o DPkg::Lock::Timeout=300 update -q >&2 || true
-        case $missing in *postgresql*)
+        case $servers in *postgresql*)
             # The server package would make a cluster of its own at port 5432 and start it. Annals runs a private one.
             apt_install postgresql-common || fail "apt-get could not install postgresql-common; see above."
             quiet=/etc/postgresql-common/createcluster.d/annals-setup.conf
@@ -61,11 +92,20 @@ if [ -n "$missing$nats_missing" ]; then
             trap 'as_root rm -f "$quiet"' EXIT
             ;;
         esac
+        # shellcheck disable=SC2086 # lists of packages
+        [ -z "$missing$servers" ] || apt_install $missing $servers ||
+            fail "apt-get could not install $(echo $missing $servers); see above."
+        [ -z "$nats" ] || apt_install $nats || true
+    else
+        [ -z "$missing" ] ||
+            fail "install $missing yourself (as root, with this system's package manager)."
         # shellcheck disable=SC2086 # a list of packages
-        [ -z "$missing" ] || apt_install $missing || fail "apt-get could not install$missing; see above."
-        [ -z "$nats_missing" ] || apt_install nats-server ||
-            say "no nats-server package here: going on without, projections will follow the log directly."
+        [ -z "$servers" ] || unpack $servers ||
+            fail "install PostgreSQL $oldest_postgres or newer with psql yourself (as root, with this system's package manager)."
+        [ -z "$nats" ] || unpack $nats || true
     fi
+    has nats-server ||
+        say "no nats-server package here: going on without, projections will follow the log directly."
     [ "$(postgres_version)" -ge $oldest_postgres ] ||
         fail "this system packages PostgreSQL $(postgres_version), and Annals needs $oldest_postgres or newer: add the packages of postgresql.org, or set ANNALS_DATABASE_URL."
 fi

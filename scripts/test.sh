@@ -2,7 +2,7 @@
 # Every check there is, cheapest first; the tests themselves last. Works as root and as an ordinary user.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-PATH=$PATH:/usr/sbin:/usr/local/sbin:${CARGO_HOME:-$HOME/.cargo}/bin
+PATH=$PATH:/usr/sbin:/usr/local/sbin:${CARGO_HOME:-$HOME/.cargo}/bin:${XDG_DATA_HOME:-$HOME/.local/share}/annals/bin
 export PATH
 
 step() {

@@ -252,7 +252,7 @@ fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The binaries that `pg_config` names, or those of the newest version that Debian has installed.
+/// The binaries that `pg_config` names, those of the newest version that Debian has installed, or those along PATH.
 fn binary(program: &str) -> PathBuf {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     let directory = DIRECTORY.get_or_init(|| {
@@ -264,8 +264,9 @@ fn binary(program: &str) -> PathBuf {
             let version = path.parent().and_then(Path::file_name).and_then(|name| name.to_str());
             version.and_then(|version| version.parse::<u32>().ok())
         });
-        let candidates =
-            named.map(|path| PathBuf::from(path.trim())).into_iter().chain(installed.into_iter().rev());
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let candidates = named.map(|path| PathBuf::from(path.trim())).into_iter();
+        let candidates = candidates.chain(installed.into_iter().rev()).chain(std::env::split_paths(&path));
         let mut servers = candidates.filter(|directory| directory.join("postgres").exists());
         servers.next().expect("PostgreSQL's server is installed")
     });

@@ -14,7 +14,7 @@ use super::error::EmbeddedError;
 use super::folder::{Folder, State};
 use super::postgres::NAME;
 use super::process::{Answer, Kind, Launch};
-use super::user::{RunAs, make_private_folder, write_private};
+use super::user::{RunAs, make_private_folder, unpacked, write_private};
 
 /// Where the program is, if it is installed. An ordinary user's PATH often lacks the folders it is put in.
 pub(super) fn program() -> Option<PathBuf> {
@@ -22,6 +22,7 @@ pub(super) fn program() -> Option<PathBuf> {
     let usual = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"].map(PathBuf::from);
     std::env::split_paths(&path)
         .chain(usual)
+        .chain(unpacked())
         .map(|folder| folder.join("nats-server"))
         .find(|file| file.is_file())
 }

@@ -17,7 +17,7 @@ use tokio::process::Command;
 use super::error::EmbeddedError;
 use super::folder::{Folder, State};
 use super::process::{Answer, Kind, Launch, bare_environment, find, processes};
-use super::user::{RunAs, make_private_folder, write_private};
+use super::user::{RunAs, make_private_folder, unpacked, write_private};
 
 /// The oldest major version that will do.
 const OLDEST: u32 = 15;
@@ -74,7 +74,7 @@ fn major_version(text: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
-/// Where programs may be: along PATH, where pg_config says, and where distributions put them.
+/// Where programs may be: along PATH, where pg_config says, where distributions put them, and where they are unpacked.
 fn folders() -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> =
         std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
@@ -90,6 +90,7 @@ fn folders() -> Vec<PathBuf> {
         folders.extend(ours.map(|entry| entry.path().join("bin")));
     }
     folders.push(PathBuf::from("/usr/local/pgsql/bin"));
+    folders.extend(unpacked());
     folders
 }
 

@@ -4,10 +4,17 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown, fchown};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::unistd::{Gid, Uid, User, geteuid};
+
+/// Where `scripts/setup.sh` puts servers for a user who may not install packages.
+pub(super) fn unpacked() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let shared = set("XDG_DATA_HOME").or_else(|| Some(set("HOME")?.join(".local/share")))?;
+    Some(shared.join("annals/bin"))
+}
 
 /// Whom to become before a server's program is executed. Only root can, and only root must.
 #[derive(Debug, Clone, PartialEq, Eq)]
