@@ -67,16 +67,12 @@ impl Leaf {
         decimal(buffer, event.sequence);
         line(buffer, &event.event_type);
         line(buffer, &event.event_version);
-        let micros = event.recorded_at.as_microsecond();
-        if micros < 0 {
-            buffer.push(b'-');
-        }
-        decimal(buffer, micros.unsigned_abs());
+        decimal(buffer, event.recorded_at.as_microsecond());
         for hashed in
             [Some(event.payload.as_bytes()), Some(event.metadata.as_bytes()), event.sealed.as_deref()]
         {
             match hashed {
-                Some(bytes) => buffer.extend_from_slice(&digits(&Sha256::digest(bytes).into())),
+                Some(bytes) => buffer.extend(digits(&Sha256::digest(bytes))),
                 None => buffer.push(b'-'),
             }
             buffer.push(b'\n');
@@ -101,22 +97,15 @@ impl fmt::Display for Leaf {
     }
 }
 
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
-
 /// Lower-case hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    digits(bytes).map(char::from).collect()
 }
 
-/// A SHA-256 in lower-case hexadecimal.
-fn digits(hash: &[u8; 32]) -> [u8; 64] {
-    let mut text = [0; 64];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(hash) {
-        pair[0] = DIGITS[usize::from(byte >> 4)];
-        pair[1] = DIGITS[usize::from(byte & 15)];
-    }
-    text
+/// The digits of lower-case hexadecimal, as ASCII.
+fn digits(bytes: &[u8]) -> impl Iterator<Item = u8> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
 }
 
 /// A line with a text.
@@ -126,19 +115,8 @@ fn line(buffer: &mut Vec<u8>, text: &str) {
 }
 
 /// A line with a number.
-fn decimal(buffer: &mut Vec<u8>, mut number: u64) {
-    // As many as the largest has, and the line feed.
-    let mut text = [b'\n'; 21];
-    let mut first = text.len() - 1;
-    loop {
-        first -= 1;
-        text[first] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    buffer.extend_from_slice(&text[first..]);
+fn decimal(buffer: &mut Vec<u8>, number: impl itoa::Integer) {
+    line(buffer, itoa::Buffer::new().format(number));
 }
 
 #[cfg(test)]
