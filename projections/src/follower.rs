@@ -8,6 +8,7 @@ use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
 use crate::{
     Inner, Projections,
+    breath::Breath,
     catalog::{Entry, Layout, State, change_state},
     catch_up,
     enrolment::enrol,
@@ -32,16 +33,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// How long to wait before trying again after a failure.
 const RETRY: Duration = Duration::from_millis(250);
-
-/// A batch of so many, of which each came sooner after the other than this, says that events arrive quicker than they can
-/// be folded one by one...
-const BUSY: usize = 16;
-const SOON: Duration = Duration::from_micros(400);
-
-/// ...and then the follower lets more of them gather, for longer than it worked on these: a commit costs much the same for
-/// twenty events as for two hundred, and it costs those who write. Nobody who waits for one event notices.
-const BREATH: Duration = Duration::from_millis(8);
-const BREATH_MAX: Duration = Duration::from_millis(40);
 
 impl Projections {
     /// Starts the follower of this process. It stands by while another node follows; it ends with
@@ -112,7 +103,7 @@ async fn follow(inner: &Arc<Inner>, mut stop: watch::Receiver<bool>) -> Result<(
     follower.arrange();
     inner.state.send_replace(FollowerState::Following);
     let mut source = Source::open(inner, follower.layout.incarnation, position).await?;
-    let mut taken = Instant::now();
+    let mut breath = Breath::new(inner.config.batch_max, Instant::now());
     let mut look = tokio::time::interval_at(Instant::now() + LOOK, LOOK);
     let after_shred = inner.config.rebuild_after_shred.max(Duration::from_millis(1));
     // What was destroyed before this follower began may have waited long enough, and must not wait anew.
@@ -125,14 +116,11 @@ async fn follow(inner: &Arc<Inner>, mut stop: watch::Receiver<bool>) -> Result<(
             _ = shreds.tick() => follower.forget(),
             events = source.next(follower.layout.position, inner.config.batch_max) => {
                 let events = events?;
-                let begun = Instant::now();
-                let came = begun.duration_since(std::mem::replace(&mut taken, begun));
-                let many = (BUSY..inner.config.batch_max).contains(&events.len());
-                let busy = many && came < SOON * events.len() as u32;
+                let (count, begun) = (events.len(), Instant::now());
                 // Not to be interrupted: what was begun is committed.
                 follower.fold(events).await?;
-                if busy {
-                    tokio::time::sleep((2 * begun.elapsed()).clamp(BREATH, BREATH_MAX)).await;
+                if let Some(wait) = breath.after(count, begun, Instant::now()) {
+                    tokio::time::sleep(wait).await;
                 }
             }
         }

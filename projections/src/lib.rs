@@ -29,6 +29,7 @@
 //! `columns` only in a read model with `unlogged: true`, which is rebuilt after a shred.
 
 pub mod answers;
+mod breath;
 pub mod budgeting;
 mod catalog;
 mod catch_up;
