@@ -204,8 +204,7 @@ impl Writer {
                 }
                 return;
             }
-            let lonely = 100 * self.pending.len() < COMPANY * self.sent;
-            if self.in_flight.len() >= DEPTH || (lonely && !self.in_flight.is_empty()) {
+            if !may_go(self.pending.len(), self.in_flight.len(), self.sent) {
                 return;
             }
             let number = self.batch + 1;
@@ -405,10 +404,40 @@ impl Writer {
     }
 }
 
+/// Whether a batch of so many commands may be sent while so many batches are in flight, the last of which had so many.
+fn may_go(commands: usize, in_flight: usize, before: usize) -> bool {
+    match in_flight {
+        0 => true,
+        DEPTH.. => false,
+        _ => 100 * commands >= COMPANY * before,
+    }
+}
+
 /// The answer to the oldest batch in flight, if there is one. It stays at the front until it is taken away.
 async fn first(in_flight: &mut VecDeque<BoxFuture<'static, Settled>>) -> Option<Settled> {
     match in_flight.front_mut() {
         Some(oldest) => Some(oldest.await),
         None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_goes_out_at_once_where_nothing_is_in_flight() {
+        assert!(may_go(1, 0, 0) && may_go(1, 0, 512));
+    }
+
+    #[test]
+    fn a_batch_goes_out_behind_another_with_three_fifths_of_its_commands_at_least() {
+        assert!(may_go(60, 1, 100) && may_go(512, 1, 512) && may_go(1, 1, 1));
+        assert!(!may_go(59, 1, 100) && !may_go(1, 1, 2));
+    }
+
+    #[test]
+    fn no_batch_goes_out_behind_two() {
+        assert!(!may_go(512, 2, 1));
     }
 }
