@@ -72,7 +72,7 @@ impl Leaf {
             [Some(event.payload.as_bytes()), Some(event.metadata.as_bytes()), event.sealed.as_deref()]
         {
             match hashed {
-                Some(bytes) => buffer.extend(digits(&Sha256::digest(bytes))),
+                Some(bytes) => digits(buffer, &Sha256::digest(bytes)),
                 None => buffer.push(b'-'),
             }
             buffer.push(b'\n');
@@ -99,13 +99,19 @@ impl fmt::Display for Leaf {
 
 /// Lower-case hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    digits(bytes).map(char::from).collect()
+    let mut text = Vec::new();
+    digits(&mut text, bytes);
+    text.into_iter().map(char::from).collect()
 }
 
-/// The digits of lower-case hexadecimal, as ASCII.
-fn digits(bytes: &[u8]) -> impl Iterator<Item = u8> {
+/// Appends lower-case hexadecimal.
+fn digits(buffer: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]])
+    let begin = buffer.len();
+    buffer.resize(begin + 2 * bytes.len(), 0);
+    for (pair, byte) in buffer[begin..].chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
 }
 
 /// A line with a text.
