@@ -66,6 +66,9 @@ pub enum StoreError {
         /// What it was begun with.
         what: &'static str,
     },
+    /// The system has no thread left for the writer.
+    #[error("the writer cannot be started: {0}")]
+    Thread(#[source] std::io::Error),
     /// The store was shut down, or its writer is gone.
     #[error("the store is closed")]
     Closed,

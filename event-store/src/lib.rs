@@ -1,6 +1,6 @@
 //! The log of Annals: append, read, follow, seal personal data, and prove integrity.
 //!
-//! One log, in commit order, without gaps. [`EventStore::append`] hands a command's events to one writer task, which
+//! One log, in commit order, without gaps. [`EventStore::append`] hands a command's events to one writer, which
 //! commits what has gathered in one statement (`writer`); each command in a batch succeeds or is refused on its own.
 //! Personal data is sealed before it leaves the process ([`Keyring`]).
 //!
@@ -39,7 +39,7 @@ use sqlx::{
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    task::{AbortHandle, JoinHandle},
+    task::AbortHandle,
 };
 
 pub use append::{Append, AppendError, Appended, Claim, Condition, NewEvent, Outcome, PersonalGroup};
@@ -78,7 +78,8 @@ struct Inner {
     newest: wake::Newest,
     tail: Tail,
     stop: watch::Sender<bool>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    /// Hears when the writer ends.
+    writer: Mutex<Option<oneshot::Receiver<()>>>,
     background: Vec<AbortHandle>,
 }
 

@@ -1,4 +1,4 @@
-//! The writer: one task that commits what has gathered, in one statement for all.
+//! The writer: one thread that commits what has gathered, in one statement for all.
 //!
 //! Batches form by themselves: while one commits, the next gathers; nothing waits for a batch to fill. The hot path
 //! ([`fenced`]) sends a batch before the previous one is answered; whatever it cannot decide or get through goes to the
@@ -19,8 +19,8 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::{future::BoxFuture, poll};
 use tokio::{
-    sync::{mpsc, watch},
-    task::JoinHandle,
+    runtime::Builder,
+    sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until, timeout},
 };
 
@@ -105,36 +105,57 @@ impl Rivals {
     }
 }
 
-/// Connects and starts the writer. It ends when it is stopped, or nobody can send to it any more.
+/// Connects and starts the writer, on a thread of its own: an answer of the database would otherwise wait behind all that
+/// the other tasks of the process have to do, and with it every command in its batch and the next batch.
+///
+/// It ends when it is stopped, or nobody can send to it any more; then the receiver is told.
 pub(crate) async fn start(
     config: &StoreConfig,
     queue: mpsc::Receiver<Request>,
     stopped: watch::Receiver<bool>,
     newest: [Newest; 2],
     tail: Tail,
-) -> Result<JoinHandle<()>, StoreError> {
+) -> Result<oneshot::Receiver<()>, StoreError> {
     let database = Database::parse(&config.database_url)?;
-    let (connection, fence) = Connection::open(&database).await?;
-    let writer = Writer {
-        database,
-        batch_max: config.batch_max.max(1),
-        patience: config.patience,
-        queue,
-        stopped,
-        open: true,
-        newest,
-        tail,
-        connection: Some(Arc::new(connection)),
-        fence,
-        pending: VecDeque::new(),
-        in_flight: VecDeque::new(),
-        sent: 0,
-        knowledge: Knowledge::new(),
-        batch: 0,
-        lock_next: false,
-        rivals: Rivals::default(),
+    let (batch_max, patience) = (config.batch_max.max(1), config.patience);
+    let (started, start) = oneshot::channel();
+    let (ended, end) = oneshot::channel();
+    let run = async move {
+        let (connection, fence) = match Connection::open(&database).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                _ = started.send(Err(error));
+                return;
+            }
+        };
+        let writer = Writer {
+            database,
+            batch_max,
+            patience,
+            queue,
+            stopped,
+            open: true,
+            newest,
+            tail,
+            connection: Some(Arc::new(connection)),
+            fence,
+            pending: VecDeque::new(),
+            in_flight: VecDeque::new(),
+            sent: 0,
+            knowledge: Knowledge::new(),
+            batch: 0,
+            lock_next: false,
+            rivals: Rivals::default(),
+        };
+        _ = started.send(Ok(())); // whoever does not wait for it drops the queue, which ends it
+        writer.run().await;
+        _ = ended.send(());
     };
-    Ok(tokio::spawn(writer.run()))
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(StoreError::Thread)?;
+    let thread = std::thread::Builder::new().name("annals-writer".into());
+    thread.spawn(move || runtime.block_on(run)).map_err(StoreError::Thread)?;
+    start.await.map_err(|_panicked| StoreError::Closed)??;
+    Ok(end)
 }
 
 enum Next {
