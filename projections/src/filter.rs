@@ -4,7 +4,7 @@ use domain::Actor;
 use uuid::Uuid;
 
 use crate::{
-    row::{Column, Kind, Param, Value},
+    row::{Column, Kind, Param, RowKey, Value},
     storage::{FOLDING, places, quoted, search_vector},
 };
 
@@ -36,6 +36,8 @@ pub enum Filter {
     /// The same where those rows are so many that the database looks them up one by one, as it comes to rows that name them:
     /// of the table with this name, those that belong to one of these. In memory no row fits.
     OwnedBy(&'static str, Owned, String, Vec<Uuid>),
+    /// The columns together have one of these combinations of values.
+    Keys(Vec<&'static str>, Vec<RowKey>),
     /// At least one of these conditions holds.
     Any(Vec<Filter>),
     /// All of these conditions hold.
@@ -132,6 +134,7 @@ impl Filter {
             | Filter::Below(..)
             | Filter::BelowBy(..)
             | Filter::OwnedBy(..)
+            | Filter::Keys(..)
             | Filter::AtLeast(..)
             | Filter::AtMost(..)
             | Filter::Contains(..)
@@ -154,13 +157,14 @@ impl Filter {
 
     /// The only ids that its rows can have in a column, where it names them.
     pub(crate) fn named(&self, column: &str) -> Option<Vec<Uuid>> {
-        let ids = |values: &[Value]| -> Option<Vec<Uuid>> {
-            let id = |value: &Value| if let Value::Uuid(id) = value { Some(*id) } else { None };
-            values.iter().map(id).collect()
-        };
+        let id = |value: &Value| if let Value::Uuid(id) = value { Some(*id) } else { None };
         self.conditions().into_iter().find_map(|condition| match condition {
-            Filter::Is(name, value) if *name == column => ids(std::slice::from_ref(value)),
-            Filter::In(name, values) if *name == column => ids(values),
+            Filter::Is(name, value) if *name == column => id(value).map(|id| vec![id]),
+            Filter::In(name, values) if *name == column => values.iter().map(id).collect(),
+            Filter::Keys(names, keys) => {
+                let index = names.iter().position(|name| *name == column)?;
+                keys.iter().map(|key| id(key.get(index)?)).collect()
+            }
             _ => None,
         })
     }
@@ -239,6 +243,7 @@ impl Filter {
             | Filter::Is(..)
             | Filter::In(..)
             | Filter::OwnedBy(..)
+            | Filter::Keys(..)
             | Filter::AtLeast(..)
             | Filter::AtMost(..)
             | Filter::Contains(..)
@@ -276,6 +281,9 @@ impl Filter {
             Filter::In(name, values) => values.iter().any(|value| names(cell(name), value)),
             Filter::Below(name, units) => units.iter().any(|unit| names(cell(name), &Value::Uuid(*unit))),
             Filter::BelowBy(..) | Filter::OwnedBy(..) => false,
+            Filter::Keys(names, keys) => {
+                keys.iter().any(|key| names.iter().zip(key).all(|(name, value)| cell(name) == value))
+            }
             Filter::AtLeast(name, value) => cell(name).order(value).is_some_and(|order| order.is_ge()),
             Filter::AtMost(name, value) => cell(name).order(value).is_some_and(|order| order.is_le()),
             Filter::Contains(name, value) => match (cell(name), value) {
@@ -374,6 +382,18 @@ impl<'a> Sql<'a> {
                     "EXISTS (SELECT FROM (SELECT {key} AS \"its.key\", {unit} AS \"its.unit\" FROM {table}) owned
                      WHERE \"its.key\" = \"{name}\" AND \"its.unit\" = ANY({owners}))"
                 ))
+            }
+            Filter::Keys(names, keys) => {
+                let kinds: Option<Vec<Kind>> = names.iter().map(|name| self.column(name)).collect();
+                let Some(kinds) = kinds else { return self.push("false") };
+                let part = |key: &RowKey, index: usize| key.get(index).cloned().unwrap_or(Value::Null);
+                let lists = kinds.into_iter().enumerate().map(|(index, kind)| {
+                    let values: Vec<Value> = keys.iter().map(|key| part(key, index)).collect();
+                    self.list(kind, &values)
+                });
+                let lists = lists.collect::<Vec<_>>().join(", ");
+                let names = names.iter().map(|name| quoted(name, '"')).collect::<Vec<_>>().join(", ");
+                self.push(&format!("({names}) IN (SELECT * FROM unnest({lists}))"))
             }
             Filter::Contains(name, value) => match self.column(name) {
                 Some(Kind::Texts) => {

@@ -58,6 +58,7 @@ mod stage;
 mod storage;
 pub mod table;
 pub mod testing;
+mod touched;
 mod views;
 
 use std::{
@@ -85,6 +86,7 @@ pub use query::{Condition, Op, Page, Query, QueryError};
 pub use rebuild::{Checked, Difference, Rebuilt};
 pub use source::Feed;
 pub use table::{Analysts, KeyOf, Ledger, Options, Shape, Table};
+pub use touched::Touched;
 
 use progress::Progress;
 

@@ -22,13 +22,14 @@ use crate::{
     filter::{Filter, Owned, Sql},
     identity::OrgDirectory,
     model::ReadModel,
-    row::{Kind, Raw, Value},
+    row::{Kind, Raw, RowKey, Value},
     storage::{open_rows, quoted, read_row, table_name},
     table::{Shape, Table},
 };
 pub(crate) use as_of::{fold_in_memory, to_json};
 use path::Path;
 use plan::Plan;
+pub use plan::sees_positions;
 use show::Shown;
 pub use show::shown;
 
@@ -232,6 +233,36 @@ impl Projections {
         Ok((page.rows.pop(), page))
     }
 
+    /// Of the rows with these keys, from 1 to [`LIMIT_MAX`] of them, those that an actor may see, with the columns of a list;
+    /// before them their keys in the same order. The read model must have folded the position.
+    ///
+    /// # Errors
+    /// See [`QueryError`].
+    pub async fn find(
+        &self,
+        name: &str,
+        actor: &Actor,
+        keys: &[RowKey],
+        min_position: Position,
+    ) -> Result<(Vec<RowKey>, Page), QueryError> {
+        let model = self.known(name)?;
+        let columns: Vec<&str> = model.shape().key().iter().map(|column| column.name).collect();
+        let sort = columns.iter().map(|name| (*name).to_owned()).collect();
+        let query =
+            Query { sort, limit: Some(keys.len()), min_position: Some(min_position), ..Query::default() };
+        let mut plan = Plan::new(model, actor, &query)?;
+        if plan.filter == Filter::Nothing {
+            let (rows, subjects) = (Vec::new(), BTreeSet::new());
+            return Ok((Vec::new(), Page { rows, next: None, position: min_position, subjects }));
+        }
+        let length = columns.len();
+        plan.filter = plan.filter.and(Filter::Keys(columns, keys.to_vec()));
+        self.tell_units_below(&mut plan, &query).await?;
+        let (rows, position) = self.rows_now(model, &plan, query.min_position).await?;
+        let found = rows.iter().map(|row| row.values[..length].to_vec()).collect();
+        Ok((found, plan.page(model.shape(), rows, position)))
+    }
+
     fn known(&self, name: &str) -> Result<&'static dyn ReadModel, QueryError> {
         self.model(name).map_err(|_| QueryError::UnknownModel(name.to_owned()))
     }
@@ -332,6 +363,17 @@ impl Projections {
         plan: &Plan,
         min_position: Option<Position>,
     ) -> Result<Page, QueryError> {
+        let (rows, position) = self.rows_now(model, plan, min_position).await?;
+        Ok(plan.page(model.shape(), rows, position))
+    }
+
+    /// The rows, and how far the read model is that has them.
+    async fn rows_now(
+        &self,
+        model: &'static dyn ReadModel,
+        plan: &Plan,
+        min_position: Option<Position>,
+    ) -> Result<(Vec<Shown>, Position), QueryError> {
         // Twice at most: which generation serves may just have changed, and then the answer says so.
         let mut fresh = false;
         loop {
@@ -352,7 +394,7 @@ impl Projections {
             if min_position.is_some_and(|wanted| wanted > position) {
                 return Err(QueryError::NotYet { position });
             }
-            return Ok(plan.page(model.shape(), rows, position));
+            return Ok((rows, position));
         }
     }
 

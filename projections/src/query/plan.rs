@@ -226,11 +226,15 @@ fn visible(model: &dyn ReadModel, actor: &Actor) -> Filter {
     model.visible(actor).or(permitted)
 }
 
-/// What no read model shows an actor of any row: to those who read as analysts, where it is in the log. There
-/// `read.audit_trail` names people by pseudonym, and whoever had the position of a row that names them would know whose it is.
+/// Whether an actor is told where in the log rows are: not who reads as an analyst. There `read.audit_trail` names people by
+/// pseudonym, and whoever had the position of a row that names them would know whose it is.
+pub fn sees_positions(actor: &Actor) -> bool {
+    !actor.has("read:analytics") || actor.has("read:audit")
+}
+
+/// What no read model shows an actor of any row.
 fn always_hidden(actor: &Actor) -> &'static [&'static str] {
-    let analyst = actor.has("read:analytics") && !actor.has("read:audit");
-    if analyst { &["as_of"] } else { &[] }
+    if sees_positions(actor) { &[] } else { &["as_of"] }
 }
 
 fn uuid_of(value: &Value) -> Option<uuid::Uuid> {

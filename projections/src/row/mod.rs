@@ -8,7 +8,7 @@ mod value;
 
 pub use cell::{Cell, Json, JsonMap, Key, read_word, word};
 pub(crate) use value::{ColumnArray, Param, Raw};
-pub use value::{Kind, Value, WrongKind};
+pub use value::{Kind, RowKey, Value, WrongKind};
 
 use domain::PersonalGroup;
 use schemars::{Schema, SchemaGenerator};

@@ -107,7 +107,7 @@ impl Kind {
 }
 
 /// The value of a column. `Integer` serves both widths; [`Kind`] says which.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "named after the kinds")]
 pub enum Value {
     Null,
@@ -124,6 +124,9 @@ pub enum Value {
     Uuids(Vec<Uuid>),
     Bytes(Vec<u8>),
 }
+
+/// Which row it is: the values of its key's columns, in order.
+pub type RowKey = Vec<Value>;
 
 /// Never shows a value: a row may hold personal data.
 impl std::fmt::Debug for Value {

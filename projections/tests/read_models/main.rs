@@ -16,4 +16,5 @@ mod parking;
 mod past;
 mod rebuilding;
 mod searching;
+mod touching;
 mod world;
