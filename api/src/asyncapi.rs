@@ -70,7 +70,7 @@ const DESCRIPTION: &str = "Every event of the log is published to JetStream unde
      (`sealed`) and stand in the payload as references. A message larger than the server takes comes without a body. After \
      each run of events `annals.runs` says in one message from which position to which they are. The \
      log is the truth: whoever finds a hole reads it. `GET /v1/stream` tells the same events to people as \
-     server-sent events, and `GET /v1/ws` over a WebSocket, without personal values.";
+     server-sent events, and `GET /v1/ws` over a WebSocket, without personal values, and on demand the rows that they changed.";
 
 fn channel(aggregate: &AggregateEntry, event: &EventEntry, message: &Value) -> Value {
     json!({

@@ -104,7 +104,7 @@ impl Api {
         let shapes = projections.models().iter().map(|model| model.shape());
         let filters = shapes.map(|shape| (shape.name, filters::parameters(shape, &mut schemas))).collect();
         Arc::new(Api {
-            stream: Hub::start(commands.store().clone()),
+            stream: Hub::start(commands.store().clone(), projections.clone()),
             fingerprint_key: keys.derive("idempotency fingerprints"),
             standing: Standing::start(commands.clone()),
             limiter: Limiter::start(commands.store().clone(), keys.derive("rate limits")),

@@ -70,8 +70,8 @@ async fn rows(api: &Api, call: &Call<'_>, route: &QueryRoute, one: bool) -> Resu
         page.rows.push(shown(&SecurityPolicyRow::built_in(), &query.fields));
     }
     access::log_read(api, call, page.subjects.iter().copied()).await?;
-    if route.model == "api_clients" && query.fields.is_empty() {
-        api.usage.tell(&api.commands, &mut page.rows).await?;
+    if query.fields.is_empty() {
+        complete(api, route.model, &mut page.rows).await?;
     }
     let body = match (one, page.rows.first()) {
         (true, None) => {
@@ -86,6 +86,17 @@ async fn rows(api: &Api, call: &Call<'_>, route: &QueryRoute, one: bool) -> Resu
         link_next(call, &next, &mut response);
     }
     Ok(response)
+}
+
+/// Tells whole rows what their read model does not know.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn complete(api: &Api, model: &str, rows: &mut [Value]) -> Result<(), Problem> {
+    if model == "api_clients" {
+        api.usage.tell(&api.commands, rows).await?;
+    }
+    Ok(())
 }
 
 /// The conditions that the route itself sets, held against what can be asked.

@@ -6,7 +6,7 @@ use schemars::SchemaGenerator;
 use serde_json::{Map, Value, json};
 
 use super::queries;
-use crate::problem;
+use crate::{http::stream::OFFERED, problem};
 
 /// The components.
 pub(super) fn all(catalog: &Catalog, models: &[&dyn ReadModel], mut rows: SchemaGenerator) -> Value {
@@ -23,6 +23,7 @@ pub(super) fn all(catalog: &Catalog, models: &[&dyn ReadModel], mut rows: Schema
     schemas.insert("Health".into(), health());
     schemas.insert("NotYet".into(), not_yet());
     schemas.insert("RecordedEvent".into(), recorded());
+    schemas.insert("ChangedRow".into(), changed());
     json!({
         "schemas": schemas,
         "responses": problem_responses(),
@@ -159,6 +160,30 @@ fn recorded() -> Value {
         },
         "additionalProperties": false,
     })
+}
+
+/// What is told of a row of a read model that changed.
+fn changed() -> Value {
+    json!({
+        "type": "object",
+        "description": "A row of a read model that may have changed, as its list shows it to the caller.",
+        "required": ["read_model", "key", "position", "row"],
+        "properties": {
+            "read_model": { "type": "string", "enum": told_of() },
+            "key": { "type": "object", "description": "The columns that say which row it is." },
+            "position": { "type": "integer", "minimum": 0, "description": "The position of the log that the row shows." },
+            "row": {
+                "type": ["object", "null"],
+                "description": "The row; null where it is not there any more for the caller, who was told of it before.",
+            },
+        },
+        "additionalProperties": false,
+    })
+}
+
+/// The read models of which changed rows are told.
+pub(super) fn told_of() -> Vec<&'static str> {
+    OFFERED.iter().map(|(shape, _)| shape.name).collect()
 }
 
 /// The answer to who wants to read what is not in the read model yet.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    components::{header_references, problems},
+    components::{header_references, problems, told_of},
     queries::purpose,
 };
 use crate::http::Page;
@@ -59,8 +59,9 @@ fn socket() -> Value {
     responses.insert(
         "101".into(),
         json!({
-            "description": "A WebSocket is open. Each of its messages is a text: a `RecordedEvent`, or, where nothing was \
-                recorded that the caller may see, `{\"position\": n}` every 15 seconds with a ping. It is closed with 1008 \
+            "description": "A WebSocket is open. Each of its messages is a text: a `RecordedEvent`; `{\"row\": …}` with a \
+                `ChangedRow` where `rows` asks for it; or, where nothing was recorded that the caller may see, \
+                `{\"position\": n}`, after rows and every 15 seconds with a ping. It is closed with 1008 \
                 when the token does not hold any more, with 1001 when the node stops, with 1003 when the client sends \
                 anything but ping, pong and close, and with 1011 when the log cannot be read.",
             "headers": header_references(&["Upgrade"]),
@@ -69,7 +70,7 @@ fn socket() -> Value {
     json!({
         "tags": ["service"],
         "summary": "The events as they are recorded, over a WebSocket",
-        "description": "The same events as `/v1/stream` has. The caller shows a token or a key in a header; a browser its \
+        "description": "The same events and rows as `/v1/stream` has. The caller shows a token or a key in a header; a browser its \
             cookie, from this server's own web site or one that the security policy lists.",
         "parameters": [
             {
@@ -77,6 +78,19 @@ fn socket() -> Value {
                 "in": "query",
                 "description": "The `position` that was told last: what was recorded after it is told first.",
                 "schema": { "type": "integer", "minimum": 0, "maximum": i64::MAX },
+            },
+            {
+                "name": "rows",
+                "in": "query",
+                "description": "The read models whose rows are told when events changed them, before the events.",
+                "style": "form",
+                "explode": false,
+                "schema": {
+                    "type": "array",
+                    "items": { "type": "string", "enum": told_of() },
+                    "minItems": 1,
+                    "uniqueItems": true,
+                },
             },
             purpose(),
         ],

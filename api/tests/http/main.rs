@@ -33,6 +33,7 @@ mod queries;
 mod replays;
 mod rights;
 mod routes;
+mod rows;
 mod socket;
 mod sso;
 mod stream;

@@ -120,6 +120,29 @@ async fn whoever_resumes_misses_nothing_and_then_hears_what_is_recorded() {
 }
 
 #[actix_web::test]
+async fn rows_that_changed_come_before_the_events_and_have_no_position_to_resume_with() {
+    let listening = listening().await;
+    let node = &listening.node;
+    node.org("KSU").await;
+    let (psu, _) = node.org("PSU").await;
+    let token = node.token(Uuid::from_u128(1), &["compliance"]);
+    let mut socket = listening.open(&token, "?rows=org_directory&last_event_id=1").await;
+    let told = socket.event().await;
+    assert_eq!((&told["row"]["read_model"], &told["position"]), (&json!("org_directory"), &Value::Null));
+    assert_eq!((&told["row"]["key"]["org_id"], &told["row"]["row"]["code"]), (&json!(psu), &json!("PSU")));
+    assert_eq!(socket.event().await["position"], 2);
+    // To whom no event is shown it is told how far they were told.
+    let token = node.token(Uuid::from_u128(5), &["student"]);
+    let mut socket = listening.open(&token, "?last_event_id=1&rows=org_directory").await;
+    assert_eq!(socket.event().await["row"]["row"]["code"], "PSU");
+    assert_eq!(socket.event().await, json!({ "position": 2 }));
+    node.org("WSU").await;
+    assert_eq!(socket.event().await["row"]["row"]["code"], "WSU");
+    assert_eq!(socket.event().await, json!({ "position": 3 }));
+    listening.stop(false).await;
+}
+
+#[actix_web::test]
 async fn people_hear_of_their_own_data_only_and_of_no_personal_value() {
     let listening = listening().await;
     let node = &listening.node;

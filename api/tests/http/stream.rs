@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// A client of the stream, and what it has read and not used.
-struct Client {
+pub(crate) struct Client {
     body: Pin<Box<dyn MessageBody<Error = Box<dyn std::error::Error>>>>,
     text: String,
 }
@@ -24,8 +24,13 @@ impl Client {
     }
 
     async fn with(node: &TestNode, token: &str, after: Option<&str>) -> Client {
+        Self::asking(node, token, "/v1/stream", after).await
+    }
+
+    /// A client that asks for more than events in its path.
+    pub(crate) async fn asking(node: &TestNode, token: &str, path: &str, after: Option<&str>) -> Client {
         let bearer = format!("Bearer {token}");
-        let mut request = TestRequest::get().uri("/v1/stream").insert_header(("Authorization", bearer));
+        let mut request = TestRequest::get().uri(path).insert_header(("Authorization", bearer));
         if let Some(after) = after {
             request = request.insert_header(("Last-Event-ID", after));
         }
@@ -40,23 +45,28 @@ impl Client {
     }
 
     /// The next block of lines.
-    async fn block(&mut self) -> String {
+    pub(crate) async fn block(&mut self) -> String {
+        self.next().await.expect("the stream goes on")
+    }
+
+    /// The next block of lines; none where the stream ends.
+    pub(crate) async fn next(&mut self) -> Option<String> {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
                 let block = block.to_owned();
                 self.text = rest.to_owned();
-                return block;
+                return Some(block);
             }
             let chunk = std::future::poll_fn(|context| self.body.as_mut().poll_next(context));
             let chunk =
                 tokio::time::timeout(Duration::from_secs(10), chunk).await.expect("something to read");
-            let chunk = chunk.expect("the stream goes on").unwrap_or_else(|error| panic!("{error}"));
+            let chunk = chunk?.unwrap_or_else(|error| panic!("{error}"));
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
         }
     }
 
     /// The next event: its id and its data.
-    async fn event(&mut self) -> (String, Value) {
+    pub(crate) async fn event(&mut self) -> (String, Value) {
         let block = self.block().await;
         let line = |start: &str| block.lines().find_map(|line| line.strip_prefix(start)).unwrap().to_owned();
         (line("id: "), serde_json::from_str(&line("data: ")).unwrap())

@@ -5,10 +5,10 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 use actix_web::web;
 use event_store::Position;
 use jiff::Timestamp;
-use tokio::sync::broadcast;
+use tokio::{sync::broadcast, time::Instant};
 use uuid::Uuid;
 
-use super::{Told, View, view};
+use super::{Chunk, View, rows::Rows, view};
 use crate::{
     auth::Ticket,
     http::{
@@ -39,10 +39,16 @@ pub(super) struct Client {
     view: View,
     /// Up to where it was told; none before it has begun.
     after: Option<Position>,
-    live: Option<broadcast::Receiver<Arc<[Told]>>>,
+    live: Option<broadcast::Receiver<Arc<Chunk>>>,
     /// Whether it must read the log itself before it can listen.
     behind: bool,
+    /// The rows that it is told, if it asked for any: those that events changed, before the events.
+    rows: Option<Rows>,
     ready: Vec<Event>,
+    /// Whether it was told rows and not yet how far it was told.
+    ahead: bool,
+    /// When it is told that the stream is alive, if it is told nothing else.
+    due: Instant,
 }
 
 /// One event as a client is told it.
@@ -55,8 +61,12 @@ pub(super) struct Event {
 
 /// What a client is told next.
 pub(super) enum News {
+    /// These rows of read models, as JSON on one line each; the events that changed them come next.
+    Changed(Vec<String>),
     /// These events.
     Recorded(Vec<Event>),
+    /// That it was told everything up to this position: after rows, where no event says so.
+    UpTo(Position),
     /// Nothing for a while, up to this position: so that a client that sees little does not read it all again.
     Quiet(Position),
 }
@@ -68,7 +78,7 @@ pub(super) enum End {
     Stopping,
     /// Its token does not hold any more, or lets it see something else.
     Withdrawn,
-    /// The log cannot be read, or not put on record who reads.
+    /// The log or rows cannot be read, or not put on record who reads.
     Failed,
 }
 
@@ -88,6 +98,7 @@ impl Client {
         api: &web::Data<Api>,
         call: &Call<'_>,
         view: View,
+        rows: Option<Rows>,
         after: Option<Position>,
     ) -> Result<Self, Problem> {
         let ticket = call.ticket.clone().ok_or_else(|| unauthenticated(None))?;
@@ -105,8 +116,21 @@ impl Client {
             }
         }
         api.metrics.streams.inc();
-        let (api, unlogged, ready) = (api.clone(), BTreeSet::new(), Vec::new());
-        Ok(Client { api, ticket, address, reader, unlogged, view, after, live: None, behind: true, ready })
+        Ok(Client {
+            api: api.clone(),
+            ticket,
+            address,
+            reader,
+            unlogged: BTreeSet::new(),
+            view,
+            after,
+            live: None,
+            behind: true,
+            rows,
+            ready: Vec::new(),
+            ahead: false,
+            due: Instant::now() + HEARTBEAT,
+        })
     }
 
     /// What to tell next. Whoever drops this before it is there has to drop the client as well.
@@ -114,12 +138,28 @@ impl Client {
     /// # Errors
     /// Why nothing more is told.
     pub(super) async fn next(&mut self) -> Result<News, End> {
+        let news = self.news().await?;
+        self.due = Instant::now() + HEARTBEAT;
+        Ok(news)
+    }
+
+    async fn news(&mut self) -> Result<News, End> {
         loop {
+            if self.rows.as_ref().is_some_and(Rows::owes) {
+                let rows = self.changed().await?;
+                if rows.is_empty() {
+                    continue;
+                }
+                self.ahead = true;
+                return Ok(News::Changed(rows));
+            }
             if !self.ready.is_empty() {
                 self.admitted().await?;
                 let subjects = std::mem::take(&mut self.unlogged);
                 self.reader.reads(&self.api, subjects).await.map_err(|_| End::Failed)?;
-                return Ok(News::Recorded(std::mem::take(&mut self.ready)));
+                let events = std::mem::take(&mut self.ready);
+                self.ahead &= events.last().map(|last| last.position) != self.after;
+                return Ok(News::Recorded(events));
             }
             if self.live.is_none() {
                 self.live = Some(self.api.stream.subscribe());
@@ -132,51 +172,86 @@ impl Client {
                     *self.after.insert(head.position)
                 }
             };
+            if std::mem::take(&mut self.ahead) {
+                return Ok(News::UpTo(after));
+            }
+            if Instant::now() >= self.due {
+                self.admitted().await?;
+                return Ok(News::Quiet(after));
+            }
             if self.behind {
                 let events = store.read_all(after, CATCH_UP).await.map_err(|_| End::Failed)?;
                 self.behind = events.len() == CATCH_UP;
-                let told: Vec<Told> = events.iter().map(Told::of).collect();
-                self.take(&told);
+                let models = self.rows.as_ref().map(Rows::models);
+                let chunk = Chunk::of(&self.api.projections, events, models).await;
+                if !self.take(&chunk) {
+                    return Err(End::Failed);
+                }
                 continue;
             }
             let live = self.live.as_mut().ok_or(End::Failed)?;
             let mut closed = self.api.stream.0.closed.subscribe();
             let news = tokio::select! {
-                news = tokio::time::timeout(HEARTBEAT, live.recv()) => news,
+                news = tokio::time::timeout_at(self.due, live.recv()) => news,
                 _ = closed.wait_for(|closed| *closed) => return Err(End::Stopping),
             };
             match news {
-                Ok(Ok(chunk)) => match chunk.first() {
+                Ok(Ok(chunk)) => match chunk.events.first() {
                     Some(first) if first.position > after + 1 => self.behind = true,
-                    Some(_) | None => self.take(&chunk),
+                    Some(_) | None => self.behind = !self.take(&chunk),
                 },
                 Ok(Err(broadcast::error::RecvError::Lagged(_))) => self.behind = true,
                 Ok(Err(broadcast::error::RecvError::Closed)) => return Err(End::Failed),
-                Err(_elapsed) => {
-                    self.admitted().await?;
-                    return Ok(News::Quiet(after));
-                }
+                // It is due.
+                Err(_elapsed) => {}
             }
         }
     }
 
-    /// Whether the client may still be told anything: its token holds, and lets it see what it sees.
-    async fn admitted(&self) -> Result<(), End> {
-        let now = Timestamp::now();
-        let holds = async || {
-            let stand = self.api.standing.examine(&self.ticket, self.address, now).await.ok()?;
-            let ticket = with_stand(Arc::clone(&self.ticket), stand);
-            view(&ticket.actor).ok()
+    /// Some of the rows that it is owed, once their read model has folded all that was taken. None where it sees none of them,
+    /// or their read model does not come along.
+    async fn changed(&mut self) -> Result<Vec<String>, End> {
+        let after = self.after.unwrap_or_default();
+        let mut closed = self.api.stream.0.closed.subscribe();
+        let Some(rows) = &mut self.rows else { return Ok(Vec::new()) };
+        let has_come = tokio::select! {
+            has_come = rows.come(&self.api, after) => has_come.map_err(|_| End::Failed)?,
+            _ = closed.wait_for(|closed| *closed) => return Err(End::Stopping),
         };
-        match !self.ticket.has_expired(now) && holds().await == Some(self.view) {
-            true => Ok(()),
+        if !has_come {
+            return Ok(Vec::new());
+        }
+        let ticket = self.admitted().await?;
+        let Some(rows) = &mut self.rows else { return Ok(Vec::new()) };
+        rows.check(&ticket.actor).map_err(|_| End::Withdrawn)?;
+        let (told, subjects) = rows.read(&self.api, &ticket.actor, after).await.map_err(|_| End::Failed)?;
+        self.reader.reads(&self.api, subjects).await.map_err(|_| End::Failed)?;
+        Ok(told)
+    }
+
+    /// Who the client is, as they stand now, where it may still be told anything: its token holds, and lets it see what it sees.
+    async fn admitted(&self) -> Result<Arc<Ticket>, End> {
+        let now = Timestamp::now();
+        let stand = self.api.standing.examine(&self.ticket, self.address, now).await;
+        let ticket = with_stand(Arc::clone(&self.ticket), stand.map_err(|_| End::Withdrawn)?);
+        let sees_the_same = view(&ticket.actor).is_ok_and(|view| view == self.view);
+        match !ticket.has_expired(now) && sees_the_same {
+            true => Ok(ticket),
             false => Err(End::Withdrawn),
         }
     }
 
-    fn take(&mut self, told: &[Told]) {
+    /// Takes what there is to tell of a chunk, and says whether it could: not where rows are to be told, and it is not known
+    /// which of them the chunk touches.
+    fn take(&mut self, chunk: &Chunk) -> bool {
         let after = self.after.unwrap_or_default();
-        for event in told.iter().filter(|event| event.position > after) {
+        let Some(last) = chunk.events.last().filter(|last| last.position > after) else { return true };
+        match (&mut self.rows, &chunk.touched) {
+            (Some(rows), Some(touched)) => rows.owe(touched),
+            (Some(_), None) => return false,
+            (None, _) => {}
+        }
+        for event in chunk.events.iter().filter(|event| event.position > after) {
             if let Some(data) = event.data(self.view) {
                 self.ready.push(Event { position: event.position, data: data.to_owned() });
                 // That somebody reads is told as well, and must not be a read that is told.
@@ -185,6 +260,7 @@ impl Client {
                 }
             }
         }
-        self.after = told.last().map_or(after, |last| last.position.max(after)).into();
+        self.after = Some(last.position);
+        true
     }
 }

@@ -12,19 +12,20 @@ use futures_util::{Stream, StreamExt, stream};
 use super::{
     Client,
     client::{Event, News},
+    rows::Rows,
     view,
 };
 use crate::{
-    http::{Api, Call, body::single},
+    http::{Api, Call, body::single, pairs::Pairs},
     problem::Problem,
 };
 
 /// Opens a stream.
 pub(in crate::http) async fn handle(api: &web::Data<Api>, call: &Call<'_>) -> Result<HttpResponse, Problem> {
     let view = view(call.actor()?)?;
-    if !call.request.query_string().is_empty() {
-        return Err(Problem::parameter("query", "the stream takes no query parameters"));
-    }
+    let mut pairs = Pairs::of(call.request)?;
+    let rows = Rows::of(api, call.actor()?, &mut pairs)?;
+    pairs.done()?;
     let resumed = single(call.request.headers(), "Last-Event-ID")?.map(str::parse::<Position>);
     let resumed =
         resumed.transpose().map_err(|_| Problem::parameter("Last-Event-ID", "expected a position"))?;
@@ -36,7 +37,7 @@ pub(in crate::http) async fn handle(api: &web::Data<Api>, call: &Call<'_>) -> Re
     if call.request.method() == Method::HEAD {
         return Ok(response.finish());
     }
-    let client = Client::new(api, call, view, resumed).await?;
+    let client = Client::new(api, call, view, rows, resumed).await?;
     Ok(response.streaming(written(client).map(Ok::<_, actix_web::Error>)))
 }
 
@@ -45,7 +46,10 @@ fn written(client: Client) -> impl Stream<Item = Bytes> {
     let begun = stream::iter([Bytes::from_static(b"retry: 2000\n\n")]);
     begun.chain(stream::unfold(client, |mut client| async move {
         let text = match client.next().await.ok()? {
+            // Without an id: whoever comes back before the events were told is told of the rows again.
+            News::Changed(rows) => rows.iter().map(|row| format!("event: row\ndata: {row}\n\n")).collect(),
             News::Recorded(events) => events.iter().map(block).collect(),
+            News::UpTo(position) => format!("id: {position}\n\n"),
             News::Quiet(position) => format!(": still here\nid: {position}\n\n"),
         };
         Some((Bytes::from(text), client))

@@ -1,12 +1,15 @@
 //! The events as they are recorded: `GET /v1/stream` tells them as server-sent events, `GET /v1/ws` over a WebSocket. What is
 //! told to whom is the same (`client`), how it is written is not (`events`, `socket`).
 //!
+//! Beside the events, a client that asks for them is told the rows of read models that the events changed (`rows`).
+//!
 //! One follower reads the log for all clients, and only while there are any. A client that resumes, or that is too slow
-//! for the fan-out, reads what it missed from the log itself. Personal fields are never among what is told. Whoever's token was
+//! for the fan-out, reads what it missed from the log itself. Personal fields are never told of events. Whoever's token was
 //! revoked or has expired is told no more; of whom somebody who sees everything is told, is on record before they are.
 
 mod client;
 pub(super) mod events;
+mod rows;
 pub(super) mod socket;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -17,11 +20,13 @@ use domain::{
 };
 use event_store::{EventStore, Position, Recorded};
 use futures_util::StreamExt;
+use projections::{Projections, Touched};
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 use uuid::Uuid;
 
 use self::client::Client;
+pub(crate) use self::rows::OFFERED;
 use crate::problem::{FORBIDDEN, Problem};
 
 /// How many chunks a client may be behind before it reads the log itself.
@@ -33,11 +38,21 @@ pub struct Hub(Arc<Inner>);
 
 struct Inner {
     store: EventStore,
-    told: broadcast::Sender<Arc<[Told]>>,
+    projections: Projections,
+    told: broadcast::Sender<Arc<Chunk>>,
+    /// Held here and by every client that wants rows: which rows events touch is found out only while there are any.
+    wanting: Arc<()>,
     /// Whether the follower runs: what is recorded from then on is told to everybody who subscribed before.
     running: watch::Sender<bool>,
     /// Ends all streams.
     closed: watch::Sender<bool>,
+}
+
+/// Some events in order, ready to be told.
+struct Chunk {
+    events: Vec<Told>,
+    /// Which rows they touch; nothing where nobody asked for it, or it could not be found out.
+    touched: Option<Touched>,
 }
 
 /// One event, ready to be told.
@@ -70,11 +85,13 @@ enum View {
 
 impl Hub {
     /// A hub that follows the log whenever it has clients.
-    pub fn start(store: EventStore) -> Self {
+    pub fn start(store: EventStore, projections: Projections) -> Self {
         let (told, _) = broadcast::channel(BACKLOG);
         Hub(Arc::new(Inner {
             store,
+            projections,
             told,
+            wanting: Arc::default(),
             running: watch::Sender::new(false),
             closed: watch::Sender::new(false),
         }))
@@ -86,7 +103,7 @@ impl Hub {
     }
 
     /// What is recorded from now on.
-    fn subscribe(&self) -> broadcast::Receiver<Arc<[Told]>> {
+    fn subscribe(&self) -> broadcast::Receiver<Arc<Chunk>> {
         let receiver = self.0.told.subscribe();
         // Whoever finds nobody following begins to; the follower stops by itself when nobody listens.
         let begins = self.0.running.send_if_modified(|running| !std::mem::replace(running, true));
@@ -98,13 +115,15 @@ impl Hub {
     }
 
     async fn follow(&self, after: Position) {
-        let Inner { store, told, running, .. } = &*self.0;
+        let Inner { store, projections, told, wanting, running, .. } = &*self.0;
         let mut events = std::pin::pin!(store.follow(after));
         while let Some(chunk) = events.next().await {
             match chunk {
                 Ok(chunk) => {
-                    let chunk: Arc<[Told]> = chunk.iter().map(Told::of).collect();
-                    _ = told.send(chunk); // nobody may listen any more
+                    let wanted = Arc::strong_count(wanting) > 1;
+                    let models = wanted.then(|| OFFERED.iter().map(|(shape, _)| shape.name).collect());
+                    let chunk = Chunk::of(projections, chunk, models).await;
+                    _ = told.send(Arc::new(chunk)); // nobody may listen any more
                 }
                 Err(error) => {
                     tracing::error!(%error, "the event stream stopped following the log");
@@ -121,6 +140,24 @@ impl Hub {
             }
         }
         running.send_replace(false);
+    }
+}
+
+impl Chunk {
+    /// Events, and which rows of these read models they touch, where there is to be told of any.
+    async fn of(
+        projections: &Projections,
+        mut recorded: Vec<Recorded>,
+        models: Option<Vec<&'static str>>,
+    ) -> Self {
+        let events = recorded.iter().map(Told::of).collect();
+        let Some(models) = models else { return Chunk { events, touched: None } };
+        // That somebody reads must touch no row of which to be told is a read.
+        recorded.retain(|event| event.stream.aggregate_type != AccessLog::TYPE);
+        let touched = projections.touched(&models, recorded).await.inspect_err(|error| {
+            tracing::error!(%error, "it could not be found out which rows events touch");
+        });
+        Chunk { events, touched: touched.ok() }
     }
 }
 

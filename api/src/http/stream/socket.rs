@@ -1,6 +1,7 @@
-//! The stream over a WebSocket (RFC 6455): each event is a text message, the same JSON that the server-sent event has.
+//! The stream over a WebSocket (RFC 6455): each event is a text message, the same JSON that the server-sent event has, and so
+//! is each row, as the `row` of an object: it has no `position` of its own that a client might resume with.
 //!
-//! A client resumes with the `position` of the last message as `last_event_id`. It has nothing to say but ping, pong and
+//! A client resumes with the last `position` that a message had as `last_event_id`. It has nothing to say but ping, pong and
 //! close. Programs show their token or key in a header. A browser cannot, and sends its cookie whoever asks it to: it is let
 //! in for this server's own site and for those that the security policy lists, and for no other. A token is never taken from the
 //! path or a subprotocol: those end up in the logs of proxies.
@@ -17,12 +18,14 @@ use actix_web::{
     rt, web,
 };
 use actix_ws::{CloseCode, CloseReason, Message, MessageStream, Session};
+use event_store::Position;
 use futures_util::StreamExt;
 use serde_json::json;
 
 use super::{
     Client,
     client::{End, News},
+    rows::Rows,
     view,
 };
 use crate::{
@@ -42,12 +45,13 @@ pub(in crate::http) async fn handle(
     let view = view(call.actor()?)?;
     let mut pairs = Pairs::of(call.request)?;
     let after = pairs.number("last_event_id")?;
+    let rows = Rows::of(api, call.actor()?, &mut pairs)?;
     pairs.done()?;
     of_this_site(api, call.request).await?;
     let (Some(request), Body::Sent(payload)) = (call.request.whole(), body) else {
         return Err(upgrade_required());
     };
-    let client = Client::new(api, call, view, after).await?;
+    let client = Client::new(api, call, view, rows, after).await?;
     let waiting = Rc::new(Cell::new(0));
     let payload = bounded(request, payload, Rc::clone(&waiting)).await?;
     let (response, session, messages) = actix_ws::handle(request, payload).map_err(|_| upgrade_required())?;
@@ -85,15 +89,21 @@ async fn bounded(
 async fn tell(mut client: Client, mut session: Session) -> Option<CloseReason> {
     loop {
         match client.next().await {
+            // Sending waits where the client does not take what was sent before.
+            Ok(News::Changed(rows)) => {
+                for row in rows {
+                    session.text(format!("{{\"row\":{row}}}")).await.ok()?;
+                }
+            }
             Ok(News::Recorded(events)) => {
                 for event in events {
-                    // Waits where the client does not take what was sent before.
                     session.text(event.data).await.ok()?;
                 }
             }
+            Ok(News::UpTo(position)) => up_to(&mut session, position).await?,
             Ok(News::Quiet(position)) => {
                 session.ping(b"").await.ok()?;
-                session.text(json!({ "position": position }).to_string()).await.ok()?;
+                up_to(&mut session, position).await?;
             }
             Err(End::Stopping) => return Some(because(CloseCode::Away, "this node is about to stop")),
             Err(End::Withdrawn) => {
@@ -102,6 +112,11 @@ async fn tell(mut client: Client, mut session: Session) -> Option<CloseReason> {
             Err(End::Failed) => return Some(because(CloseCode::Error, "come back")),
         }
     }
+}
+
+/// Tells a client up to where it was told. Nothing where it is gone.
+async fn up_to(session: &mut Session, position: Position) -> Option<()> {
+    session.text(json!({ "position": position }).to_string()).await.ok()
 }
 
 /// Takes what a client may send. Why it is listened to no more; nothing where it is gone.
