@@ -21,7 +21,7 @@ use api::{
 };
 use commands::Request;
 use domain::Actor;
-use event_store::{integrity::NotaryConfig, testing::database};
+use event_store::{integrity::NotaryConfig, testing::Cluster};
 use integrations::mail::Nowhere;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::value::RawValue;
@@ -40,7 +40,8 @@ const OTHER: Uuid = Uuid::from_u128(0x07);
 
 #[tokio::main]
 async fn main() {
-    let database = database().await;
+    let cluster = Cluster::durable();
+    let database = cluster.database().await;
     let keys = SigningKeys::single(&[7; 32]).unwrap();
     let claims = Claims::new(READER, vec!["staff".into()], SignedDuration::from_hours(1), Timestamp::now());
     let token: Arc<str> = keys.sign(&claims).unwrap().into();
