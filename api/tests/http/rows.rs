@@ -181,8 +181,9 @@ async fn rows_whose_keys_have_parts_are_told_with_what_their_owner_may_read() {
     let transaction = loop {
         let row = client.row(&mut seen).await;
         match row["read_model"].as_str() {
+            // The current month was opened by itself, and has envelopes too.
+            Some("envelopes") if row["key"]["budget_month"] != json!(month) => {}
             Some("envelopes") => {
-                assert_eq!(row["key"]["budget_month"], json!(month));
                 envelopes.insert(row["key"]["category"].as_str().unwrap().to_owned());
             }
             _ => break row,

@@ -4,6 +4,7 @@ use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use event_store::{Append, NewEvent, StreamId};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use sqlx::Connection;
 
 use super::*;
 use crate::testing::{Folder, World};
@@ -316,12 +317,17 @@ async fn of_an_export_that_is_interrupted_nothing_stays_and_it_can_be_run_again(
     let world = World::campus().await;
     let folder = Folder::new();
     let made = export(Format::Csv, &folder.path().join("for/her"));
+    // It comes as far as the first event, and no further.
+    let mut keeper = world.database.connect().await;
+    let lock = "BEGIN; LOCK TABLE annals.events IN ACCESS EXCLUSIVE MODE";
+    sqlx::raw_sql(lock).execute(&mut keeper).await.unwrap();
     let mut interrupted = Box::pin(made.export(&world.annals));
     while !made.out.exists() {
         assert!(futures_util::poll!(&mut interrupted).is_pending(), "it has ended");
         tokio::task::yield_now().await;
     }
     drop(interrupted);
+    keeper.close().await.unwrap();
     assert!(!folder.path().join("for").exists());
     made.export(&world.annals).await.unwrap();
     assert!(made.out.join("manifest.json").exists());
