@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::folder::Lock;
 use super::keys::Keys;
-use super::user::write_private;
+use super::user::{unpacked, write_private};
 use super::{EmbeddedError, Servers};
 use crate::config::Config;
 
@@ -17,7 +17,8 @@ pub fn env_file(data_dir: &Path) -> PathBuf {
 
 /// Writes `annals.env` of this node: its servers, its addresses, its keys and a token for development. Only its
 /// owner can read it; it is there whole or not at all, and goes when the servers stop. `. data/annals.env` lets
-/// psql, `annals-replay` and a second node in: it holds no address to listen at, so nothing clashes.
+/// psql, `annals-replay` and a second node in: it holds no address to listen at, so nothing clashes. Where psql is among
+/// the unpacked servers it is found from then on.
 ///
 /// Where another process has the data folder (this is the second node), the file is that process's and stays.
 ///
@@ -64,6 +65,10 @@ pub fn write_env_file(
     export("ANNALS_NOTARY_KEY_FILE", &keys.notary_file.to_string_lossy());
     if let Some(origin) = config.notary_origin.as_ref().filter(|origin| !origin.is_empty()) {
         export("ANNALS_NOTARY_ORIGIN", origin);
+    }
+    if let Some(programs) = unpacked().filter(|folder| folder.join("psql").exists()) {
+        let programs = quoted(&programs.to_string_lossy());
+        let _ = writeln!(text, "case \":$PATH:\" in *:{programs}:*) ;; *) PATH=\"$PATH\":{programs} ;; esac");
     }
     write_private(&env_file(data), &text, None)
 }
