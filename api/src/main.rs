@@ -7,8 +7,6 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    api::choose_cryptography();
-    api::cli::run().await
+fn main() -> ExitCode {
+    api::cli::run()
 }

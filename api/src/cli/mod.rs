@@ -49,8 +49,11 @@ enum Command {
     PackageSchema,
 }
 
-/// Runs the command line of this process.
+/// Runs the command line of this process. Its runtime is made here and not in the binary, which would otherwise be compiled
+/// with a copy of all that is asynchronous.
+#[tokio::main]
 pub async fn run() -> ExitCode {
+    crate::choose_cryptography();
     let Cli { command } = Cli::parse();
     // What the others have to say is for whoever typed them.
     let logs = matches!(command, Command::Serve | Command::Demo(_));
