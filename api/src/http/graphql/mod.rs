@@ -49,7 +49,6 @@ const JSON: &str = "application/json";
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct GraphqlRequest {
     /// The document: one query, or several of which `operationName` names one.
-    #[schemars(length(min = 1))]
     query: String,
     /// Which of its queries is asked.
     #[serde(default)]
