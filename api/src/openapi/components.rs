@@ -24,6 +24,7 @@ pub(super) fn all(catalog: &Catalog, models: &[&dyn ReadModel], mut rows: Schema
     schemas.insert("NotYet".into(), not_yet());
     schemas.insert("RecordedEvent".into(), recorded());
     schemas.insert("ChangedRow".into(), changed());
+    schemas.insert("RowsLeftOut".into(), left_out());
     json!({
         "schemas": schemas,
         "responses": problem_responses(),
@@ -166,7 +167,7 @@ fn recorded() -> Value {
 fn changed() -> Value {
     json!({
         "type": "object",
-        "description": "A row of a read model that may have changed, as its list shows it to the caller.",
+        "description": "A row of a read model that may have changed, as its paths show it to the caller.",
         "required": ["read_model", "key", "position", "row"],
         "properties": {
             "read_model": { "type": "string", "enum": told_of() },
@@ -176,6 +177,21 @@ fn changed() -> Value {
                 "type": ["object", "null"],
                 "description": "The row; null where it is not there any more for the caller, who was told of it before.",
             },
+        },
+        "additionalProperties": false,
+    })
+}
+
+/// What is told where rows of a read model cannot be.
+fn left_out() -> Value {
+    json!({
+        "type": "object",
+        "description": "The read model stands still: of its rows that changed up to this position not all were told. Ask its \
+            list for them.",
+        "required": ["read_model", "position"],
+        "properties": {
+            "read_model": { "type": "string", "enum": told_of() },
+            "position": { "type": "integer", "minimum": 0, "description": "A position of the log." },
         },
         "additionalProperties": false,
     })

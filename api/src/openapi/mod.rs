@@ -82,7 +82,7 @@ const DESCRIPTION: &str = "The record-keeping backend of a campus. Every command
      (RFC 9457). `RateLimit` and `RateLimit-Policy` tell how many calls are left to the caller. The events are \
      described at `/v1/asyncapi.json`. `GET /v1/stream` sends the recorded events as \
      server-sent events (`text/event-stream`), from `Last-Event-ID` on, and with `?rows=` the rows of read models that they \
-     changed (`ChangedRow`); it has no end and is therefore not among the \
+     changed (`ChangedRow`, or `RowsLeftOut`); it has no end and is therefore not among the \
      operations. `GET /v1/ws` sends the same over a WebSocket.";
 
 /// What an operation can be answered whatever it does: its headers are too large, it is called too often, its body does not

@@ -60,7 +60,7 @@ fn socket() -> Value {
         "101".into(),
         json!({
             "description": "A WebSocket is open. Each of its messages is a text: a `RecordedEvent`; `{\"row\": …}` with a \
-                `ChangedRow` where `rows` asks for it; or, where nothing was recorded that the caller may see, \
+                `ChangedRow` or `{\"left_out\": …}` with a `RowsLeftOut` where `rows` asks for it; or, where nothing was recorded that the caller may see, \
                 `{\"position\": n}`, after rows and every 15 seconds with a ping. It is closed with 1008 \
                 when the token does not hold any more, with 1001 when the node stops, with 1003 when the client sends \
                 anything but ping, pong and close, and with 1011 when the log cannot be read.",

@@ -224,6 +224,10 @@ async fn a_read_model_that_stands_still_holds_up_no_event() {
     sqlx::query(park).execute(api.commands.store().pool()).await.unwrap();
     let mut client = listen(&node, ADMIN, &["admin"], "org_directory", position).await;
     node.org("PSU").await;
+    let left_out = client.block().await;
+    let left_out = left_out.strip_prefix("event: left_out\ndata: ").map(serde_json::from_str::<Value>);
+    let expected = json!({ "read_model": "org_directory", "position": position + 1 });
+    assert_eq!(left_out.unwrap().unwrap(), expected);
     let (id, event) = client.event().await;
     assert_eq!((id, &event["data"]["code"]), ((position + 1).to_string(), &json!("PSU")));
     api.projections.retry("org_directory", &Actor::user(ADMIN, &["admin"]), "a test").await.unwrap();

@@ -2,7 +2,7 @@
 
 use std::{pin::Pin, time::Duration};
 
-use actix_web::{App, body::MessageBody, test, test::TestRequest};
+use actix_web::{App, body::MessageBody, http::Method, test, test::TestRequest};
 use api::http::configure;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -164,4 +164,23 @@ async fn asking_for_the_head_of_the_stream_opens_none() {
     let head = node.send_as(Uuid::from_u128(1), &["compliance"], request).await;
     assert_eq!((head.status.as_u16(), head.header("content-type")), (200, "text/event-stream"));
     assert_eq!(node.node.api.metrics.streams.get(), 0);
+}
+
+#[actix_web::test]
+async fn one_caller_has_so_many_streams_and_leaves_those_of_others_alone() {
+    let node = node().await;
+    let ask = async |person: u128| {
+        let request = TestRequest::get().uri("/v1/stream");
+        node.send_as(Uuid::from_u128(person), &["student"], request.method(Method::HEAD)).await
+    };
+    let mut open = Vec::new();
+    for _ in 0..32 {
+        open.push(Client::open(&node, Uuid::from_u128(1), &["student"], None).await);
+    }
+    let refused = node.send_as(Uuid::from_u128(1), &["student"], TestRequest::get().uri("/v1/stream")).await;
+    refused.problem(429, "RateLimited");
+    Client::open(&node, Uuid::from_u128(2), &["student"], None).await;
+    open.pop();
+    Client::open(&node, Uuid::from_u128(1), &["student"], None).await;
+    assert_eq!(ask(1).await.status.as_u16(), 200, "to ask what there is takes no place");
 }

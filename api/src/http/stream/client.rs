@@ -22,6 +22,8 @@ use crate::{
 
 /// How many clients a node serves at once.
 const CLIENTS: i64 = 512;
+/// How many of them may be one caller's.
+const OWN: usize = 32;
 /// How many events a client that catches up reads at once.
 const CATCH_UP: usize = 256;
 /// How often a quiet stream says that it is alive, and where it is.
@@ -30,6 +32,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// One client.
 pub(super) struct Client {
     api: web::Data<Api>,
+    _seat: Seat,
     /// Who it is, and from where: what a token says holds only until it is revoked.
     ticket: Arc<Ticket>,
     address: Option<IpAddr>,
@@ -65,6 +68,8 @@ pub(super) enum News {
     Changed(Vec<String>),
     /// These events.
     Recorded(Vec<Event>),
+    /// That rows of a read model were left out, as JSON on one line.
+    LeftOut(String),
     /// That it was told everything up to this position: after rows, where no event says so.
     UpTo(Position),
     /// Nothing for a while, up to this position: so that a client that sees little does not read it all again.
@@ -82,8 +87,40 @@ pub(super) enum End {
     Failed,
 }
 
-impl Drop for Client {
+/// A client's place among those that a node serves; free again when it goes.
+struct Seat {
+    api: web::Data<Api>,
+    caller: String,
+}
+
+impl Seat {
+    /// # Errors
+    /// There are as many clients as are served, or as many of this caller.
+    fn take(api: &web::Data<Api>, caller: &str) -> Result<Self, Problem> {
+        let full = |detail: &'static str| Err(Problem::new(RATE_LIMITED, detail).retry_after(30));
+        let mut seats = api.stream.seats();
+        if api.metrics.streams.get() >= CLIENTS {
+            return full("this node has as many streams as it serves");
+        }
+        let own = seats.entry(caller.to_owned()).or_default();
+        if *own >= OWN {
+            return full("you have as many streams as one caller may have");
+        }
+        *own += 1;
+        api.metrics.streams.inc();
+        Ok(Seat { api: api.clone(), caller: caller.to_owned() })
+    }
+}
+
+impl Drop for Seat {
     fn drop(&mut self) {
+        let mut seats = self.api.stream.seats();
+        if let Some(own) = seats.get_mut(&self.caller) {
+            *own -= 1;
+            if *own == 0 {
+                seats.remove(&self.caller);
+            }
+        }
         self.api.metrics.streams.dec();
     }
 }
@@ -92,7 +129,7 @@ impl Client {
     /// A client that was told everything up to a position; of one that says none, everything up to now.
     ///
     /// # Errors
-    /// Nobody is known, there are as many as are served, a purpose that cannot be one, or a position that the log does not
+    /// Nobody is known, there are as many as are served (or of this caller), a purpose that cannot be one, or a position that the log does not
     /// have: then a backup was restored, and what comes next would not be what comes next for this client.
     pub(super) async fn new(
         api: &web::Data<Api>,
@@ -103,11 +140,7 @@ impl Client {
     ) -> Result<Self, Problem> {
         let ticket = call.ticket.clone().ok_or_else(|| unauthenticated(None))?;
         let (address, reader) = (call.request.address(), Reader::of(call)?);
-        if api.metrics.streams.get() >= CLIENTS {
-            return Err(
-                Problem::new(RATE_LIMITED, "this node has as many streams as it serves").retry_after(30)
-            );
-        }
+        let seat = Seat::take(api, &ticket.actor.id)?;
         if let Some(after) = after {
             let head = api.commands.store().head().await.map_err(|error| failed(&error))?.position;
             if after > head {
@@ -115,9 +148,9 @@ impl Client {
                 return Err(Problem::new(NOT_FOUND, detail));
             }
         }
-        api.metrics.streams.inc();
         Ok(Client {
             api: api.clone(),
+            _seat: seat,
             ticket,
             address,
             reader,
@@ -146,12 +179,13 @@ impl Client {
     async fn news(&mut self) -> Result<News, End> {
         loop {
             if self.rows.as_ref().is_some_and(Rows::owes) {
-                let rows = self.changed().await?;
-                if rows.is_empty() {
-                    continue;
+                match self.changed().await? {
+                    News::Changed(rows) if rows.is_empty() => continue,
+                    news => {
+                        self.ahead = true;
+                        return Ok(news);
+                    }
                 }
-                self.ahead = true;
-                return Ok(News::Changed(rows));
             }
             if !self.ready.is_empty() {
                 self.admitted().await?;
@@ -210,23 +244,23 @@ impl Client {
 
     /// Some of the rows that it is owed, once their read model has folded all that was taken. None where it sees none of them,
     /// or their read model does not come along.
-    async fn changed(&mut self) -> Result<Vec<String>, End> {
+    async fn changed(&mut self) -> Result<News, End> {
         let after = self.after.unwrap_or_default();
         let mut closed = self.api.stream.0.closed.subscribe();
-        let Some(rows) = &mut self.rows else { return Ok(Vec::new()) };
-        let has_come = tokio::select! {
-            has_come = rows.come(&self.api, after) => has_come.map_err(|_| End::Failed)?,
+        let Some(rows) = &mut self.rows else { return Ok(News::Changed(Vec::new())) };
+        let left_out = tokio::select! {
+            left_out = rows.come(&self.api, after) => left_out.map_err(|_| End::Failed)?,
             _ = closed.wait_for(|closed| *closed) => return Err(End::Stopping),
         };
-        if !has_come {
-            return Ok(Vec::new());
-        }
         let ticket = self.admitted().await?;
-        let Some(rows) = &mut self.rows else { return Ok(Vec::new()) };
+        let Some(rows) = &mut self.rows else { return Ok(News::Changed(Vec::new())) };
         rows.check(&ticket.actor).map_err(|_| End::Withdrawn)?;
+        if let Some(left_out) = left_out {
+            return Ok(News::LeftOut(left_out));
+        }
         let (told, subjects) = rows.read(&self.api, &ticket.actor, after).await.map_err(|_| End::Failed)?;
         self.reader.reads(&self.api, subjects).await.map_err(|_| End::Failed)?;
-        Ok(told)
+        Ok(News::Changed(told))
     }
 
     /// Who the client is, as they stand now, where it may still be told anything: its token holds, and lets it see what it sees.

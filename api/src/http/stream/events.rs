@@ -49,6 +49,7 @@ fn written(client: Client) -> impl Stream<Item = Bytes> {
             // Without an id: whoever comes back before the events were told is told of the rows again.
             News::Changed(rows) => rows.iter().map(|row| format!("event: row\ndata: {row}\n\n")).collect(),
             News::Recorded(events) => events.iter().map(block).collect(),
+            News::LeftOut(rows) => format!("event: left_out\ndata: {rows}\n\n"),
             News::UpTo(position) => format!("id: {position}\n\n"),
             News::Quiet(position) => format!(": still here\nid: {position}\n\n"),
         };

@@ -12,7 +12,10 @@ pub(super) mod events;
 mod rows;
 pub(super) mod socket;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard},
+};
 
 use domain::{
     Actor, Decider, Envelope,
@@ -46,6 +49,8 @@ struct Inner {
     running: watch::Sender<bool>,
     /// Ends all streams.
     closed: watch::Sender<bool>,
+    /// How many streams each caller has.
+    seats: Mutex<HashMap<String, usize>>,
 }
 
 /// Some events in order, ready to be told.
@@ -94,7 +99,12 @@ impl Hub {
             wanting: Arc::default(),
             running: watch::Sender::new(false),
             closed: watch::Sender::new(false),
+            seats: Mutex::default(),
         }))
+    }
+
+    fn seats(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.0.seats.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Ends all streams; their clients come back to another node.

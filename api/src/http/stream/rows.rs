@@ -16,7 +16,7 @@ use projections::{
     row::{self, RowKey},
 };
 use serde_json::{Map, Value, json};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use uuid::Uuid;
 
 use crate::{
@@ -62,6 +62,8 @@ fn accesses(model: &str) -> impl Iterator<Item = Access> {
 pub(super) struct Rows {
     wanted: Vec<Wanted>,
     remembered: Remembered,
+    /// Until when read models are waited for that come no nearer to what was taken down last.
+    until: Option<Instant>,
     /// The hub sees by it that somebody wants rows.
     _counted: Arc<()>,
 }
@@ -93,7 +95,7 @@ impl Rows {
         };
         let wanted = names.iter().map(wanted).collect::<Result<Vec<_>, Problem>>()?;
         let counted = Arc::clone(&api.stream.0.wanting);
-        let rows = Rows { wanted, remembered: Remembered::default(), _counted: counted };
+        let rows = Rows { wanted, remembered: Remembered::default(), until: None, _counted: counted };
         rows.check(actor)?;
         Ok(Some(rows))
     }
@@ -121,6 +123,7 @@ impl Rows {
 
     /// Takes down which rows were touched.
     pub(super) fn owe(&mut self, touched: &Touched) {
+        self.until = None;
         for wanted in &mut self.wanted {
             wanted.owed.extend(touched.get(wanted.shape.name).into_iter().flatten().cloned());
         }
@@ -131,19 +134,21 @@ impl Rows {
         self.wanted.iter().any(|wanted| !wanted.owed.is_empty())
     }
 
-    /// Waits for the read model whose rows are to be told next to fold a position, and says whether it has. Where it stands
-    /// still, parked or being built, nothing is told of its rows.
+    /// Waits for the read model whose rows are to be told next to fold a position. Where it stands still, parked or being
+    /// built, its rows are left out, and the answer says so: JSON on one line. All read models together are not waited for
+    /// longer than one.
     ///
     /// # Errors
     /// When the database fails.
-    pub(super) async fn come(&mut self, api: &Api, position: Position) -> Result<bool, Problem> {
+    pub(super) async fn come(&mut self, api: &Api, position: Position) -> Result<Option<String>, Problem> {
         let next = self.wanted.iter_mut().find(|wanted| !wanted.owed.is_empty());
-        let Some(next) = next else { return Ok(false) };
-        let has_come = next.come(api, position).await.map_err(|error| failed(&error))?;
-        if !has_come {
-            next.owed.clear();
+        let Some(next) = next else { return Ok(None) };
+        let until = *self.until.get_or_insert_with(|| Instant::now() + 2 * PATIENCE);
+        if next.come(api, position, until).await.map_err(|error| failed(&error))? {
+            return Ok(None);
         }
-        Ok(has_come)
+        next.owed.clear();
+        Ok(Some(json!({ "read_model": next.shape.name, "position": position }).to_string()))
     }
 
     /// Reads some of the rows that are to be told next: what an actor is told of them, each JSON on one line, and whose data
@@ -191,7 +196,7 @@ fn message(shape: &Shape, key: &[row::Value], position: Position, row: Option<Va
 }
 
 impl Wanted {
-    async fn come(&mut self, api: &Api, position: Position) -> Result<bool, ProjectionError> {
+    async fn come(&mut self, api: &Api, position: Position, until: Instant) -> Result<bool, ProjectionError> {
         let name = self.shape.name;
         // What stood still is not waited for again before it has moved.
         if let Some(stood) = self.stood
@@ -200,7 +205,8 @@ impl Wanted {
             return Ok(false);
         }
         loop {
-            if api.projections.wait_for(name, position, PATIENCE).await? {
+            let patience = PATIENCE.min(until.saturating_duration_since(Instant::now()));
+            if api.projections.wait_for(name, position, patience).await? {
                 self.stood = None;
                 return Ok(true);
             }

@@ -100,6 +100,7 @@ async fn tell(mut client: Client, mut session: Session) -> Option<CloseReason> {
                     session.text(event.data).await.ok()?;
                 }
             }
+            Ok(News::LeftOut(rows)) => session.text(format!("{{\"left_out\":{rows}}}")).await.ok()?,
             Ok(News::UpTo(position)) => up_to(&mut session, position).await?,
             Ok(News::Quiet(position)) => {
                 session.ping(b"").await.ok()?;
