@@ -113,6 +113,8 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: &QueryRoute) -> Re
         query.fields.push("id".into());
     }
     query.limit = Some(LIMIT_MAX);
+    // Though nothing be alike, and whatever has to be waited for.
+    api.projections.check(route.model, call.actor()?, &query).map_err(query::problem)?;
     if let Some(not_yet) = query::behind(api, route.model, query.min_position).await? {
         return Ok(not_yet);
     }

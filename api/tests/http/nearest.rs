@@ -79,6 +79,9 @@ async fn a_search_for_what_is_alike_takes_one_text_and_no_order() {
         "semantic=a&semantic=b",
         "semantic=a&sort=title",
         "semantic=a&limit=51",
+        "semantic=a&effective=yesterday",
+        "semantic=a&effective=yesterday&min_position=1000000",
+        "semantic=a&fields=colour",
     ] {
         let request = TestRequest::get().uri(&format!("/v1/credentials/search?{wrong}"));
         node.send_as(ANNA, &["student"], request).await.problem(400, "InvalidParameter");
