@@ -258,9 +258,9 @@ impl Client {
         if let Some(left_out) = left_out {
             return Ok(News::LeftOut(left_out));
         }
-        let (told, subjects) = rows.read(&self.api, &ticket.actor, after).await.map_err(|_| End::Failed)?;
+        let (news, subjects) = rows.read(&self.api, &ticket.actor, after).await.map_err(|_| End::Failed)?;
         self.reader.reads(&self.api, subjects).await.map_err(|_| End::Failed)?;
-        Ok(News::Changed(told))
+        Ok(news)
     }
 
     /// Who the client is, as they stand now, where it may still be told anything: its token holds, and lets it see what it sees.

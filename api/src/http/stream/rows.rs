@@ -19,6 +19,7 @@ use serde_json::{Map, Value, json};
 use tokio::{sync::Semaphore, time::Instant};
 use uuid::Uuid;
 
+use super::client::News;
 use crate::{
     auth::Access,
     http::{
@@ -147,12 +148,10 @@ impl Rows {
         if next.come(api, position, until).await.map_err(|error| failed(&error))? {
             return Ok(None);
         }
-        next.owed.clear();
-        Ok(Some(json!({ "read_model": next.shape.name, "position": position }).to_string()))
+        Ok(Some(next.leave_out(position)))
     }
 
-    /// Reads some of the rows that are to be told next: what an actor is told of them, each JSON on one line, and whose data
-    /// that is.
+    /// Reads some of the rows that are to be told next: what an actor is told of them, and whose data that is.
     ///
     /// # Errors
     /// When the database fails.
@@ -161,18 +160,18 @@ impl Rows {
         api: &Api,
         actor: &Actor,
         position: Position,
-    ) -> Result<(Vec<String>, BTreeSet<Uuid>), Problem> {
+    ) -> Result<(News, BTreeSet<Uuid>), Problem> {
         let next = self.wanted.iter_mut().find(|wanted| !wanted.owed.is_empty());
-        let Some(Wanted { shape, owed, .. }) = next else { return Ok(Default::default()) };
-        let keys: Vec<RowKey> = owed.drain(..owed.len().min(LIMIT_MAX)).collect();
+        let Some(next) = next else { return Ok((News::Changed(Vec::new()), BTreeSet::new())) };
+        let shape = next.shape;
+        let keys: Vec<RowKey> = next.owed.drain(..next.owed.len().min(LIMIT_MAX)).collect();
         let turn = READING.acquire().await;
         let found = api.projections.find(shape.name, actor, &keys, position).await;
         drop(turn);
         let (found, mut page) = match found {
             // What serves was changed for what is not so far.
             Err(QueryError::NotYet { .. } | QueryError::NotBuilt(_)) => {
-                owed.clear();
-                return Ok(Default::default());
+                return Ok((News::LeftOut(next.leave_out(position)), BTreeSet::new()));
             }
             found => found.map_err(problem)?,
         };
@@ -185,7 +184,7 @@ impl Rows {
                 told.push(message(shape, &key, page.position, row));
             }
         }
-        Ok((told, page.subjects))
+        Ok((News::Changed(told), page.subjects))
     }
 }
 
@@ -196,6 +195,12 @@ fn message(shape: &Shape, key: &[row::Value], position: Position, row: Option<Va
 }
 
 impl Wanted {
+    /// Forgets what was touched up to a position, and says so: JSON on one line.
+    fn leave_out(&mut self, position: Position) -> String {
+        self.owed.clear();
+        json!({ "read_model": self.shape.name, "position": position }).to_string()
+    }
+
     async fn come(&mut self, api: &Api, position: Position, until: Instant) -> Result<bool, ProjectionError> {
         let name = self.shape.name;
         // What stood still is not waited for again before it has moved.
