@@ -30,12 +30,7 @@ INSERT INTO annals.events (
     payload, metadata, sealed, command_id, command_index, fingerprint
 )
 SELECT
-    $1 + e.place, moved.recorded_at, e.aggregate_type, e.aggregate_id, e.sequence, e.event_id, e.event_type,
-    e.event_version, e.payload::json, e.metadata::json, e.sealed, e.command_id, e.command_index, e.fingerprint
-FROM moved, unnest(
-    $6::text[], $7::text[], $8::bigint[], $9::uuid[], $10::text[], $11::text[],
-    $12::text[], $13::text[], $14::bytea[], $15::uuid[], $16::smallint[], $17::bytea[]
-) WITH ORDINALITY AS e (
-    aggregate_type, aggregate_id, sequence, event_id, event_type, event_version,
-    payload, metadata, sealed, command_id, command_index, fingerprint, place
-)
+    generate_series($1::bigint + 1, $3::bigint), moved.recorded_at, unnest($6::text[]), unnest($7::text[]), unnest($8::bigint[]),
+    unnest($9::uuid[]), unnest($10::text[]), unnest($11::text[]), unnest($12::json[]), unnest($13::json[]),
+    unnest($14::bytea[]), unnest($15::uuid[]), unnest($16::smallint[]), unnest($17::bytea[])
+FROM moved

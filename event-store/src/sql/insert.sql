@@ -4,12 +4,6 @@ INSERT INTO annals.events (
     payload, metadata, sealed, command_id, command_index, fingerprint
 )
 SELECT
-    $1 + e.place, $2, e.aggregate_type, e.aggregate_id, e.sequence, e.event_id, e.event_type,
-    e.event_version, e.payload::json, e.metadata::json, e.sealed, e.command_id, e.command_index, e.fingerprint
-FROM unnest(
-    $3::text[], $4::text[], $5::bigint[], $6::uuid[], $7::text[], $8::text[],
-    $9::text[], $10::text[], $11::bytea[], $12::uuid[], $13::smallint[], $14::bytea[]
-) WITH ORDINALITY AS e (
-    aggregate_type, aggregate_id, sequence, event_id, event_type, event_version,
-    payload, metadata, sealed, command_id, command_index, fingerprint, place
-)
+    generate_series($1::bigint + 1, $1::bigint + cardinality($3::text[])), $2, unnest($3::text[]), unnest($4::text[]),
+    unnest($5::bigint[]), unnest($6::uuid[]), unnest($7::text[]), unnest($8::text[]), unnest($9::json[]),
+    unnest($10::json[]), unnest($11::bytea[]), unnest($12::uuid[]), unnest($13::smallint[]), unnest($14::bytea[])

@@ -1,10 +1,27 @@
 //! The events of a batch as the columns of one `unnest`.
 
-use tokio_postgres::types::ToSql;
+use std::error::Error;
+
+use bytes::BytesMut;
+use tokio_postgres::types::{IsNull, ToSql, Type, accepts, to_sql_checked};
 use uuid::Uuid;
 
 use super::request::Accepted;
 use crate::recorded::signed;
+
+/// A document as it is to be stored, byte for byte: the integrity leaf was hashed from it.
+#[derive(Debug)]
+struct Json<'a>(&'a str);
+
+impl ToSql for Json<'_> {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
+        out.extend_from_slice(self.0.as_bytes());
+        Ok(IsNull::No)
+    }
+
+    accepts!(JSON);
+    to_sql_checked!();
+}
 
 #[derive(Default)]
 pub(super) struct Columns<'a> {
@@ -14,8 +31,8 @@ pub(super) struct Columns<'a> {
     event_id: Vec<Uuid>,
     event_type: Vec<&'a str>,
     event_version: Vec<&'a str>,
-    payload: Vec<&'a str>,
-    metadata: Vec<&'a str>,
+    payload: Vec<Json<'a>>,
+    metadata: Vec<Json<'a>>,
     sealed: Vec<Option<&'a [u8]>>,
     command_id: Vec<Uuid>,
     command_index: Vec<i16>,
@@ -34,8 +51,8 @@ impl<'a> Columns<'a> {
                 columns.event_id.push(event.event_id);
                 columns.event_type.push(&event.event_type);
                 columns.event_version.push(&event.event_version);
-                columns.payload.push(&event.payload);
-                columns.metadata.push(&event.metadata);
+                columns.payload.push(Json(&event.payload));
+                columns.metadata.push(Json(&event.metadata));
                 columns.sealed.push(request.sealed[index].as_deref());
                 columns.command_id.push(append.command_id);
                 columns.command_index.push(index as i16);
