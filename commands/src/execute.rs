@@ -1,6 +1,6 @@
 //! The way of every command: load, decide, append; again when others wrote meanwhile; once when it is repeated.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use domain::{
     Actor, Claim, Context, Decider, Envelope, Event, Refused, SealingScope, Versioned,
@@ -192,9 +192,10 @@ impl Commands {
         let mut state = found.state;
         let folded = Arc::make_mut(&mut state);
         events.iter().for_each(|event| folded.evolve(event));
+        let stream = stream::<D>(id);
         let mut conditions = gathering.into_conditions();
-        conditions.retain(|condition| condition.stream != stream::<D>(id));
-        conditions.push(Condition { stream: stream::<D>(id), version: found.version });
+        conditions.retain(|condition| condition.stream != stream);
+        conditions.push(Condition { stream, version: found.version });
         if let Err(error) = self.refuse_if_restricted::<D>(folded, request, &mut conditions, fresh).await {
             return refuse(error);
         }
@@ -354,20 +355,16 @@ pub(crate) fn to_append<D: Decider>(
             CommandError::Internal(format!("{} cannot be written: {error}", event.name()))
         };
         let (payload, groups) = SealingScope::to_json(event).map_err(unwritable)?;
-        let subjects: BTreeSet<Uuid> = groups
-            .iter()
-            .map(|group| group.subject)
-            .chain(after.subject())
-            .chain(D::concerns(event).iter().copied())
-            .collect();
-        let classes: BTreeSet<&str> = groups.iter().map(|group| group.class.name()).collect();
+        let subjects = groups.iter().map(|group| group.subject);
+        let subjects = subjects.chain(after.subject()).chain(D::concerns(event).iter().copied());
+        let classes = groups.iter().map(|group| group.class.name());
         let envelope = Envelope {
             actor: request.actor.to_string(),
             on_behalf_of: request.actor.on_behalf_of.map(|person| format!("user:{person}")),
             session: request.session.clone(),
             occurred_at: context.occurred_at,
-            subjects: subjects.into_iter().collect(),
-            record_classes: classes.into_iter().map(str::to_owned).collect(),
+            subjects: each_once(subjects),
+            record_classes: each_once(classes).into_iter().map(str::to_owned).collect(),
             correlation_id: request.correlation_id.unwrap_or(request.command_id),
             causation_id: request.causation_id,
             traceparent: request.traceparent.clone(),
@@ -403,6 +400,14 @@ pub(crate) fn to_append<D: Decider>(
         events: recorded,
         claims,
     })
+}
+
+/// In order, each once.
+fn each_once<T: Ord>(things: impl Iterator<Item = T>) -> Vec<T> {
+    let mut things: Vec<T> = things.collect();
+    things.sort_unstable();
+    things.dedup();
+    things
 }
 
 fn version_text(version: u16) -> std::borrow::Cow<'static, str> {

@@ -92,7 +92,7 @@ impl States {
 
 /// The stream of an aggregate.
 pub(crate) fn stream<D: Decider>(id: Uuid) -> StreamId {
-    StreamId::new(D::TYPE, id.to_string())
+    StreamId::new(D::TYPE, &*id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
 }
 
 /// Reads recorded events of one aggregate type; personal values whose key is gone read as erased.

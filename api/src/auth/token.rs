@@ -215,10 +215,11 @@ fn grant(text: &str) -> Result<RoleGrant, Rejected> {
 fn narrowed(mut actor: Actor, scopes: Option<BTreeSet<String>>) -> Actor {
     if let Some(scopes) = scopes {
         Arc::make_mut(&mut actor.scopes).retain(|scope| scopes.contains(scope));
-        actor.roles.retain(|grant| {
+        let whole = |grant: &&RoleGrant| {
             let brings = scopes_of_role(&grant.role);
             !brings.is_empty() && brings.iter().all(|scope| scopes.contains(*scope))
-        });
+        };
+        actor.roles = actor.roles.iter().filter(whole).cloned().collect();
     }
     actor
 }

@@ -88,7 +88,7 @@ fn only_the_owner_and_operators_deal_with_a_client_and_no_client_does() {
     let permits = |actor: &Actor| after([]).permits(actor, &revoke);
     assert!(permits(&owner()) && permits(&Actor::user(Uuid::from_u128(7), &["operator"])));
     assert!(!permits(&Actor::user(Uuid::from_u128(7), &["staff"])));
-    let client = Actor { kind: ActorKind::ApiClient, id: ME.to_string(), ..owner() };
+    let client = Actor { kind: ActorKind::ApiClient, id: ME.to_string().into(), ..owner() };
     assert!(!permits(&client));
     assert!(!nothing::<ApiClient>().permits(&Actor::user(Uuid::from_u128(7), &[]), &issue(&["read:public"])));
 }

@@ -31,17 +31,16 @@ pub struct RoleGrant {
     pub within: Option<Uuid>,
 }
 
-/// Who issues a command or reads a row.
+/// Who issues a command or reads a row. It goes along with every command, and so its parts are shared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// The kind.
     pub kind: ActorKind,
     /// The account, the API client, or the name of a policy.
-    pub id: String,
+    pub id: Arc<str>,
     /// The roles held. A client's are `service`, in the org units for which it acts.
-    pub roles: Vec<RoleGrant>,
-    /// The scopes held everywhere: those of roles that are held everywhere, or of the API key. Shared: an actor goes along
-    /// with every command.
+    pub roles: Arc<[RoleGrant]>,
+    /// The scopes held everywhere: those of roles that are held everywhere, or of the API key.
     pub scopes: Arc<BTreeSet<String>>,
     /// The person for whom the actor acts, where it is another.
     pub on_behalf_of: Option<Uuid>,
@@ -83,7 +82,7 @@ impl Actor {
         let own = roles.iter().flat_map(|grant| scopes_of_role(&grant.role)).copied();
         let own = own.filter(|scope| is_about_ones_own(scope));
         let scopes = Arc::new(everywhere.chain(own).map(str::to_owned).collect());
-        Actor { id: id.to_string(), roles, scopes, ..Self::system(ActorKind::User, "") }
+        Actor { id: id.to_string().into(), roles: roles.into(), scopes, ..Self::system(ActorKind::User, "") }
     }
 
     /// One of our policies.
@@ -99,8 +98,8 @@ impl Actor {
     fn system(kind: ActorKind, name: &str) -> Self {
         Actor {
             kind,
-            id: name.to_owned(),
-            roles: Vec::new(),
+            id: name.into(),
+            roles: Arc::default(),
             scopes: Arc::default(),
             on_behalf_of: None,
             permissions: Vec::new(),
@@ -110,7 +109,11 @@ impl Actor {
 
     /// Another system, with exactly these scopes, acting for the org units of its roles.
     pub fn client(id: Uuid, scopes: BTreeSet<String>, roles: Vec<RoleGrant>) -> Self {
-        Actor { scopes: Arc::new(scopes), roles, ..Self::system(ActorKind::ApiClient, &id.to_string()) }
+        Actor {
+            scopes: Arc::new(scopes),
+            roles: roles.into(),
+            ..Self::system(ActorKind::ApiClient, &id.to_string())
+        }
     }
 
     /// The actor as the aggregate sees them that decides this command: whoever has a permission for it on this very
@@ -319,9 +322,9 @@ mod tests {
     #[test]
     fn a_client_acts_for_the_org_units_of_its_token_and_for_no_others() {
         let here = Uuid::from_u128(1);
-        let client = |roles| Actor {
+        let client = |roles: Vec<RoleGrant>| Actor {
             kind: ActorKind::ApiClient,
-            roles,
+            roles: roles.into(),
             scopes: BTreeSet::from(["write:credentials".to_owned()]).into(),
             ..Actor::user(Uuid::from_u128(9), &[])
         };

@@ -47,13 +47,29 @@ pub struct Envelope {
 
 /// A list as one string, separated by spaces.
 mod spaced {
-    use std::{fmt::Display, str::FromStr};
+    use std::{
+        fmt::{self, Display},
+        str::FromStr,
+    };
 
     use super::{Deserialize, Deserializer, Serializer};
 
+    struct Words<'a, T>(&'a [T]);
+
+    impl<T: Display> Display for Words<'_, T> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            for (place, word) in self.0.iter().enumerate() {
+                if place > 0 {
+                    f.write_str(" ")?;
+                }
+                word.fmt(f)?;
+            }
+            Ok(())
+        }
+    }
+
     pub(super) fn serialize<T: Display, S: Serializer>(list: &[T], serializer: S) -> Result<S::Ok, S::Error> {
-        let words: Vec<String> = list.iter().map(T::to_string).collect();
-        serializer.serialize_str(&words.join(" "))
+        serializer.collect_str(&Words(list))
     }
 
     pub(super) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(

@@ -5,7 +5,7 @@
 //! deserialises inside an [`OpeningScope`] that holds the opened groups; without one, or when the key is gone, it is
 //! [`Personal::Erased`].
 
-use std::{cell::RefCell, collections::BTreeMap, fmt, marker::PhantomData};
+use std::{cell::RefCell, fmt, marker::PhantomData};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::DeserializeOwned, ser::SerializeMap};
@@ -230,14 +230,18 @@ pub struct PersonalGroup {
     pub values: Vec<u8>,
 }
 
-#[derive(Default)]
+/// A group of values that is being collected.
 struct Collected {
-    groups: Vec<(Uuid, RecordClass, Vec<Vec<u8>>)>,
-    index: BTreeMap<(Uuid, RecordClass), usize>,
+    subject: Uuid,
+    class: RecordClass,
+    /// How many values there are so far...
+    count: usize,
+    /// ...as a JSON array that is still open.
+    values: Vec<u8>,
 }
 
 enum Scope {
-    Sealing(Collected),
+    Sealing(Vec<Collected>),
     Opening(Vec<Option<(Uuid, Vec<Box<RawValue>>)>>),
 }
 
@@ -265,21 +269,14 @@ pub struct SealingScope;
 impl SealingScope {
     /// Serialises `value`; its personal values come back beside the text, one group per subject and class.
     pub fn to_json<T: Serialize>(value: &T) -> Result<(String, Vec<PersonalGroup>), serde_json::Error> {
-        let restore = enter(Scope::Sealing(Collected::default()));
+        let restore = enter(Scope::Sealing(Vec::new()));
         let text = serde_json::to_string(value)?;
         let collected = SCOPE.with(|scope| scope.borrow_mut().take());
         drop(restore);
         let Some(Scope::Sealing(collected)) = collected else { return Ok((text, Vec::new())) };
-        let groups = collected.groups.into_iter().map(|(subject, class, values)| {
-            let mut joined = vec![b'['];
-            for (slot, value) in values.iter().enumerate() {
-                if slot > 0 {
-                    joined.push(b',');
-                }
-                joined.extend_from_slice(value);
-            }
-            joined.push(b']');
-            PersonalGroup { subject, class, values: joined }
+        let groups = collected.into_iter().map(|Collected { subject, class, mut values, .. }| {
+            values.push(b']');
+            PersonalGroup { subject, class, values }
         });
         Ok((text, groups.collect()))
     }
@@ -303,6 +300,21 @@ impl OpeningScope {
     }
 }
 
+/// Puts a value into the group of its subject and class: which group, and which value of it, it is.
+fn collect(groups: &mut Vec<Collected>, subject: Uuid, class: RecordClass, value: &[u8]) -> (usize, usize) {
+    // The values of an event are about few people; those that follow each other are mostly about the same one.
+    let found = groups.iter().rposition(|group| (group.subject, group.class) == (subject, class));
+    let place = found.unwrap_or(groups.len());
+    if found.is_none() {
+        groups.push(Collected { subject, class, count: 0, values: Vec::with_capacity(value.len() + 2) });
+    }
+    let group = &mut groups[place];
+    group.values.push(if group.count == 0 { b'[' } else { b',' });
+    group.values.extend_from_slice(value);
+    group.count += 1;
+    (place, group.count - 1)
+}
+
 const PLACE: &str = "$personal";
 
 impl<T: Serialize, C: Class> Serialize for Personal<T, C> {
@@ -315,16 +327,7 @@ impl<T: Serialize, C: Class> Serialize for Personal<T, C> {
                 // The inner value is serialised before the scope is borrowed: it must hold no personal value of its own.
                 let plain = serde_json::to_vec(value).map_err(S::Error::custom)?;
                 let place = SCOPE.with(|scope| match &mut *scope.borrow_mut() {
-                    Some(Scope::Sealing(collected)) => {
-                        let next = collected.groups.len();
-                        let group = *collected.index.entry((*subject, C::CLASS)).or_insert(next);
-                        if group == next {
-                            collected.groups.push((*subject, C::CLASS, Vec::new()));
-                        }
-                        let values = &mut collected.groups[group].2;
-                        values.push(plain);
-                        Some((group, values.len() - 1))
-                    }
+                    Some(Scope::Sealing(groups)) => Some(collect(groups, *subject, C::CLASS, &plain)),
                     Some(Scope::Opening(_)) | None => None,
                 });
                 Some(place.ok_or_else(|| S::Error::custom("personal data outside a sealing scope"))?)

@@ -25,6 +25,7 @@ use std::{
 
 use api::{config::Config, embedded::Servers};
 use commands::{Commands, NoAnswers, Request};
+use domain::Actor;
 use event_store::{EventStore, KeyringConfig, MasterKey, StoreConfig};
 use futures_util::future::BoxFuture;
 use uuid::Uuid;
@@ -54,6 +55,7 @@ trait Contender: Send + Sync + 'static {
 
 struct Annals {
     commands: Commands,
+    writer: Actor,
     streams: Vec<Uuid>,
     owners: Vec<Uuid>,
 }
@@ -65,7 +67,7 @@ impl Annals {
         let commands = Commands::new(store, Arc::new(NoAnswers), setting("CACHE", 100_000) as usize);
         let streams: Vec<Uuid> = (0..STREAMS).map(|_| Uuid::now_v7()).collect();
         let owners = (0..1000).map(|_| Uuid::new_v4()).collect();
-        let annals = Annals { commands, streams, owners };
+        let annals = Annals { commands, writer: subject::writer(), streams, owners };
         let all = annals.streams.iter().enumerate().map(|(n, id)| annals.begin(*id, n));
         futures_util::future::join_all(all).await;
         annals
@@ -78,7 +80,7 @@ impl Annals {
     }
 
     async fn execute(&self, id: Uuid, command: NoteCommand) {
-        let request = Request::by(subject::writer()).under(Uuid::now_v7(), Some([7; 32]));
+        let request = Request::by(self.writer.clone()).under(Uuid::now_v7(), Some([7; 32]));
         self.commands.execute::<Note>(id, command, &request).await.unwrap();
     }
 }
