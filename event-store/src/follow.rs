@@ -6,7 +6,7 @@ use futures_util::{Stream, stream};
 use sqlx::PgPool;
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::{EventStore, Position, Recorded, StoreError, read, tail::Tail};
+use crate::{EventStore, Position, Recorded, StoreError, read, recorded, tail::Tail};
 
 /// The most events that are given out at once.
 const CHUNK: usize = 2048;
@@ -86,11 +86,7 @@ impl Follower {
     }
 
     fn give(&mut self, events: Vec<Recorded>) -> Result<Vec<Recorded>, StoreError> {
-        for (expected, event) in (self.after + 1..).zip(&events) {
-            if event.position != expected {
-                return Err(StoreError::Hole { expected, found: event.position });
-            }
-        }
+        recorded::contiguous(self.after, events.iter().map(|event| event.position))?;
         self.after += events.len() as u64;
         if events.len() == CHUNK {
             let (pool, after) = (self.pool.clone(), self.after);

@@ -50,7 +50,7 @@ pub use keys::{
     Basis, BoxHeader, Classes, Epoch, History, Keyring, KeyringConfig, MasterKey, NewestKey, Shred, vault,
 };
 pub use names::StreamId;
-pub use recorded::{Ahead, AsOf, Head, Recorded};
+pub use recorded::{Ahead, AsOf, Head, Recorded, contiguous};
 
 pub use driver::Database;
 

@@ -106,6 +106,17 @@ fn json_text(row: &PgRow, index: usize) -> Result<Arc<str>, StoreError> {
     Ok(value.as_str().map_err(sqlx::Error::Decode)?.into())
 }
 
+/// The log has no gaps: whoever sees one sees another log, or one that was tampered with.
+///
+/// # Errors
+/// [`StoreError::Hole`] where these positions do not go on one by one after that one.
+pub fn contiguous(after: Position, positions: impl IntoIterator<Item = Position>) -> Result<(), StoreError> {
+    match (after + 1..).zip(positions).find(|(expected, found)| expected != found) {
+        None => Ok(()),
+        Some((expected, found)) => Err(StoreError::Hole { expected, found }),
+    }
+}
+
 /// PostgreSQL has no unsigned integers.
 pub(crate) fn unsigned(value: i64) -> Result<u64, StoreError> {
     u64::try_from(value).map_err(|_| StoreError::Unreadable(format!("{value} is negative")))
@@ -114,4 +125,22 @@ pub(crate) fn unsigned(value: i64) -> Result<u64, StoreError> {
 /// Positions and sequences fit: no log reaches 2^63 events.
 pub(crate) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_position_that_is_missing_is_told_and_where_the_log_goes_on() {
+        let hole = |positions: &[Position]| match contiguous(10, positions.iter().copied()) {
+            Err(StoreError::Hole { expected, found }) => Some((expected, found)),
+            Ok(()) | Err(_) => None,
+        };
+        assert_eq!(hole(&[]), None);
+        assert_eq!(hole(&[11, 12, 13, 14]), None);
+        assert_eq!(hole(&[12, 13, 14]), Some((11, 12)));
+        assert_eq!(hole(&[11, 14]), Some((12, 14)));
+        assert_eq!(hole(&[11, 11]), Some((12, 11)));
+    }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use event_store::{Head, Position, Recorded};
+use event_store::{Head, Position, Recorded, contiguous};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until, timeout},
@@ -144,7 +144,7 @@ impl Source {
                 let told = usize::try_from(nats.ready.saturating_sub(after)).unwrap_or(usize::MAX);
                 if told > 0 {
                     let events = self.inner.store.read_recent(after, limit.min(told)).await?;
-                    let events = contiguous(after, events)?;
+                    whole(after, &events)?;
                     if !events.is_empty() {
                         nats.due = None;
                         count(&counters.from_nats, events.len());
@@ -198,7 +198,8 @@ impl Source {
     }
 
     async fn read(&mut self, after: Position, limit: usize) -> Result<Vec<Recorded>, ProjectionError> {
-        let events = contiguous(after, self.inner.store.read_recent(after, limit).await?)?;
+        let events = self.inner.store.read_recent(after, limit).await?;
+        whole(after, &events)?;
         count(&self.inner.feed.from_log, events.len());
         if let Some(nats) = &mut self.nats {
             (nats.hole, nats.due) = (false, None);
@@ -271,12 +272,7 @@ pub(crate) fn check(head: &Head, incarnation: Uuid, position: Position) -> Resul
 }
 
 /// The log has no gaps: whoever sees one sees another log, or one that was tampered with.
-fn contiguous(after: Position, events: Vec<Recorded>) -> Result<Vec<Recorded>, ProjectionError> {
-    match (after + 1..).zip(&events).find(|(expected, event)| event.position != *expected) {
-        None => Ok(events),
-        Some((expected, event)) => Err(ProjectionError::Refused(format!(
-            "position {expected} is missing in the log: it goes on at {}",
-            event.position
-        ))),
-    }
+fn whole(after: Position, events: &[Recorded]) -> Result<(), ProjectionError> {
+    contiguous(after, events.iter().map(|event| event.position))
+        .map_err(|hole| ProjectionError::Refused(hole.to_string()))
 }
