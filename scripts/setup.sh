@@ -99,10 +99,9 @@ if [ -n "$missing$servers$nats" ]; then
     else
         [ -z "$missing" ] ||
             fail "install $missing yourself (as root, with this system's package manager)."
-        # shellcheck disable=SC2086 # a list of packages
-        [ -z "$servers" ] || unpack $servers ||
+        # shellcheck disable=SC2086 # lists of packages
+        [ -z "$servers$nats" ] || unpack $servers $nats || [ -z "$servers" ] || unpack $servers ||
             fail "install PostgreSQL $oldest_postgres or newer with psql yourself (as root, with this system's package manager)."
-        [ -z "$nats" ] || unpack $nats || true
     fi
     has nats-server ||
         say "no nats-server package here: going on without, projections will follow the log directly."
