@@ -145,8 +145,10 @@ async fn a_stream_ends_when_the_node_stops() {
 #[actix_web::test]
 async fn a_place_that_is_none_is_refused() {
     let node = node().await;
-    let request = TestRequest::get().uri("/v1/stream").insert_header(("Last-Event-ID", "soon"));
-    node.send_as(Uuid::from_u128(1), &["compliance"], request).await.problem(400, "InvalidParameter");
+    for place in ["soon", "+5", "-1", "18446744073709551615"] {
+        let request = TestRequest::get().uri("/v1/stream").insert_header(("Last-Event-ID", place));
+        node.send_as(Uuid::from_u128(1), &["compliance"], request).await.problem(400, "InvalidParameter");
+    }
 }
 
 #[actix_web::test]

@@ -6,7 +6,6 @@ use actix_web::{
     web,
 };
 use bytes::Bytes;
-use event_store::Position;
 use futures_util::{Stream, StreamExt, stream};
 
 use super::{
@@ -16,7 +15,11 @@ use super::{
     view,
 };
 use crate::{
-    http::{Api, Call, body::single, pairs::Pairs},
+    http::{
+        Api, Call,
+        body::single,
+        pairs::{self, Pairs},
+    },
     problem::Problem,
 };
 
@@ -26,9 +29,11 @@ pub(in crate::http) async fn handle(api: &web::Data<Api>, call: &Call<'_>) -> Re
     let mut pairs = Pairs::of(call.request)?;
     let rows = Rows::of(api, call.actor()?, &mut pairs)?;
     pairs.done()?;
-    let resumed = single(call.request.headers(), "Last-Event-ID")?.map(str::parse::<Position>);
-    let resumed =
-        resumed.transpose().map_err(|_| Problem::parameter("Last-Event-ID", "expected a position"))?;
+    let resumed = single(call.request.headers(), "Last-Event-ID")?
+        .map(|text| {
+            pairs::number(text).ok_or_else(|| Problem::parameter("Last-Event-ID", "expected a position"))
+        })
+        .transpose()?;
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CACHE_CONTROL, "no-store"))
