@@ -152,6 +152,14 @@ async fn begun(node: &TestNode) -> Value {
     begun.json()
 }
 
+#[actix_web::test]
+async fn where_no_site_is_set_up_there_are_no_security_keys() {
+    let node = node_with(Entrances::default()).await;
+    call(&node, "/v1/auth/webauthn/start", json!({})).await.problem(404, "NotFound");
+    let assertion = json!({ "ceremony": "x", "assertion": {}, "client": "api" });
+    call(&node, "/v1/auth/webauthn/login", assertion).await.problem(404, "NotFound");
+}
+
 async fn enter(node: &TestNode, begun: &Value, assertion: &Value) -> Answer {
     let body = json!({ "ceremony": begun["ceremony"], "assertion": assertion, "client": "api" });
     call(node, "/v1/auth/webauthn/login", body).await

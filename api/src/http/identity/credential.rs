@@ -36,6 +36,12 @@ const INVITED_FOR: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How many requests for mails are worked on at once.
 static MAILS: Semaphore = Semaphore::const_new(32);
 
+/// An address as it is kept.
+fn address(text: &str) -> Result<String, Problem> {
+    let invalid = || Problem::new(INVALID_VALUE, "expected an e-mail address").at("email");
+    normalised_email(text).ok_or_else(invalid)
+}
+
 /// Registers an account. The answer is the same where the address is taken: who has it is told by mail.
 pub(super) async fn register(
     api: &web::Data<Api>,
@@ -43,8 +49,7 @@ pub(super) async fn register(
     body: Register,
 ) -> Result<HttpResponse, Problem> {
     let policy = api.standing.policy().await?;
-    let email = normalised_email(&body.email.0)
-        .ok_or_else(|| Problem::new(INVALID_VALUE, "expected an e-mail address").at("email"))?;
+    let email = address(&body.email.0)?;
     let invited_by = match policy.registration {
         Registration::Open => None,
         Registration::Invite => {
@@ -89,8 +94,7 @@ pub(super) async fn register(
 
 /// Invites somebody to register, by mail. Nothing is kept of it: it is for this address alone, which registers once.
 pub(super) async fn invite(api: &Api, call: &Call<'_>, body: Address) -> Result<HttpResponse, Problem> {
-    let email = normalised_email(&body.email.0)
-        .ok_or_else(|| Problem::new(INVALID_VALUE, "expected an e-mail address").at("email"))?;
+    let email = address(&body.email.0)?;
     let (inviter, now) = (call.account()?, Timestamp::now());
     let expires_at = now.saturating_add(INVITED_FOR).unwrap_or(now);
     let begun = format!("{inviter}.{}", expires_at.as_second());
@@ -154,9 +158,10 @@ fn in_private(
     body: Address,
     command: AccountCommand,
 ) -> Result<HttpResponse, Problem> {
+    let email = address(&body.email.0)?;
     let turn = MAILS.try_acquire();
     let turn = turn.map_err(|_| Problem::new(RATE_LIMITED, "too many requests for mails").retry_after(1))?;
-    for_holder(api, call, body.email.0, command, turn);
+    for_holder(api, call, email, command, turn);
     Ok(pending())
 }
 
@@ -240,8 +245,7 @@ pub(super) async fn change_password(
 /// Asks for another e-mail address: a token is mailed to it.
 pub(super) async fn change_email(api: &Api, call: &Call<'_>, body: Address) -> Result<HttpResponse, Problem> {
     call.elevated()?;
-    let new_email = normalised_email(&body.email.0)
-        .ok_or_else(|| Problem::new(INVALID_VALUE, "expected an e-mail address").at("email"))?;
+    let new_email = address(&body.email.0)?;
     let email_hmac = Stated(api.credentials.email_hmac(&new_email));
     let command = AccountCommand::RequestEmailChange { new_email: Stated(new_email), email_hmac };
     to_account(api, call, call.account()?, command).await?;

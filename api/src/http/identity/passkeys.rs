@@ -25,12 +25,12 @@ use super::{
 };
 use crate::{
     http::{Api, Call},
-    problem::{ATTESTATION_INVALID, MALFORMED, Problem, UNAVAILABLE},
+    problem::{ATTESTATION_INVALID, MALFORMED, NOT_FOUND, Problem},
 };
 
 fn site(api: &Api) -> Result<&dyn SecurityKeys, Problem> {
     let site = api.credentials.security_keys.as_deref();
-    site.ok_or_else(|| Problem::new(UNAVAILABLE, "security keys are not set up here").retry_after(3600))
+    site.ok_or_else(|| Problem::new(NOT_FOUND, "security keys are not set up here"))
 }
 
 fn known(state: &Account) -> Vec<KnownKey> {
