@@ -33,6 +33,17 @@ pub enum Personal {
     OpenedFor(Uuid),
 }
 
+impl Personal {
+    /// What stands in the place of a value about this person, if it is not to be shown.
+    fn instead(self, subject: Uuid) -> Option<&'static str> {
+        match self {
+            Personal::Sealed => Some(SEALED),
+            Personal::Opened => None,
+            Personal::OpenedFor(person) => (person != subject).then_some(SEALED),
+        }
+    }
+}
+
 /// One event of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Event {
@@ -157,12 +168,7 @@ pub async fn read(
     recorded: Vec<Recorded>,
     personal: Personal,
 ) -> Result<Vec<Event>, StoreError> {
-    read_where(store, recorded, |about| match personal {
-        Personal::Sealed => Some(SEALED),
-        Personal::Opened => None,
-        Personal::OpenedFor(person) => (person != about.subject).then_some(SEALED),
-    })
-    .await
+    read_where(store, recorded, |about| personal.instead(about.subject)).await
 }
 
 /// Reads events; `instead` says of each group of personal values what stands in their place, if they are not to be shown.
@@ -189,9 +195,7 @@ fn one(
     let opened = keyring.open(&event)?;
     let shredded = opened.iter().any(Option::is_none);
     let read = |values: Vec<u8>| serde_json::from_slice::<Vec<Value>>(&values).unwrap_or_default();
-    // What proves who somebody is, nobody is shown, whatever they may see else.
-    let secret = |about: &BoxHeader| (about.class == RecordClass::Secret.name()).then_some(WITHHELD);
-    let instead = |about: &BoxHeader| secret(about).or_else(|| instead(about));
+    let instead = |about: &BoxHeader| secret(&about.class).or_else(|| instead(about));
     let groups: Groups =
         opened.into_iter().zip(&about).map(|(group, about)| Some((read(group?), instead(about)))).collect();
     let mut payload: Value = serde_json::from_str(&event.payload)
@@ -225,13 +229,22 @@ fn one(
     })
 }
 
-/// A JSON text with the values in the places that it has for them; `instead` where there is none.
-pub fn filled(text: &str, groups: Vec<PersonalGroup>, instead: &'static str) -> Value {
-    let values =
-        |group: PersonalGroup| serde_json::from_slice::<Vec<Value>>(&group.values).unwrap_or_default();
-    let groups: Groups = groups.into_iter().map(|group| Some((values(group), None))).collect();
+/// What proves who somebody is, nobody is shown, whatever they may see else.
+fn secret(class: &str) -> Option<&'static str> {
+    (class == RecordClass::Secret.name()).then_some(WITHHELD)
+}
+
+/// A JSON text with the values in the places that it has for them, as far as they are to be shown. Where there is none its
+/// key is destroyed, or nobody asked to open any.
+pub fn filled(text: &str, groups: Vec<PersonalGroup>, personal: Personal) -> Value {
+    let shown = |group: PersonalGroup| {
+        let values = serde_json::from_slice::<Vec<Value>>(&group.values).unwrap_or_default();
+        (values, secret(group.class.name()).or_else(|| personal.instead(group.subject)))
+    };
+    let groups: Groups = groups.into_iter().map(|group| Some(shown(group))).collect();
     let mut value = serde_json::from_str(text).unwrap_or_default();
-    fill_or(&mut value, &groups, instead);
+    let missing = if personal == Personal::Sealed { SEALED } else { ERASED };
+    fill_or(&mut value, &groups, missing);
     value
 }
 

@@ -72,10 +72,13 @@ pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Val
             get("What is due: requests, hearings, breaches to be told of", agenda, parameters)
         }
         Governance::ReplayState => {
+            let stream = json!({ "type": "string", "pattern": "^[^/]+/" });
+            let after =
+                parameter("after", "The aggregates after this one: `next` of the page before.", stream);
             let mut replay = get(
                 "What the aggregates of an audit replay were",
                 states(),
-                vec![in_path("id", uuid()), as_of],
+                vec![in_path("id", uuid()), as_of, after],
             );
             also(&mut replay, &[409]);
             replay
@@ -120,13 +123,14 @@ pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Val
 fn states() -> Value {
     json!({
         "type": "object",
-        "required": ["states", "truncated", "position"],
+        "required": ["states", "next", "truncated", "position"],
         "properties": {
             "states": { "type": "array", "maxItems": STATES_MAX, "items": {
                 "type": "object",
                 "required": ["aggregate_type", "aggregate_id", "version", "position", "recorded_at", "event_type", "state"],
             } },
-            "truncated": { "type": "boolean" },
+            "next": { "type": ["string", "null"], "description": "What to ask for as `after`, where there are more." },
+            "truncated": { "type": "boolean", "description": "Whether there are more events in scope than are looked at." },
             "position": position(),
         },
         "additionalProperties": false,

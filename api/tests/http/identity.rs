@@ -212,9 +212,9 @@ async fn r_01_to_r_04_people_see_their_own_account_sessions_and_clients() {
 
 #[actix_web::test]
 async fn no_replay_shows_what_proves_who_somebody_is() {
-    use projections::readable::{Personal, WITHHELD, read};
+    use projections::readable::{Personal, WITHHELD, filled, read};
     let node = node().await;
-    member(&node, "ada@example.edu").await;
+    let id = member(&node, "ada@example.edu").await;
     let store = node.node.api.commands.store();
     let recorded = store.read_all(0, 100).await.unwrap();
     let shown = read(store, recorded, Personal::Opened).await.unwrap();
@@ -222,6 +222,15 @@ async fn no_replay_shows_what_proves_who_somebody_is() {
     assert_eq!(registered.data["email"], "ada@example.edu");
     assert_eq!(registered.data["password_hash"], WITHHELD);
     assert_eq!(registered.data["token_hash"], WITHHELD);
+
+    // Nor what the aggregate is after these events.
+    let account = StreamId::new("identity.account", id.to_string());
+    let events = store.read_stream(&account, 0, None).await.unwrap();
+    store.keyring().load_for(&events).await.unwrap();
+    let (text, groups) = commands::state_after(store.keyring(), &events, true).unwrap().unwrap();
+    let state = filled(&text, groups, Personal::Opened).to_string();
+    assert!(state.contains("ada@example.edu") && state.contains(WITHHELD), "{state}");
+    assert!(!state.contains("$argon2"), "{state}");
 }
 
 #[actix_web::test]
@@ -394,6 +403,10 @@ async fn idn_a4_a_forgotten_password_is_replaced_once_and_whoever_asks_is_told_t
     let known = call(&node, "/v1/auth/forgot-password", ask("ada@example.edu")).await;
     let unknown = call(&node, "/v1/auth/forgot-password", ask("nobody@example.edu")).await;
     assert_eq!((known.status.as_u16(), &known.text), (202, &unknown.text));
+    for path in ["/v1/auth/forgot-password", "/v1/auth/resend-verification"] {
+        let refused = call(&node, path, ask("nobody")).await.problem(422, "InvalidValue");
+        assert_eq!(refused["field"], "email");
+    }
     let asked = async {
         while history(&node, id).await.last().unwrap().0 != "PasswordResetRequested" {
             tokio::task::yield_now().await;

@@ -31,6 +31,14 @@ async fn headline(node: &TestNode) {
     assert_eq!(node.send_as(ANNA, &["student"], headline).await.status, 201);
 }
 
+/// An officer looks at Anna.
+async fn seen(node: &TestNode) {
+    let position = node.node.api.commands.store().head().await.unwrap().position;
+    let look = TestRequest::get().uri(&format!("/v1/people/{ANNA}?min_position={position}"));
+    let look = look.peer_addr("192.0.2.7:4711".parse().unwrap());
+    assert_eq!(node.send_as(OFFICER, &["compliance"], look).await.status, 200);
+}
+
 /// The headlines that a replay shows, and whether something was shredded since.
 fn shown(answer: &Answer) -> Vec<(Value, Value)> {
     let json = answer.json();
@@ -147,6 +155,41 @@ async fn gov_a2_a_replay_shows_the_state_after_each_fact_and_on_record_before() 
     }
     let student = TestRequest::get().uri(&states);
     node.send_as(ANNA, &["student"], student).await.problem(403, "Forbidden");
+}
+
+#[actix_web::test]
+async fn gov_a2_the_states_of_a_replay_come_page_by_page() {
+    let node = node().await;
+    headline(&node).await;
+    seen(&node).await;
+    let states = format!("{}/state", open(&node, false).await);
+    let all = read(&node, OFFICER, &states).await.json();
+    assert_eq!((&all["next"], &all["truncated"]), (&Value::Null, &json!(false)));
+    let name = |state: &Value| {
+        format!("{}/{}", state["aggregate_type"].as_str().unwrap(), state["aggregate_id"].as_str().unwrap())
+    };
+    let names: Vec<String> = all["states"].as_array().unwrap().iter().map(name).collect();
+    assert!(names.len() > 1, "{all}");
+    let rest = read(&node, OFFICER, &format!("{states}?after={}", names[0])).await.json();
+    let rest: Vec<String> = rest["states"].as_array().unwrap().iter().map(name).collect();
+    // Each reading is on record, which the next one shows: the replay is about what was read.
+    assert!(names[1..].iter().all(|name| rest.contains(name)) && !rest.contains(&names[0]), "{rest:?}");
+    read(&node, OFFICER, &format!("{states}?after=profile")).await.problem(400, "InvalidParameter");
+}
+
+#[actix_web::test]
+async fn a_replay_about_one_person_opens_nothing_that_is_about_others() {
+    let node = node().await;
+    headline(&node).await;
+    seen(&node).await;
+    let replay = open(&node, true).await;
+    assert_eq!(by(&node, SECOND, &format!("{replay}/approve"), json!({})).await.status, 200);
+    let events = read(&node, OFFICER, &format!("{replay}/events")).await.text;
+    assert!(events.contains("Hello") && events.contains("«sealed»"), "{events}");
+    let states = read(&node, OFFICER, &format!("{replay}/state")).await.text;
+    for shown in [events, states] {
+        assert!(!shown.contains("192.0.2.7"), "that is the officer's: {shown}");
+    }
 }
 
 #[actix_web::test]

@@ -103,8 +103,13 @@ impl Look {
         api.commands.store().read_at(&positions).await.map_err(|error| query::failed(&error))
     }
 
+    /// A replay about one person opens what is about them, and nothing that others left in the same events.
     fn personal(&self) -> Personal {
-        if self.replay.decrypt { Personal::Opened } else { Personal::Sealed }
+        match self.replay.scope.subject {
+            _ if !self.replay.decrypt => Personal::Sealed,
+            Some(person) => Personal::OpenedFor(person),
+            None => Personal::Opened,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the aggregates in a replay's scope were at a moment: the fold of their events up to then (GOV-A2, the state after
 //! each fact: ask as of its position).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Bound};
 
 use actix_web::{HttpResponse, http::header::CACHE_CONTROL};
 use commands::state_after;
@@ -15,9 +15,9 @@ use crate::{
     problem::Problem,
 };
 
-/// The most aggregates that are shown at once; who needs others narrows the scope.
+/// The most aggregates that are shown at once; `next` is where the others begin.
 pub const STATES_MAX: usize = 200;
-/// The most events in scope that are looked at.
+/// The most events in scope that are looked at; who needs others narrows the scope.
 const EVENTS_MAX: usize = 10_000;
 
 /// The states.
@@ -30,6 +30,8 @@ pub(in crate::http) async fn state(
     mut pairs: Pairs,
 ) -> Result<HttpResponse, Problem> {
     let as_of = pairs.as_of("as_of")?;
+    let after =
+        pairs.read("after", "expected an aggregate's type and id, with a slash between them", stream)?;
     pairs.done()?;
     let look = Look::at(api, call, as_of).await?;
     let (entries, more) = look.entries(api, call, EVENTS_MAX).await?;
@@ -37,10 +39,12 @@ pub(in crate::http) async fn state(
         .iter()
         .map(|entry| StreamId::new(entry.resource_type.clone(), entry.resource_id.clone()))
         .collect();
-    let truncated = more || streams.len() > STATES_MAX;
+    let mut rest = streams.range((after.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded));
+    let page: Vec<&StreamId> = rest.by_ref().take(STATES_MAX).collect();
+    let next = rest.next().and(page.last()).map(ToString::to_string);
     let store = api.commands.store();
     let mut all: Vec<Vec<Recorded>> = Vec::new();
-    for stream in streams.iter().take(STATES_MAX) {
+    for stream in page {
         let events = store.read_stream(stream, 0, Some(AsOf::Position(look.until))).await;
         all.push(events.map_err(|error| query::failed(&error))?);
     }
@@ -52,8 +56,8 @@ pub(in crate::http) async fn state(
         let Some(last) = events.last() else { continue };
         keyring.load_for(events).await.map_err(|error| query::failed(&error))?;
         let folded = state_after(keyring, events, look.replay.decrypt)?;
-        let instead = if look.replay.decrypt { readable::ERASED } else { readable::SEALED };
-        let state = folded.map_or(Value::Null, |(text, groups)| readable::filled(&text, groups, instead));
+        let personal = look.personal();
+        let state = folded.map_or(Value::Null, |(text, groups)| readable::filled(&text, groups, personal));
         states.push(json!({
             "aggregate_type": last.stream.aggregate_type,
             "aggregate_id": last.stream.aggregate_id,
@@ -64,6 +68,16 @@ pub(in crate::http) async fn state(
             "state": state,
         }));
     }
-    let body = json!({ "states": states, "truncated": truncated, "position": look.until });
-    Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body))
+    let body = json!({ "states": states, "next": next, "truncated": more, "position": look.until });
+    let mut response = HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body);
+    if let Some(next) = next {
+        query::link_next(call, &next, &mut response);
+    }
+    Ok(response)
+}
+
+/// The stream that is written so.
+fn stream(text: &str) -> Option<StreamId> {
+    let (aggregate_type, aggregate_id) = text.split_once('/')?;
+    Some(StreamId::new(aggregate_type.to_owned(), aggregate_id))
 }
