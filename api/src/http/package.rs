@@ -63,8 +63,9 @@ pub(super) async fn page(api: &Api, call: &Call<'_>, pairs: Pairs) -> Result<Htt
 /// The package, for the person or whoever handles requests.
 ///
 /// # Errors
-/// 403 for everybody else, 404 where there is no such request or it is not answered with a package, 409 before it is
-/// fulfilled and where it was denied or cancelled, 410 when its time is over (GOV-P3) or the data was erased.
+/// 403 for everybody else, 401 for whoever handles requests and has shown no second factor just now, 404 where there is no such
+/// request or it is not answered with a package, 409 before it is fulfilled and where it was denied or cancelled, 410 when its
+/// time is over (GOV-P3) or the data was erased.
 async fn fetched(api: &Api, call: &Call<'_>, pairs: Pairs) -> Result<Made, Problem> {
     pairs.done()?;
     let id = call.id("id")?;
@@ -74,8 +75,13 @@ async fn fetched(api: &Api, call: &Call<'_>, pairs: Pairs) -> Result<Made, Probl
     if !state.exists() {
         return Err(Problem::new(NOT_FOUND, "there is no such request"));
     }
-    if !actor.is(state.state.subject) && !staff {
+    let own = actor.is(state.state.subject);
+    if !own && !staff {
         return Err(Problem::new(FORBIDDEN, "a package is for the person whom it is about"));
+    }
+    // Whoever reads of somebody else in the clear has shown a second factor, as in a replay that decrypts (IDN-S5).
+    if !own {
+        call.elevated()?;
     }
     if !state.state.r#type.wants_package() {
         return Err(Problem::new(NOT_FOUND, "such a request is not answered with a package"));

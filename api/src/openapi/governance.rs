@@ -141,9 +141,12 @@ fn fetching() -> Vec<Value> {
     vec![in_path("id", uuid()), super::queries::purpose()]
 }
 
-/// What is not fulfilled yet, and what is no more.
+/// What is not fulfilled yet, what is no more, and what whoever it is not about reads with a second factor only.
 fn refusing(mut operation: Value) -> Value {
     also(&mut operation, &[409, 410]);
+    let factor =
+        "Whoever fetches it for the person must have shown a second factor within the last five minutes.";
+    operation["description"] = factor.into();
     operation
 }
 

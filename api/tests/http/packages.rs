@@ -18,6 +18,7 @@ const ADA: Uuid = Uuid::from_u128(5);
 const BEN: Uuid = Uuid::from_u128(6);
 const CLERK: Uuid = Uuid::from_u128(7);
 const OFFICER: Uuid = Uuid::from_u128(9);
+const SECOND: Uuid = Uuid::from_u128(10);
 const DECISION: Uuid = Uuid::from_u128(0xDEC);
 
 async fn post(node: &TestNode, person: Uuid, role: &str, path: &str, body: Value) -> Answer {
@@ -26,8 +27,9 @@ async fn post(node: &TestNode, person: Uuid, role: &str, path: &str, body: Value
     answer
 }
 
+/// As somebody who has shown a second factor just now.
 async fn fetch(node: &TestNode, person: Uuid, role: &str, path: &str) -> Answer {
-    node.send_as(person, &[role], TestRequest::get().uri(path)).await
+    node.send_elevated(person, &[role], TestRequest::get().uri(path)).await
 }
 
 async fn describe(node: &TestNode, person: Uuid, headline: &str) -> u64 {
@@ -87,8 +89,12 @@ async fn requested(node: &TestNode, regime: &str, r#type: &str, classes: &[&str]
 
 /// Approves a request and waits until it is fulfilled and signed.
 async fn fulfilled(node: &TestNode, path: &str) {
+    fulfilled_by(node, OFFICER, path).await;
+}
+
+async fn fulfilled_by(node: &TestNode, officer: Uuid, path: &str) {
     let approve = format!("{path}/approve");
-    let approved = post(node, OFFICER, "compliance", &approve, json!({})).await.json();
+    let approved = post(node, officer, "compliance", &approve, json!({})).await.json();
     let approved = approved["position"].as_u64().unwrap();
     let store = node.node.api.commands.store();
     let mut news = store.subscribe_head();
@@ -245,6 +251,41 @@ async fn p54_a_package_is_for_the_person_and_who_else_fetches_it_is_on_record_be
     fetch(&node, ADA, "student", &missing).await.problem(404, "NotFound");
     let wrong = format!("{package}?limit=1");
     fetch(&node, ADA, "student", &wrong).await.problem(400, "InvalidParameter");
+}
+
+#[actix_web::test]
+async fn gov_p2_what_staff_vouch_for_is_approved_by_another_and_read_with_a_second_factor() {
+    let node = node().await;
+    past(&node).await;
+    let id = Uuid::from_u128(0x9E0);
+    let body = json!({ "subject": ADA, "regime": "gdpr", "type": "access", "classes": [] });
+    let open = format!("/v1/governance/privacy-request/{id}/open-privacy-request");
+    post(&node, OFFICER, "compliance", &open, body).await;
+    let request = format!("/v1/privacy/requests/{id}");
+    let document = json!({ "method": "document" });
+    post(&node, OFFICER, "compliance", &format!("{request}/verify"), document).await;
+    let canonical = format!("/v1/governance/privacy-request/{id}/approve-privacy-request");
+    for path in [format!("{request}/approve"), canonical] {
+        let approve = TestRequest::post().uri(&path).set_json(json!({}));
+        node.send_elevated(OFFICER, &["compliance"], approve).await.problem(403, "SamePerson");
+    }
+    fulfilled_by(&node, SECOND, &request).await;
+
+    let package = format!("{request}/package");
+    for path in [package.clone(), format!("{package}/page")] {
+        let reads = logged(&node, "AccessLogged").await.len();
+        let weak = node.send_as(OFFICER, &["compliance"], TestRequest::get().uri(&path)).await;
+        weak.problem(401, "ElevationRequired");
+        assert!(!weak.text.contains("words"), "{}", weak.text);
+        assert_eq!(logged(&node, "AccessLogged").await.len(), reads, "nothing was read");
+        let read = fetch(&node, OFFICER, "compliance", &path).await;
+        assert!(read.status == 200 && read.text.contains("words"), "{}", read.text);
+        let logged = logged(&node, "AccessLogged").await;
+        let last = logged.last().unwrap();
+        assert_eq!((&last["resource"], &last["subjects"]), (&json!(path), &json!([ADA])));
+    }
+    let own = node.send_as(ADA, &["student"], TestRequest::get().uri(&package)).await;
+    assert_eq!(own.status, 200, "one's own package needs no second factor: {}", own.text);
 }
 
 #[actix_web::test]

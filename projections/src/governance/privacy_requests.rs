@@ -194,7 +194,7 @@ fn changed(mut row: PrivacyRequestRow, event: &E, fact: &Fact) -> PrivacyRequest
     let at = fact.occurred_at();
     match event {
         E::PrivacyRequestOpened { .. } => {}
-        E::RequesterVerified { method } => {
+        E::RequesterVerified { method, by: _ } => {
             row.state = S::Verified;
             row.verified_by = Some(*method);
         }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{PrivacyRequest, PrivacyRequestEvent, PrivacyRequestStatus};
+use super::{PrivacyRequest, PrivacyRequestEvent, PrivacyRequestStatus, Verification};
 
 impl PrivacyRequest {
     pub(super) fn fold(&mut self, event: &PrivacyRequestEvent) {
@@ -35,7 +35,12 @@ impl PrivacyRequest {
                     ..PrivacyRequest::default()
                 };
             }
-            E::RequesterVerified { .. } => self.status = S::Verified,
+            E::RequesterVerified { method, by } => {
+                self.status = S::Verified;
+                // The code of a verified address is known to its holder alone, whoever enters it.
+                let rests_on_staff = *method == Verification::Document || self.address.is_some();
+                self.vouched_by = by.filter(|_| rests_on_staff);
+            }
             E::PrivacyRequestApproved { classes, .. } => {
                 self.status = S::Approved;
                 self.classes.clone_from(classes);

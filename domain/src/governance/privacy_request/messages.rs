@@ -63,7 +63,8 @@ pub enum PrivacyRequestCommand {
         #[schemars(transform = schemas::token::<200>)]
         proof: Option<Stated<String>>,
     },
-    /// Approves the request.
+    /// Approves the request. Whoever vouched for the requester does not: they saw the document, or entered a code that went
+    /// to an address which staff gave.
     #[schemars(extend("x-elevated" = "login"))]
     ApprovePrivacyRequest {
         /// A note; why classes are left out, where some are.
@@ -192,7 +193,12 @@ pub enum PrivacyRequestEvent {
         purposes: Vec<ConsentPurpose>,
     },
     /// The requester was verified.
-    RequesterVerified { method: Verification },
+    RequesterVerified {
+        method: Verification,
+        /// Who verified them, where they did not do it themselves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Uuid>,
+    },
     /// The request was approved, for these classes.
     PrivacyRequestApproved {
         note: Option<String>,
@@ -263,6 +269,8 @@ pub enum PrivacyRequestRefusal {
     BadCode {},
     #[error("nothing is produced before the requester is verified")]
     NotVerified {},
+    #[error("a second officer must approve it")]
+    SamePerson {},
     #[error("the time was extended once already")]
     AlreadyExtended {},
     #[error("this law knows no extension")]
@@ -291,6 +299,7 @@ impl Refusal for PrivacyRequestRefusal {
         use PrivacyRequestRefusal as R;
         match self {
             R::BadCode {} => RefusalKind::Invalid,
+            R::SamePerson {} => RefusalKind::Forbidden,
             R::Duplicate {}
             | R::NotVerified {}
             | R::AlreadyExtended {}
@@ -309,6 +318,7 @@ impl Refusal for PrivacyRequestRefusal {
             R::OfficerInterested { named: true } => Some("officer"),
             R::Duplicate {}
             | R::NotVerified {}
+            | R::SamePerson {}
             | R::AlreadyExtended {}
             | R::RegimeForbids {}
             | R::ExtensionTooLate {}

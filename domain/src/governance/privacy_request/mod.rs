@@ -6,7 +6,9 @@
 //! - **GOV-P1** due: under GDPR one calendar month after opening, extended once by up to two months with the reason given
 //!   within the first month (Art. 12(3)); under FERPA 45 days (34 CFR 99.10), for an amendment too. A refused amendment
 //!   opens the right to a hearing and, when that does not amend the record, to a statement kept with it (99.20 to 99.22).
-//! - **GOV-P2** nothing is produced before the requester is verified.
+//! - **GOV-P2** nothing is produced before the requester is verified. Where that rests on the word of staff, who saw a
+//!   document or entered a code that went to an address which staff gave, another one approves: as in a replay (GOV-A1),
+//!   nothing is decrypted, and nothing destroyed, on one person's word. What the system approves by itself does neither.
 //! - **GOV-P3** access, portability and inspection are complete with one package.
 //! - **GOV-P4** an erasure is approved class by class, and not for a class that a legal hold is on; a hold that comes
 //!   later keeps the keys when they are to be destroyed. While a request to inspect is open, the person's education records
@@ -116,6 +118,9 @@ pub struct PrivacyRequest {
     pub steps: BTreeMap<String, StepOutcome>,
     /// Whether the package is attached.
     pub package: bool,
+    /// Whoever of staff vouched for the requester; nobody where the person proved it themselves, and where the log does not
+    /// say who it was.
+    pub vouched_by: Option<Uuid>,
     /// Who denied it.
     pub denied_by: Option<Uuid>,
     /// When and by whom it is heard.
@@ -306,12 +311,15 @@ impl Decider for PrivacyRequest {
                 if !proven {
                     return Err(R::BadCode {}.into());
                 }
-                E::RequesterVerified { method }
+                E::RequesterVerified { method, by: context.actor.account().filter(|by| *by != subject) }
             }
             C::ApprovePrivacyRequest { .. } if self.status == S::Opened => {
                 return Err(R::NotVerified {}.into());
             }
             C::ApprovePrivacyRequest { .. } if self.status != S::Verified => return Err(wrong_state),
+            C::ApprovePrivacyRequest { .. } if self.vouched_by.is_some_and(|by| context.actor.is(by)) => {
+                return Err(R::SamePerson {}.into());
+            }
             C::ApprovePrivacyRequest { note, classes } => {
                 bounds::maybe_text("note", note.as_deref(), 1..=bounds::LONG)?;
                 let (classes, refused) = self.approved(classes, note.is_some())?;

@@ -1,6 +1,6 @@
 use super::{PrivacyRequestCommand as C, PrivacyRequestEvent as E, PrivacyRequestRefusal as R, *};
 use crate::kernel::{
-    Personal, Refusal, Stated,
+    Personal, Refusal, RefusalKind, Stated,
     testing::{Outcome, Scenario, World, given, keeps_history, nothing},
 };
 
@@ -58,7 +58,7 @@ fn opened(r#type: PrivacyRequestType) -> E {
 }
 
 fn verified() -> E {
-    E::RequesterVerified { method: Verification::Session }
+    E::RequesterVerified { method: Verification::Session, by: None }
 }
 
 fn approved(r#type: PrivacyRequestType) -> E {
@@ -235,6 +235,46 @@ fn gov_p2_a_requester_is_verified_by_session_code_or_document() {
     after([opened(PrivacyRequestType::Access), verified()])
         .when(verify(Verification::Document, None))
         .invalid_state("verified");
+}
+
+#[test]
+fn gov_p2_whoever_vouched_for_the_requester_does_not_approve() {
+    use PrivacyRequestType as Type;
+    let second = || Actor::user(OFFICER, &["compliance"]);
+    for r#type in [Type::Access, Type::Inspection, Type::Erasure] {
+        let seen = after([opened(r#type)]).when(verify(Verification::Document, None)).events();
+        assert_eq!(seen, [E::RequesterVerified { method: Verification::Document, by: Some(DENIER) }]);
+        let case = || after([opened(r#type)].into_iter().chain(seen.clone()));
+        case().when(approve(None, None)).refused(R::SamePerson {});
+        case().by(second()).when(approve(None, None)).then([approved(r#type)]);
+        assert!(!case().permits(&Actor::policy("stop_marketing"), &approve(None, None)));
+        // It only takes something back from who would be wronged: whoever vouched may do it.
+        follows(case().when(deny()), "PrivacyRequestDenied");
+    }
+    assert_eq!((R::SamePerson {}).kind(), RefusalKind::Forbidden);
+}
+
+#[test]
+fn gov_p2_a_code_to_an_address_of_the_office_is_vouched_for_and_one_to_a_verified_address_is_not() {
+    let entered = |by| E::RequesterVerified { method: Verification::EmailCode, by };
+    let case = |address: Option<&str>, by| {
+        let mut opened = opened(PrivacyRequestType::Access);
+        if let E::PrivacyRequestOpened { address: on_file, .. } = &mut opened {
+            *on_file = address.map(|address| Personal::about(ME, address.to_owned()));
+        }
+        after([opened, entered(by)]).when(approve(None, None))
+    };
+    case(Some("me@example.org"), Some(DENIER)).refused(R::SamePerson {});
+    follows(case(Some("me@example.org"), Some(OFFICER)), "PrivacyRequestApproved");
+    follows(case(Some("me@example.org"), None), "PrivacyRequestApproved");
+    follows(case(None, Some(DENIER)), "PrivacyRequestApproved");
+}
+
+#[test]
+fn a_verification_of_which_the_log_does_not_say_whose_it_was_is_approved_as_ever() {
+    let access = PrivacyRequestType::Access;
+    let unknown = E::RequesterVerified { method: Verification::Document, by: None };
+    after([opened(access), unknown]).when(approve(None, None)).then([approved(access)]);
 }
 
 #[test]
