@@ -4,7 +4,7 @@ use domain::{
     Answer, Question, RecordClass,
     governance::{
         PrivacyRequest, PrivacyRequestCommand, PrivacyRequestEvent, PrivacyRequestType, ShredBasis,
-        StepOutcome, SubjectKeyCommand, SubjectKeyEvent,
+        StepOutcome, SubjectKeyCommand, SubjectKeyEvent, erased_classes,
     },
     identity::AccountCommand,
     opportunities::ScholarshipApplicationCommand,
@@ -43,18 +43,14 @@ impl Policy for EraseOnRequest {
                 return Ok(Vec::new());
             };
             let (request, subject) = (fact.id, *subject);
-            let classes = if classes.is_empty() { &RecordClass::ALL[..] } else { &classes[..] };
-            // What proves who somebody is goes with who they are.
-            let mut classes = classes.to_vec();
-            if classes.contains(&RecordClass::Identity) && !classes.contains(&RecordClass::Secret) {
-                classes.push(RecordClass::Secret);
-            }
+            let classes = erased_classes(classes);
             let mut reactions: Vec<Reaction> = Vec::new();
             // All steps are begun before the first can be done: else the request would be complete too early.
             for class in &classes {
                 reactions.push(step(request, *class, StepOutcome::Partial, 0, None).into());
             }
-            for class in refused {
+            // Earlier approvals name as refused what goes with who somebody is.
+            for class in refused.iter().filter(|class| !classes.contains(class)) {
                 reactions.push(step(request, *class, StepOutcome::Refused, 0, note.clone()).into());
             }
             reactions.extend(wind_up(request, subject, fact, world).await?);

@@ -35,19 +35,44 @@ impl Certifier for Away {
     }
 }
 
-/// An approved erasure of a class.
-async fn erasing(node: &Node, person: Uuid, class: RecordClass) -> Uuid {
+/// A request for an erasure; none means all classes.
+fn erasure(person: Uuid, classes: &[RecordClass]) -> PrivacyRequestCommand {
+    let classes: Vec<&str> = classes.iter().map(|class| class.name()).collect();
+    serde_json::from_value(json!({ "OpenPrivacyRequest": {
+        "subject": person, "regime": "gdpr", "type": "erasure", "classes": classes } }))
+    .unwrap()
+}
+
+/// A request for an erasure that the person opened and verified.
+async fn asked(node: &Node, person: Uuid, classes: &[RecordClass]) -> Uuid {
     let request = Uuid::now_v7();
     let own = || Request::by(Actor::user(person, &["student"]));
-    let open: PrivacyRequestCommand = serde_json::from_value(json!({ "OpenPrivacyRequest": {
-        "subject": person, "regime": "gdpr", "type": "erasure", "classes": [class.name()] } }))
-    .unwrap();
-    node.commands.execute::<PrivacyRequest>(request, open, &own()).await.unwrap();
+    node.commands.execute::<PrivacyRequest>(request, erasure(person, classes), &own()).await.unwrap();
     let verify = PrivacyRequestCommand::VerifyRequester { method: Verification::Session, proof: None };
     node.commands.execute::<PrivacyRequest>(request, verify, &own()).await.unwrap();
-    let approve = PrivacyRequestCommand::ApprovePrivacyRequest { note: None, classes: None };
-    node.commands.execute::<PrivacyRequest>(request, approve, &compliance()).await.unwrap();
     request
+}
+
+/// Approves a request for these classes, or for all that it asks for.
+async fn approve(node: &Node, request: Uuid, classes: Option<Vec<RecordClass>>) {
+    let note = classes.is_some().then(|| "a legal hold keeps the others".to_owned());
+    let approve = PrivacyRequestCommand::ApprovePrivacyRequest { note, classes };
+    node.commands.execute::<PrivacyRequest>(request, approve, &compliance()).await.unwrap();
+}
+
+/// An approved erasure of a class.
+async fn erasing(node: &Node, person: Uuid, class: RecordClass) -> Uuid {
+    let request = asked(node, person, &[class]).await;
+    approve(node, request, None).await;
+    request
+}
+
+/// What came of the keys of a class, as it was recorded.
+async fn outcomes(node: &Node, request: Uuid, class: RecordClass) -> Vec<Value> {
+    let (request, context) = (request.to_string(), format!("keys of {}", class.name()));
+    let steps = node.events("FulfilmentStepRecorded").await.into_iter();
+    let own = steps.filter(|(id, step)| *id == request && step["context"] == context);
+    own.map(|(_, step)| step["outcome"].clone()).collect()
 }
 
 async fn timers(node: &Node, policy: &str) -> i64 {
@@ -140,4 +165,22 @@ async fn p_53_an_erasure_that_stands_still_is_escalated_each_day_and_its_destruc
     let node = Node::start(database.store().await.unwrap()).await;
     sqlx::query("UPDATE annals.policy_backlog SET due_at = now()").execute(&pool).await.unwrap();
     until(&node, "PrivacyRequestCompleted", 1).await;
+}
+
+#[tokio::test]
+async fn p_53_what_proves_who_somebody_is_goes_with_who_they_are_and_was_not_refused() {
+    let database = testing::database().await;
+    let mut node = Node::start(database.store().await.unwrap()).await;
+    let request = asked(&node, ANNA, &[]).await;
+    let kept = [RecordClass::Secret, RecordClass::Financial];
+    let named = RecordClass::ALL.into_iter().filter(|class| !kept.contains(class)).collect();
+    approve(&node, request, Some(named)).await;
+    node.settled().await;
+    assert_eq!(node.events("PrivacyRequestApproved").await[0].1["refused"], json!(["financial"]));
+    assert_eq!(outcomes(&node, request, RecordClass::Secret).await, ["partial", "nothing"]);
+    assert_eq!(outcomes(&node, request, RecordClass::Financial).await, ["refused"]);
+    assert_eq!(node.events("PrivacyRequestCompleted").await.len(), 1);
+    let keyring = node.commands.store().keyring();
+    assert!(keyring.is_erased(ANNA, "secret").await.unwrap());
+    assert!(!keyring.is_erased(ANNA, "financial").await.unwrap());
 }

@@ -39,6 +39,7 @@ use strum::IntoStaticStr;
 use uuid::Uuid;
 
 pub use messages::*;
+pub use rules::erased_classes;
 
 use rules::{check_classes, check_purposes, due, ended_keys, inspected, open_key, received};
 

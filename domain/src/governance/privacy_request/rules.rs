@@ -100,6 +100,15 @@ pub(super) fn check_classes(classes: &[RecordClass]) -> Check {
     if distinct.len() == classes.len() { Ok(()) } else { Err(Refused::invalid("classes", "each one once")) }
 }
 
+/// The classes whose keys go with an erasure of these; none means all. What proves who somebody is goes with who they are.
+pub fn erased_classes(approved: &[RecordClass]) -> Vec<RecordClass> {
+    let mut classes = if approved.is_empty() { RecordClass::ALL.to_vec() } else { approved.to_vec() };
+    if classes.contains(&RecordClass::Identity) && !classes.contains(&RecordClass::Secret) {
+        classes.push(RecordClass::Secret);
+    }
+    classes
+}
+
 /// The classes approved, and those refused.
 type Classes = (Vec<RecordClass>, Vec<RecordClass>);
 
@@ -116,7 +125,12 @@ impl PrivacyRequest {
         if only.is_empty() || !only.iter().all(|class| asked.contains(class)) {
             return Err(Refused::invalid("classes", "some of those that the request is about"));
         }
-        let refused: Vec<RecordClass> = asked.iter().copied().filter(|class| !only.contains(class)).collect();
+        let carried_out = match self.r#type {
+            PrivacyRequestType::Erasure => erased_classes(&only),
+            _ => only.clone(),
+        };
+        let refused: Vec<RecordClass> =
+            asked.iter().copied().filter(|class| !carried_out.contains(class)).collect();
         if refused.is_empty() || noted {
             Ok((only, refused))
         } else {

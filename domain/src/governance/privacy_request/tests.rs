@@ -402,6 +402,28 @@ fn gov_p4_an_erasure_is_approved_class_by_class_and_what_is_refused_has_a_ground
 }
 
 #[test]
+fn gov_p4_what_proves_who_somebody_is_is_not_refused_where_who_they_are_is_erased() {
+    let approved_of = |r#type: PrivacyRequestType, only: &[RecordClass]| {
+        let approves = after([opened(r#type), verified()]).when(approve(Some(only), Some("Art. 17(3)(e)")));
+        match approves.events().remove(0) {
+            E::PrivacyRequestApproved { classes, refused, .. } => (classes, refused),
+            other => panic!("{other:?}"),
+        }
+    };
+    let without = |left_out: &[RecordClass]| -> Vec<RecordClass> {
+        RecordClass::ALL.into_iter().filter(|class| !left_out.contains(class)).collect()
+    };
+    let named = without(&[RecordClass::Secret, RecordClass::Financial]);
+    let erasure = approved_of(PrivacyRequestType::Erasure, &named);
+    assert_eq!(erasure, (named.clone(), vec![RecordClass::Financial]));
+    let nobody = without(&[RecordClass::Secret, RecordClass::Identity]);
+    let (_, refused) = approved_of(PrivacyRequestType::Erasure, &nobody);
+    assert_eq!(refused, [RecordClass::Identity, RecordClass::Secret]);
+    let (_, refused) = approved_of(PrivacyRequestType::Access, &named);
+    assert_eq!(refused, [RecordClass::Financial, RecordClass::Secret]);
+}
+
+#[test]
 fn gov_p3_an_access_is_complete_with_its_steps_and_its_package() {
     let access = PrivacyRequestType::Access;
     let case = |events: &[E]| {
