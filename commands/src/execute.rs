@@ -265,15 +265,17 @@ impl Commands {
         Ok(())
     }
 
-    /// An aggregate whose owner's class is erased takes no further command from people. Where the append seals something
-    /// for the owner, it finds that out itself, without a look-up.
+    /// An aggregate whose owner's class is erased takes no further command from people, unless it outlives that. Where the
+    /// append seals something for the owner, it finds that out itself, without a look-up.
     async fn refuse_if_erased<D: Decider>(
         &self,
         state: &D,
         append: &Append,
         request: &Request,
     ) -> Result<(), CommandError> {
-        let (Some(owner), Some(class)) = (state.subject(), D::CLASS) else { return Ok(()) };
+        let (Some(owner), Some(class), false) = (state.subject(), D::CLASS, D::OUTLIVES_ERASURE) else {
+            return Ok(());
+        };
         let mut sealed = append.events.iter().flat_map(|event| &event.personal);
         if request.actor.is_system()
             || sealed.any(|group| group.subject == owner && group.class == class.name())

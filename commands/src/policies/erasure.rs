@@ -1,10 +1,10 @@
 //! Erasure: what an approved request sets in motion, class by class (catalogue 3.8, P-53).
 
 use domain::{
-    Answer, Question, RecordClass,
+    Answer, Question, RecordClass, Refusal,
     governance::{
         PrivacyRequest, PrivacyRequestCommand, PrivacyRequestEvent, PrivacyRequestType, ShredBasis,
-        StepOutcome, SubjectKeyCommand, SubjectKeyEvent, erased_classes,
+        StepOutcome, SubjectKeyCommand, SubjectKeyEvent, SubjectKeyRefusal, erased_classes,
     },
     identity::AccountCommand,
     opportunities::ScholarshipApplicationCommand,
@@ -68,7 +68,13 @@ impl Policy for EraseOnRequest {
                 };
                 let label = format!("erase|{}", class.name());
                 let refused = move |why: &CommandError| {
-                    vec![step(request, class, StepOutcome::Refused, 0, Some(why.to_string())).into()]
+                    let gone = (SubjectKeyRefusal::Shredded {}).code();
+                    let outcome = match why {
+                        // An earlier request had it erased.
+                        CommandError::Refused { code, .. } if *code == gone => StepOutcome::Nothing,
+                        _ => StepOutcome::Refused,
+                    };
+                    vec![step(request, class, outcome, 0, Some(why.to_string())).into()]
                 };
                 reactions.push(
                     Issue::new(subject, AnyCommand::SubjectKey(shred), label).otherwise(refused).into(),

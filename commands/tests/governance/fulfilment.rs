@@ -184,3 +184,48 @@ async fn p_53_what_proves_who_somebody_is_goes_with_who_they_are_and_was_not_ref
     assert!(keyring.is_erased(ANNA, "secret").await.unwrap());
     assert!(!keyring.is_erased(ANNA, "financial").await.unwrap());
 }
+
+#[tokio::test]
+async fn gov_p4_what_a_hold_kept_is_erased_when_it_is_released_though_who_it_was_is_erased_already() {
+    let database = testing::database().await;
+    let mut node = Node::start(database.store().await.unwrap()).await;
+    node.headline(ANNA).await;
+    let hold = node.hold(&[ANNA], &[RecordClass::Profile]).await;
+    let both = [RecordClass::Identity, RecordClass::Profile];
+    let first = asked(&node, ANNA, &both).await;
+    approve(&node, first, Some(vec![RecordClass::Identity])).await;
+    node.settled().await;
+    let keyring = node.commands.store().keyring().clone();
+    assert!(keyring.is_erased(ANNA, "identity").await.unwrap());
+    assert!(!keyring.is_erased(ANNA, "profile").await.unwrap());
+    let release = LegalHoldCommand::ReleaseLegalHold { reason: "settled".into() };
+    node.commands.execute::<LegalHold>(hold, release, &compliance()).await.unwrap();
+
+    let issue = async |request: Uuid, command: PrivacyRequestCommand, by: &Request| {
+        node.commands.execute::<PrivacyRequest>(request, command, by).await.map(drop)
+    };
+    // What has words of the person in it is not recorded: there is no key for them.
+    let mut worded = serde_json::to_value(erasure(ANNA, &both)).unwrap();
+    worded["OpenPrivacyRequest"]["details"] = json!("All of it");
+    let worded: PrivacyRequestCommand = serde_json::from_value(worded).unwrap();
+    let refused = issue(Uuid::now_v7(), worded, &compliance()).await;
+    assert!(matches!(refused, Err(CommandError::SubjectErased)), "{refused:?}");
+    // The person asks, or staff do for them.
+    let own = || Request::by(Actor::user(ANNA, &["student"]));
+    let mine = Uuid::now_v7();
+    issue(mine, erasure(ANNA, &both), &own()).await.unwrap();
+    issue(mine, PrivacyRequestCommand::CancelPrivacyRequest {}, &own()).await.unwrap();
+    let rest = Uuid::now_v7();
+    issue(rest, erasure(ANNA, &both), &compliance()).await.unwrap();
+    let verify = PrivacyRequestCommand::VerifyRequester { method: Verification::Document, proof: None };
+    let second = Request::by(Actor::user(Uuid::from_u128(0xC2), &["compliance"]));
+    issue(rest, verify, &second).await.unwrap();
+    approve(&node, rest, None).await;
+    node.settled().await;
+    assert_eq!(outcomes(&node, rest, RecordClass::Profile).await, ["partial", "done"]);
+    for gone in [RecordClass::Identity, RecordClass::Secret] {
+        assert_eq!(outcomes(&node, rest, gone).await, ["partial", "nothing"]);
+    }
+    assert_eq!(node.events("PrivacyRequestCompleted").await.len(), 2);
+    assert!(keyring.is_erased(ANNA, "profile").await.unwrap());
+}

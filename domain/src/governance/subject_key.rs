@@ -291,7 +291,11 @@ impl Decider for SubjectKey {
                 }
                 let gone = |class: &RecordClass| self.classes.get(class) == Some(&ClassKeys::Shredded);
                 if record_classes.iter().all(gone) {
-                    return Ok(Vec::new());
+                    return match basis {
+                        // Whoever ordered it would wait for a confirmation that does not come.
+                        ShredBasis::Erasure => Err(R::Shredded {}.into()),
+                        ShredBasis::Retention => Ok(Vec::new()),
+                    };
                 }
                 E::SubjectKeyShredded { record_classes, basis, through, cause }
             }

@@ -81,7 +81,7 @@ fn an_erased_class_is_gone_for_good() {
     let gone = || given::<SubjectKey>([provisioned(), shredded(), destroyed()]);
     gone().when(provision("education/2027-12")).refused(R::Shredded {});
     gone().when(rotate("education/2027-12", "education/2026-12")).refused(R::Shredded {});
-    gone().when(erase(&[RecordClass::Education])).then([]);
+    gone().when(erase(&[RecordClass::Education])).refused(R::Shredded {});
     gone().when(erase(&[RecordClass::Profile])).then_names(["SubjectKeyShredded"]);
 }
 

@@ -22,6 +22,9 @@ pub trait Decider: Default + Clone + Serialize + DeserializeOwned + Send + Sync 
     /// Whether nobody but the person, and what the system does by itself, acts on it while the person has the data of its
     /// class restricted (Art. 18 GDPR). What protects the person or keeps records of the house goes on.
     const RESTRICTABLE: bool = true;
+    /// Whether it goes on, for people too, when the person's data of its class was erased. What seals something of theirs is
+    /// refused even so: there is no key for it.
+    const OUTLIVES_ERASURE: bool = false;
 
     /// What can be asked of it. Variants marked `#[schemars(extend("x-system" = true))]` have no route.
     type Command: Serialize + DeserializeOwned + JsonSchema + VariantNames + Clone + Send + Sync + 'static;

@@ -13,7 +13,8 @@
 //! - **GOV-P4** an erasure is approved class by class, and not for a class that a legal hold is on; a hold that comes
 //!   later keeps the keys when they are to be destroyed. While a request to inspect is open, the person's education records
 //!   are not destroyed (99.10(e)): it has the seat that a legal hold on them would have, so that no destruction, for
-//!   whatever reason, is recorded past it.
+//!   whatever reason, is recorded past it. What was refused is asked for again when the hold is released, by a request
+//!   without `details` and `address` where the class `identity` is erased: nothing is sealed for it any more.
 //! - **GOV-P5** what a request means to the records is done by the contexts that own them; here stands what they did. Where
 //!   a record is to be corrected, staff correct it with the owning context's own command and say so. What a restriction
 //!   (Art. 18) or an objection (Art. 21) stops, the person's [`super::ConsentLedger`] says from then on, until it is lifted.
@@ -181,6 +182,8 @@ impl Decider for PrivacyRequest {
     const TYPE: &'static str = "governance.privacy_request";
     const CLASS: Option<RecordClass> = Some(RecordClass::Identity);
     const RESTRICTABLE: bool = false;
+    // What a legal hold kept can be asked for once it is released, though who it was is erased.
+    const OUTLIVES_ERASURE: bool = true;
     type Command = PrivacyRequestCommand;
     type Event = PrivacyRequestEvent;
     type Refusal = PrivacyRequestRefusal;
