@@ -300,6 +300,35 @@ async fn art_12_who_asks_is_told_by_mail_what_becomes_of_the_request() {
 }
 
 #[actix_web::test]
+async fn gov_p2_a_code_goes_to_the_verified_address_of_the_account_where_staff_gave_none() {
+    let node = node().await;
+    let entered = async |id: u128, subject: Uuid| {
+        let id = Uuid::from_u128(id);
+        let body = json!({ "subject": subject, "regime": "gdpr", "type": "access", "classes": [] });
+        let open = format!("/v1/governance/privacy-request/{id}/open-privacy-request");
+        ok(&office(&node, &open, body).await);
+        id.to_string()
+    };
+    let code = |text: &str| {
+        let mut words = text.split(|letter: char| !letter.is_ascii_hexdigit());
+        words.find(|word| word.len() == 64).map(str::to_owned)
+    };
+    let verified = identity::member(&node, "ada@example.org").await;
+    let request = entered(0x9E0, verified).await;
+    let proof = code(&mail(&node, "ada@example.org", &request).await).expect("a code is mailed");
+    let path = format!("/v1/privacy/requests/{request}");
+    let verify = json!({ "method": "email_code", "proof": proof });
+    ok(&office(&node, &format!("{path}/verify"), verify).await);
+    // That its holder passed it on is not the officer's word alone.
+    ok(&approve(&node, &path).await);
+    // Who reads the mail of an address that nobody has verified is not known.
+    let unverified = member(&node, "ben@example.org").await;
+    let request = entered(0x9E1, unverified).await;
+    let told = mail(&node, "ben@example.org", &request).await;
+    assert!(told.contains("was received") && code(&told).is_none(), "{told}");
+}
+
+#[actix_web::test]
 async fn art_33_and_34_a_late_notice_has_its_reasons_and_the_people_are_told_each_at_their_address() {
     let node = node().await;
     let ada = member(&node, "ada@example.org").await;

@@ -264,18 +264,30 @@ pub(super) async fn address_of(account: Uuid, world: &World) -> Result<Option<St
     Ok(world.state::<Account>(account).await?.state.email.get().cloned())
 }
 
-/// Where somebody is written to about a request of theirs: at the address that they have verified themselves; where there is
-/// none, at the one on file that staff gave, and where there is none of these, at the account's as it is (GOV-P2).
+/// Where somebody is written to about a request of theirs: at the [`proven_address`], and where there is none, at the account's
+/// as it is.
 pub(super) async fn address_for_request(
     account: Uuid,
     on_file: Option<String>,
     world: &World,
 ) -> Result<Option<String>, CommandError> {
+    match proven_address(account, on_file, world).await? {
+        None => address_of(account, world).await,
+        proven => Ok(proven),
+    }
+}
+
+/// The address whose reader is the person (GOV-P2): the one that they have verified themselves, and where there is none, the
+/// one on file that staff gave.
+pub(super) async fn proven_address(
+    account: Uuid,
+    on_file: Option<String>,
+    world: &World,
+) -> Result<Option<String>, CommandError> {
     let account = world.state::<Account>(account).await?.state;
-    let own = account.email.get().cloned();
     // A token that was never used is still there.
     let verified = account.verification.is_none();
-    Ok(if verified { own.or(on_file) } else { on_file.or(own) })
+    Ok(account.email.get().cloned().filter(|_| verified).or(on_file))
 }
 
 /// Sends a mail, at least once; whose address was erased meanwhile is not written to.

@@ -7,11 +7,27 @@ use domain::{
 };
 use uuid::Uuid;
 
-use super::{Fact, Policy, Reactions, World, identity::address_for_request};
-use crate::ports::Mail;
+use super::{Fact, Policy, Reactions, World, identity::proven_address};
+use crate::{CommandError, ports::Mail};
 
-/// GOV-P2: the code with which somebody verifies that a request is theirs. Whose account has a verified address gets it there,
-/// whatever address staff gave: only where there is none, the one on file counts.
+/// Where the code goes: to the verified address of the account, whatever address staff gave; only where there is none, to the
+/// one on file. Whoever opens a request in person is verified by their session, and needs none.
+pub(super) async fn code_address(
+    fact: &Fact,
+    event: &PrivacyRequestEvent,
+    world: &World,
+) -> Result<Option<String>, CommandError> {
+    let PrivacyRequestEvent::PrivacyRequestOpened { subject, address, .. } = event else { return Ok(None) };
+    let opener = &fact.envelope;
+    if opener.actor == format!("user:{subject}") && opener.on_behalf_of.is_none() {
+        return Ok(None);
+    }
+    // Whose address was erased meanwhile is not written to.
+    let on_file = address.as_ref().and_then(|address| address.get().cloned());
+    proven_address(*subject, on_file, world).await
+}
+
+/// GOV-P2: the code with which somebody verifies that a request is theirs.
 pub(super) struct MailCodes;
 
 impl Policy for MailCodes {
@@ -25,19 +41,8 @@ impl Policy for MailCodes {
 
     fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
-            let AnyEvent::PrivacyRequest(PrivacyRequestEvent::PrivacyRequestOpened {
-                subject,
-                address: Some(address),
-                ..
-            }) = &fact.event
-            else {
-                return Ok(Vec::new());
-            };
-            // Whose address was erased meanwhile is not written to.
-            let Some(on_file) = address.get().cloned() else { return Ok(Vec::new()) };
-            let Some(to) = address_for_request(*subject, Some(on_file), world).await? else {
-                return Ok(Vec::new());
-            };
+            let AnyEvent::PrivacyRequest(event) = &fact.event else { return Ok(Vec::new()) };
+            let Some(to) = code_address(fact, event, world).await? else { return Ok(Vec::new()) };
             let code = world.ports().tokens.token(&requester_code_label(fact.id));
             let mail = Mail {
                 to,

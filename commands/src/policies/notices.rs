@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{
     Fact, Issue, Policy, Reactions, World,
     identity::{address_for_request, address_of},
+    mail::code_address,
 };
 use crate::{
     CommandError,
@@ -84,6 +85,10 @@ impl Policy for TellRequesters {
             let AnyEvent::PrivacyRequest(event) = &fact.event else { return Ok(Vec::new()) };
             let request = world.state::<PrivacyRequest>(fact.id).await?.state;
             let Some(what) = told(event, &request) else { return Ok(Vec::new()) };
+            // The code says so already.
+            if code_address(fact, event, world).await?.is_some() {
+                return Ok(Vec::new());
+            }
             let on_file = request.address.as_ref().and_then(|address| address.get().cloned());
             let Some(to) = address_for_request(request.subject, on_file, world).await? else {
                 return Ok(Vec::new());
@@ -100,8 +105,6 @@ fn told(event: &PrivacyRequestEvent, request: &PrivacyRequest) -> Option<String>
     use PrivacyRequestEvent as E;
     let gdpr = request.regime == PrivacyRegime::Gdpr;
     Some(match event {
-        // The code says so already.
-        E::PrivacyRequestOpened { address: Some(_), .. } => return None,
         E::PrivacyRequestOpened { due_at, .. } => format!(
             "A request about your personal data was received. It is to be answered by {}. If you did not make it, tell \
              the office so.",
