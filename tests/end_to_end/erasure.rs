@@ -208,8 +208,8 @@ impl World {
         let consent = json!({ "consent": Uuid::now_v7(), "records": "transcript", "purpose": "Work", "party": KEPT[2],
             "signed_at": Timestamp::now(), "signature": Uuid::now_v7() });
         self.post("/v1/privacy/consents/disclosures", consent).await;
-        let amendment =
-            json!({ "regime": "ferpa", "type": "amendment", "classes": ["education"], "details": SAID[27] });
+        let amendment = json!({ "regime": "ferpa", "type": "amendment", "classes": ["education"],
+            "records": ["transcript"], "details": SAID[27] });
         let amendment = self.post("/v1/privacy/requests", amendment).await;
         self.post(&format!("/v1/privacy/requests/{amendment}/cancel"), json!({})).await;
         self.pages.0.push(format!("/v1/privacy/inventory/{}", self.person.id));

@@ -145,6 +145,22 @@ async fn ferpa_99_20_a_record_is_amended_by_the_office_that_says_so_and_never_by
 }
 
 #[actix_web::test]
+async fn ferpa_99_20_an_amendment_names_its_records_and_each_choice_of_them_is_contested_by_itself() {
+    let node = node().await;
+    let amends = async |records: &[&str]| {
+        let body =
+            json!({ "regime": "ferpa", "type": "amendment", "classes": ["education"], "records": records });
+        asks(&node, "/v1/privacy/requests", body).await
+    };
+    assert_eq!(amends(&[]).await.problem(422, "InvalidValue")["field"], "records");
+    let transcript = path_of("/v1/privacy/requests", &amends(&["transcript"]).await);
+    ok(&amends(&["attendance"]).await);
+    amends(&["Transcript"]).await.problem(409, "Duplicate");
+    ok(&asks(&node, &format!("{transcript}/cancel"), json!({})).await);
+    ok(&amends(&["transcript"]).await);
+}
+
+#[actix_web::test]
 async fn ferpa_99_21_a_refused_amendment_is_heard_and_the_statement_travels_with_the_record() {
     let node = node().await;
     let amendment = request(&node, "amendment", &["transcript"]).await;

@@ -144,6 +144,7 @@ impl Table for PrivacyRequests {
             records,
             address: _,
             purposes,
+            contests: _,
         } = event
         else {
             return row.map(|row| changed(row, event, fact));
@@ -204,7 +205,7 @@ fn changed(mut row: PrivacyRequestRow, event: &E, fact: &Fact) -> PrivacyRequest
             row.classes = classes.iter().map(|class| class.name().to_owned()).collect();
             row.refused_classes = refused.iter().map(|class| class.name().to_owned()).collect();
         }
-        E::PrivacyRequestDenied { ground, note, regime: _, r#type: _, subject: _, hearing: _, by: _ } => {
+        E::PrivacyRequestDenied { ground, note, .. } => {
             row.state = S::Denied;
             row.ground = Some(ground.clone());
             row.note = Some(note.clone());
@@ -242,7 +243,7 @@ fn changed(mut row: PrivacyRequestRow, event: &E, fact: &Fact) -> PrivacyRequest
             row.statement = Some(statement.clone());
             row.stated = true;
         }
-        E::PrivacyRequestCompleted { summary, regime: _, r#type: _, subject: _ } => {
+        E::PrivacyRequestCompleted { summary, .. } => {
             row.state = S::Completed;
             row.stalled_hours = None;
             row.in_force =
@@ -250,7 +251,7 @@ fn changed(mut row: PrivacyRequestRow, event: &E, fact: &Fact) -> PrivacyRequest
             row.summary = Some(summary.clone());
             row.closed_at = Some(at);
         }
-        E::PrivacyRequestCancelled { regime: _, r#type: _, subject: _ } => {
+        E::PrivacyRequestCancelled { .. } => {
             row.state = S::Cancelled;
             row.closed_at = Some(at);
         }
@@ -291,6 +292,7 @@ mod tests {
             records: vec!["transcript".into()],
             address: None,
             purposes: vec![],
+            contests: None,
         }
     }
 
@@ -303,6 +305,7 @@ mod tests {
             subject: ADA,
             hearing: true,
             by: None,
+            contests: None,
         }
     }
 

@@ -20,9 +20,11 @@ impl PrivacyRequest {
                 records,
                 address,
                 purposes,
+                contests,
             } => {
                 *self = PrivacyRequest {
                     records: records.clone(),
+                    contests: contests.clone(),
                     purposes: purposes.clone(),
                     address: address.clone(),
                     status: S::Opened,

@@ -34,8 +34,8 @@ pub enum PrivacyRequestCommand {
         /// The record classes it is about; none means all.
         #[schemars(transform = schemas::classes)]
         classes: Vec<RecordClass>,
-        /// The education records that are contested, for an amendment, by the names that disclosures use; none means
-        /// all of them.
+        /// The education records that are contested, by the names that disclosures use: at least one for an amendment, and
+        /// none for anything else.
         #[serde(default)]
         #[schemars(transform = schemas::texts::<100, 200>)]
         records: Vec<String>,
@@ -191,6 +191,9 @@ pub enum PrivacyRequestEvent {
         address: Option<Personal<String, Identity>>,
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         purposes: Vec<ConsentPurpose>,
+        /// The SHA-256 of what is contested: of amendments with the same, one is open at a time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        contests: Option<String>,
     },
     /// The requester was verified.
     RequesterVerified {
@@ -219,6 +222,8 @@ pub enum PrivacyRequestEvent {
         hearing: bool,
         /// Who denied it.
         by: Option<Uuid>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        contests: Option<String>,
     },
     /// Its time was extended.
     PrivacyRequestExtended { months: i32, reason: String, due_at: Timestamp },
@@ -242,9 +247,17 @@ pub enum PrivacyRequestEvent {
         regime: PrivacyRegime,
         r#type: PrivacyRequestType,
         subject: Uuid,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        contests: Option<String>,
     },
     /// The request was cancelled.
-    PrivacyRequestCancelled { regime: PrivacyRegime, r#type: PrivacyRequestType, subject: Uuid },
+    PrivacyRequestCancelled {
+        regime: PrivacyRegime,
+        r#type: PrivacyRequestType,
+        subject: Uuid,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        contests: Option<String>,
+    },
     /// The request was escalated.
     PrivacyRequestEscalated { days_left: i32 },
     /// It was approved so many hours ago, and these steps are still open.

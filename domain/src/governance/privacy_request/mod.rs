@@ -42,7 +42,9 @@ use uuid::Uuid;
 pub use messages::*;
 pub use rules::erased_classes;
 
-use rules::{check_classes, check_purposes, due, ended_keys, inspected, open_key, received};
+use rules::{
+    check_classes, check_purposes, check_records, contested, due, ended_keys, inspected, open_key, received,
+};
 
 use super::{
     ConsentPurpose, PrivacyRegime, PrivacyRequestType, StepOutcome, Verification,
@@ -106,8 +108,10 @@ pub struct PrivacyRequest {
     pub r#type: PrivacyRequestType,
     /// The classes asked for, later those approved; none means all.
     pub classes: Vec<RecordClass>,
-    /// The contested records, for an amendment; none means all.
+    /// The contested records, for an amendment; older ones that name none contest all.
     pub records: Vec<String>,
+    /// The SHA-256 of what is contested; older amendments have none.
+    pub contests: Option<String>,
     /// The purposes that a restriction or an objection is about; none means all.
     pub purposes: Vec<ConsentPurpose>,
     /// When it was received: its time runs from then.
@@ -252,6 +256,7 @@ impl Decider for PrivacyRequest {
         use PrivacyRequestStatus as S;
         let wrong_state = Refused::InvalidState { state: self.status.into(), command: (&command).into() };
         let (subject, regime, r#type) = (self.subject, self.regime, self.r#type);
+        let contests = self.contests.clone();
         let undecided = matches!(self.status, S::Opened | S::Verified);
         let event = match command {
             C::OpenPrivacyRequest { .. } if self.status != S::New => return Err(wrong_state),
@@ -273,10 +278,8 @@ impl Decider for PrivacyRequest {
                 bounds::maybe_text("details", words, 1..=bounds::LONG)?;
                 check_classes(&classes)?;
                 check_purposes(r#type, &purposes)?;
-                bounds::texts("records", &records, 100, 200)?;
-                if !records.is_empty() && r#type != PrivacyRequestType::Amendment {
-                    return Err(Refused::invalid("records", "for an amendment, and for nothing else"));
-                }
+                check_records(r#type, &records)?;
+                let contests = contested(&records);
                 let email = address.as_ref().map(|address| address.0.as_str());
                 bounds::maybe_text("address", email, 3..=254)?;
                 // A code proves who reads the mail of that address: which one is the person's, they cannot say themselves.
@@ -301,6 +304,7 @@ impl Decider for PrivacyRequest {
                     records,
                     address,
                     purposes,
+                    contests,
                 }
             }
             C::VerifyRequester { .. } if self.status != S::Opened => return Err(wrong_state),
@@ -342,7 +346,7 @@ impl Decider for PrivacyRequest {
                 bounds::text("note", &note, 1..=bounds::LONG)?;
                 let hearing = r#type == PrivacyRequestType::Amendment;
                 let by = context.actor.account();
-                E::PrivacyRequestDenied { ground, note, regime, r#type, subject, hearing, by }
+                E::PrivacyRequestDenied { ground, note, regime, r#type, subject, hearing, by, contests }
             }
             C::ExtendPrivacyRequest { .. } if !(undecided || self.in_work()) => return Err(wrong_state),
             C::ExtendPrivacyRequest { .. } if regime == PrivacyRegime::Ferpa => {
@@ -414,10 +418,10 @@ impl Decider for PrivacyRequest {
                 if !self.has_all_steps() {
                     return Err(R::StepsMissing {}.into());
                 }
-                E::PrivacyRequestCompleted { summary, regime, r#type, subject }
+                E::PrivacyRequestCompleted { summary, regime, r#type, subject, contests }
             }
             C::CancelPrivacyRequest {} if !undecided => return Err(wrong_state),
-            C::CancelPrivacyRequest {} => E::PrivacyRequestCancelled { regime, r#type, subject },
+            C::CancelPrivacyRequest {} => E::PrivacyRequestCancelled { regime, r#type, subject, contests },
             C::EscalatePrivacyRequest { days_left } => {
                 bounds::number("days_left", days_left.into(), 0..=365)?;
                 let before = SignedDuration::from_hours(24 * i64::from(days_left));
@@ -456,15 +460,15 @@ impl Decider for PrivacyRequest {
     fn claims(_id: Uuid, event: &PrivacyRequestEvent) -> Vec<Claim> {
         use PrivacyRequestEvent as E;
         match event {
-            E::PrivacyRequestOpened { subject, regime, r#type, purposes, .. } => {
-                let one = Claim::Take(open_key(*subject, *regime, *r#type, purposes));
+            E::PrivacyRequestOpened { subject, regime, r#type, purposes, contests, .. } => {
+                let one = Claim::Take(open_key(*subject, *regime, *r#type, purposes, contests.as_deref()));
                 let seat = |key| Claim::Seat { key, limit: u32::MAX };
                 [one].into_iter().chain(inspected(*r#type, *subject).map(seat)).collect()
             }
-            E::PrivacyRequestDenied { regime, r#type, subject, .. }
-            | E::PrivacyRequestCompleted { regime, r#type, subject, .. }
-            | E::PrivacyRequestCancelled { regime, r#type, subject } => {
-                let held = ended_keys(*subject, *regime, *r#type).into_iter();
+            E::PrivacyRequestDenied { regime, r#type, subject, contests, .. }
+            | E::PrivacyRequestCompleted { regime, r#type, subject, contests, .. }
+            | E::PrivacyRequestCancelled { regime, r#type, subject, contests } => {
+                let held = ended_keys(*subject, *regime, *r#type, contests.as_deref()).into_iter();
                 held.chain(inspected(*r#type, *subject)).map(Claim::Free).collect()
             }
             E::StatementAttached { subject, .. } => {

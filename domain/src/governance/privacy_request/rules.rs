@@ -11,7 +11,7 @@ use crate::{
         ConsentPurpose, PrivacyRegime, PrivacyRequestType, StepOutcome, legal_hold::inspected_key,
         months_after,
     },
-    kernel::{Context, RecordClass, Refused, RefusedBy, bounds},
+    kernel::{Context, RecordClass, Refused, RefusedBy, bounds, sha256_hex},
 };
 
 /// GOV-P1.
@@ -65,22 +65,47 @@ pub(super) fn check_purposes(r#type: PrivacyRequestType, purposes: &[ConsentPurp
     }
 }
 
-/// One open request of a kind for each person. An objection to marketing is of a kind of its own.
+/// 34 CFR 99.20(a): an amendment says which records are contested.
+pub(super) fn check_records(r#type: PrivacyRequestType, records: &[String]) -> Check {
+    bounds::texts("records", records, 100, 200)?;
+    match (r#type == PrivacyRequestType::Amendment, records.is_empty()) {
+        (true, true) => Err(Refused::invalid("records", "at least one: an amendment names what it contests")),
+        (false, false) => Err(Refused::invalid("records", "for an amendment, and for nothing else")),
+        (true, false) | (false, true) => Ok(()),
+    }
+}
+
+/// What stands for the contested records, in whatever order and however often they are named.
+pub(super) fn contested(records: &[String]) -> Option<String> {
+    let names: BTreeSet<String> = records.iter().map(|name| name.trim().to_lowercase()).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    (!names.is_empty()).then(|| sha256_hex(&names.join("\n")))
+}
+
+/// One open request of a kind for each person. An objection to marketing is of a kind of its own, and so is an amendment of
+/// each choice of records.
 pub(super) fn open_key(
     subject: Uuid,
     regime: PrivacyRegime,
     r#type: PrivacyRequestType,
     purposes: &[ConsentPurpose],
+    contests: Option<&str>,
 ) -> String {
     let marketing = r#type == PrivacyRequestType::Objection && *purposes == [ConsentPurpose::Marketing];
-    let kind = if marketing { ":marketing" } else { "" };
+    let kind = if marketing { Some("marketing") } else { contests };
+    let kind = kind.map(|kind| format!(":{kind}")).unwrap_or_default();
     let (regime, r#type): (&str, &str) = (regime.into(), r#type.into());
     format!("privacy:{subject}:{regime}:{type}{kind}")
 }
 
 /// What a request that is over may have held. Of an objection, its last event does not say which of the two.
-pub(super) fn ended_keys(subject: Uuid, regime: PrivacyRegime, r#type: PrivacyRequestType) -> Vec<String> {
-    let key = |purposes: &[ConsentPurpose]| open_key(subject, regime, r#type, purposes);
+pub(super) fn ended_keys(
+    subject: Uuid,
+    regime: PrivacyRegime,
+    r#type: PrivacyRequestType,
+    contests: Option<&str>,
+) -> Vec<String> {
+    let key = |purposes: &[ConsentPurpose]| open_key(subject, regime, r#type, purposes, contests);
     match r#type {
         PrivacyRequestType::Objection => vec![key(&[]), key(&[ConsentPurpose::Marketing])],
         _ => vec![key(&[])],

@@ -48,7 +48,8 @@ fn stopping(r#type: PrivacyRequestType, purposes: &[ConsentPurpose]) -> C {
 }
 
 fn completed(r#type: PrivacyRequestType) -> E {
-    E::PrivacyRequestCompleted { summary: "Done".into(), regime: r#type.regime(), r#type, subject: ME }
+    let (summary, regime) = ("Done".into(), r#type.regime());
+    E::PrivacyRequestCompleted { summary, regime, r#type, subject: ME, contests: None }
 }
 
 fn lift(at: Option<Timestamp>) -> C {
