@@ -119,6 +119,36 @@ impl Directory {
         Ok(hashes.iter().take(tile.width as usize).map(|bytes| Hash(*bytes)).collect())
     }
 
+    /// Every tile that lies there, whether it was signed or not, in no order.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn tiles(&self) -> io::Result<Vec<Tile>> {
+        let (mut tiles, mut folders) = (Vec::new(), vec![self.path.join("tile")]);
+        while let Some(folder) = folders.pop() {
+            // The folder of partial tiles goes once the full one is there.
+            let gone = |error: &io::Error| error.kind() == ErrorKind::NotFound;
+            let entries = match fs::read_dir(&folder) {
+                Err(error) if gone(&error) => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = match entry {
+                    Err(error) if gone(&error) => break,
+                    entry => entry?,
+                };
+                let path = entry.path();
+                if entry.file_type()?.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let name = path.strip_prefix(&self.path).ok().and_then(Path::to_str);
+                tiles.extend(name.and_then(|name| name.parse::<Tile>().ok()));
+            }
+        }
+        Ok(tiles)
+    }
+
     /// The tree of this size, as its tiles have it.
     pub fn tree(&self, size: u64) -> impl Nodes<Error = io::Error> + use<'_> {
         Tiles { directory: self, size }

@@ -331,6 +331,7 @@ impl Desk {
         let (checkpoint, _) = match self.directory.signed() {
             Ok(signed) => signed,
             Err(DirectoryError::Unsigned) => {
+                self.compare_unsigned(0).await?;
                 self.directory.write("key", format!("{}\n", self.signer.verifier()).as_bytes())?;
                 return Ok(Work { edge: Edge::default(), signed: None, filled: Vec::new() });
             }
@@ -347,8 +348,23 @@ impl Desk {
             let tile = last / TILE_WIDTH;
             self.compare(tile, (checkpoint.size - tile * TILE_WIDTH).min(TILE_WIDTH)).await?;
         }
+        self.compare_unsigned(checkpoint.size).await?;
         self.told.send_replace(NotaryState::Signed(checkpoint.size));
         Ok(Work { edge, signed: Some(checkpoint), filled: Vec::new() })
+    }
+
+    /// Compares the partial tiles of leaves beyond the checkpoint with the log: of a notary that was killed before it signed
+    /// them, or of checkpoints that somebody has put an older one in the place of. Full ones are compared when they are written
+    /// again, but a partial one is written again only where the log ends at the same place.
+    async fn compare_unsigned(&self, signed: u64) -> Result<(), NotaryError> {
+        let directory = self.directory.clone();
+        let tiles = blocking(move || Ok(directory.tiles()?)).await?;
+        for tile in
+            tiles.into_iter().filter(|tile| tile.level == 0 && !tile.is_full() && tile.leaves() > signed)
+        {
+            self.compare(tile.index, tile.width).await?;
+        }
+        Ok(())
     }
 
     /// Compares a tile of leaves with the log as it is now.

@@ -30,6 +30,12 @@ impl Tile {
         (width > 0).then_some(Tile { level, index, width })
     }
 
+    /// How many leaves a tree has at least that has it.
+    pub fn leaves(&self) -> u64 {
+        let hashes = self.index.saturating_mul(TILE_WIDTH).saturating_add(self.width);
+        hashes.saturating_mul(TILE_WIDTH.pow(self.level))
+    }
+
     /// Whether it has all 256 hashes and never changes again.
     pub fn is_full(&self) -> bool {
         self.width == TILE_WIDTH
@@ -153,6 +159,10 @@ mod tests {
         let edge: Vec<String> = Tile::partial(70_000).map(|tile| tile.to_string()).collect();
         assert_eq!(edge, ["tile/0/273.p/112", "tile/1/001.p/17", "tile/2/000.p/1"]);
         assert_eq!(Tile::partial(256).map(|tile| tile.to_string()).collect::<Vec<_>>(), ["tile/1/000.p/1"]);
+        assert_eq!(
+            Tile::partial(70_000).map(|tile| tile.leaves()).collect::<Vec<_>>(),
+            [70_000, 69_888, 65_536]
+        );
         assert_eq!(Tile::in_tree(0, 273, 70_000).unwrap().width, 112);
         assert_eq!(Tile::in_tree(0, 274, 70_000), None);
     }

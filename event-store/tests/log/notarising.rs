@@ -262,8 +262,30 @@ async fn whoever_takes_the_checkpoint_away_gets_no_rewritten_history_signed() {
     // As after a restart: a store that has seen the events keeps the newest in memory.
     let restarted = database.store().await.unwrap();
     let notary = Notary::start(restarted, folder.config()).await.unwrap();
-    refuses(&notary, "tile/0/001.p/44 is there already").await;
+    refuses(&notary, "position 280 is not what was signed").await;
     // The empty tree is what every log begins with.
     assert_eq!(notary.directory().signed().map_or(0, |(checkpoint, _)| checkpoint.size), 0);
+    notary.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_puts_an_older_checkpoint_back_gets_no_rewritten_history_signed() {
+    let (database, folder) = (testing::database().await, Folder::new());
+    let store = database.store().await.unwrap();
+    grow(&store, 300).await;
+    signs(&store, &folder, 300).await.stop().await;
+    let (file, kept) = (folder.0.join("checkpoint"), folder.0.join("kept"));
+    fs::copy(&file, &kept).unwrap();
+    grow(&store, 20).await;
+    signs(&store, &folder, 320).await.stop().await;
+    fs::copy(&kept, &file).unwrap();
+    behind_our_back(&database, "UPDATE annals.events SET metadata = '{\"a\":\"b\"}' WHERE position = 310")
+        .await;
+    // The log goes on, so that no tile is written that is there already.
+    let restarted = database.store().await.unwrap();
+    grow(&restarted, 5).await;
+    let notary = Notary::start(restarted, folder.config()).await.unwrap();
+    refuses(&notary, "position 310 is not what was signed").await;
+    assert_eq!(notary.directory().signed().unwrap().0.size, 300);
     notary.stop().await;
 }

@@ -83,6 +83,69 @@ async fn a_checkpoint_that_was_altered_or_taken_away_is_found_and_the_tiles_are_
     assert!(report.findings.iter().any(|finding| finding.kind == Kind::Signature), "{report}");
 }
 
+/// A log of so many events that was signed before, and its checkpoint put back to that of then.
+async fn put_back(before: u64, now: u64) -> Log {
+    let log = Log::of(before).await;
+    let kept = fs::read(log.folder.join("checkpoint")).unwrap();
+    log.grow(now - before).await;
+    log.sign().await;
+    fs::rename(log.folder.join("checkpoint"), log.folder.join("newest")).unwrap();
+    fs::write(log.folder.join("checkpoint"), kept).unwrap();
+    log
+}
+
+#[tokio::test]
+async fn an_event_that_was_altered_under_an_older_checkpoint_is_named_by_the_tiles_beyond_it() {
+    let log = put_back(300, 320).await;
+    log.behind_our_back(&["UPDATE annals.events SET metadata = '{\"a\":\"b\"}' WHERE position = 310"]).await;
+    let report = betrayed(&log, log.command(), Some(310), Kind::Altered).await;
+    let told = report.findings.iter().find(|finding| finding.kind == Kind::Signature).unwrap();
+    assert!(
+        told.detail.contains("is of size 300, and there are tiles up to 320: it was put back"),
+        "{report}"
+    );
+    log.behind_our_back(&[
+        "DELETE FROM annals.events WHERE position >= 310",
+        "UPDATE annals.head SET position = 309",
+    ])
+    .await;
+    let report = log.command().verify(&log.annals()).await.unwrap();
+    Log::first(&report, 310, Kind::Missing);
+    assert!(report.findings[0].detail.contains("tiles of it up to 320"), "{report}");
+}
+
+#[tokio::test]
+async fn an_older_checkpoint_of_a_log_that_nobody_touched_is_found_and_narrows_down_what_was_rewritten() {
+    let log = put_back(300, 600).await;
+    let report = betrayed(&log, log.command(), None, Kind::Signature).await;
+    assert!(report.findings[0].detail.contains("what came after it had been signed"), "{report}");
+    assert_eq!((report.disagreements, report.signed), (1, Some(300)), "{report}");
+    // Whoever makes the tile of leaves anew is betrayed by the one above, though no signature of that is left.
+    log.behind_our_back(&["UPDATE annals.events SET metadata = '{\"a\":\"b\"}' WHERE position = 400"]).await;
+    let rows = log.store.read_all(256, 256).await.unwrap();
+    let forged: Vec<u8> = rows.iter().flat_map(|row| Leaf::of(row).hash().0).collect();
+    fs::write(log.folder.join("tile/0/001"), forged).unwrap();
+    let report = log.command().verify(&log.annals()).await.unwrap();
+    Log::first(&report, 257, Kind::Tree);
+    assert!(report.findings[0].detail.contains("between 257 and 512"), "{report}");
+}
+
+#[tokio::test]
+async fn whoever_puts_checkpoint_and_tiles_back_is_betrayed_by_a_checkpoint_that_was_kept_elsewhere() {
+    let log = put_back(300, 320).await;
+    fs::remove_file(log.folder.join("tile/0/001.p/64")).unwrap();
+    // Nothing here remembers more.
+    assert!(log.command().verify(&log.annals()).await.unwrap().is_well());
+    log.behind_our_back(&["UPDATE annals.events SET metadata = '{\"a\":\"b\"}' WHERE position = 310"]).await;
+    let command = Verify { checkpoints: vec![log.folder.join("newest")], ..log.command() };
+    let report = betrayed(&log, command, Some(301), Kind::Tree).await;
+    let told = report.findings.iter().find(|finding| finding.kind == Kind::Signature).unwrap();
+    assert!(
+        told.detail.contains("it is of size 300, and") && told.detail.ends_with("is of size 320"),
+        "{report}"
+    );
+}
+
 #[tokio::test]
 async fn a_history_that_was_signed_anew_with_another_key_is_betrayed_by_the_notarys_own() {
     let log = Log::of(300).await;

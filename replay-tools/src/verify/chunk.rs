@@ -1,5 +1,7 @@
 //! One part of the log: read, hashed, compared with its tiles. Parts are worked on at the same time.
 
+use std::collections::BTreeMap;
+
 use ahash::HashMap;
 use domain::registry::{AnyEvent, DecodeError};
 use event_store::{
@@ -55,10 +57,47 @@ pub(super) struct Chunk {
 /// What all parts are compared with.
 #[derive(Debug, Default)]
 pub(super) struct Signed {
-    /// The tiles and how large their tree is.
-    pub(super) tiles: Option<(Directory, u64)>,
-    /// Where checkpoints end.
+    /// The tiles of the notary.
+    pub(super) tiles: Option<Tiles>,
+    /// Where checkpoints and partial tiles end.
     pub(super) ends: Vec<u64>,
+}
+
+/// What lies in the directory of the notary.
+#[derive(Clone, Debug)]
+pub(super) struct Tiles {
+    pub(super) directory: Directory,
+    /// How large the tree is whose tiles must be there.
+    signed: u64,
+    /// The tiles of larger trees, the widest of each level and index: of a checkpoint that is not there any more, or of one
+    /// that the notary has not signed yet.
+    beyond: BTreeMap<(u32, u64), Tile>,
+    /// Where partial tiles end: full ones are compared when they are full.
+    pub(super) ends: Vec<u64>,
+}
+
+impl Tiles {
+    /// Of a directory in which these are, where a tree of this size was signed.
+    pub(super) fn new(directory: Directory, there: &[Tile], signed: u64) -> Self {
+        let mut beyond: BTreeMap<(u32, u64), Tile> = BTreeMap::new();
+        for tile in there.iter().filter(|tile| tile.leaves() > signed) {
+            let widest = beyond.entry((tile.level, tile.index)).or_insert(*tile);
+            *widest = (*widest).max(*tile);
+        }
+        let partial = beyond.values().filter(|tile| !tile.is_full()).map(Tile::leaves);
+        let ends = std::iter::once(signed).chain(partial).collect();
+        Tiles { directory, signed, beyond, ends }
+    }
+
+    /// How far the tiles reach.
+    pub(super) fn end(&self) -> u64 {
+        self.beyond.values().map(Tile::leaves).max().unwrap_or_default().max(self.signed)
+    }
+
+    /// The one of this level and index that has most hashes; none where there is none.
+    pub(super) fn widest(&self, level: u32, index: u64) -> Option<Tile> {
+        self.beyond.get(&(level, index)).copied().or_else(|| Tile::in_tree(level, index, self.signed))
+    }
 }
 
 /// Reads an event; its sealed values in an opening scope only.
@@ -123,9 +162,9 @@ impl Chunk {
 
     /// What was signed of the leaves of a tile; nothing where nothing was, or where it cannot be read.
     fn published(&mut self, signed: &Signed, index: u64) -> Vec<Hash> {
-        let Some((directory, size)) = &signed.tiles else { return Vec::new() };
-        let Some(tile) = Tile::in_tree(0, index, *size) else { return Vec::new() };
-        directory.hashes(tile).unwrap_or_else(|error| {
+        let Some(tiles) = &signed.tiles else { return Vec::new() };
+        let Some(tile) = tiles.widest(0, index) else { return Vec::new() };
+        tiles.directory.hashes(tile).unwrap_or_else(|error| {
             self.find(Kind::Tree, index * TILE_WIDTH + 1, format_args!("{tile} cannot be read: {error}"));
             Vec::new()
         })

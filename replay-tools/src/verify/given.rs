@@ -1,7 +1,10 @@
 //! What the log is compared with: the directory of the notary, the key, and checkpoints that were kept elsewhere. What is
 //! wrong with these is a finding like any other, and the rest is compared all the same.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use event_store::{
     MasterKey,
@@ -11,15 +14,21 @@ use uuid::Uuid;
 
 use super::{
     Verify,
+    chunk::Tiles,
     report::{Kind, Report},
     verifier,
 };
 use crate::failure::Failure;
 
+/// How long a notary is given to sign the tiles that it has just written.
+const SIGNING: Duration = Duration::from_secs(2);
+/// How often that is looked for.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// What was signed.
 pub(super) struct Given {
-    /// The tiles, and how large their tree is.
-    pub(super) tiles: Option<(Directory, u64)>,
+    /// What lies in the directory of the notary.
+    pub(super) tiles: Option<Tiles>,
     /// How far the notary's own signature reaches.
     pub(super) signed: Option<u64>,
     pub(super) checkpoints: Vec<Checkpoint>,
@@ -27,7 +36,11 @@ pub(super) struct Given {
 
 impl Given {
     /// Reads it. `incarnation` is that of the log.
-    pub(super) fn read(asked: &Verify, incarnation: Uuid, report: &mut Report) -> Result<Self, Failure> {
+    pub(super) async fn read(
+        asked: &Verify,
+        incarnation: Uuid,
+        report: &mut Report,
+    ) -> Result<Self, Failure> {
         let key = asked.key.as_deref().map(verifier).transpose()?;
         let directory = match (&asked.notary, &key) {
             (Some(path), Some(key)) => Some(Directory::new(path, key.clone())),
@@ -40,14 +53,25 @@ impl Given {
             if let Some(secret) = &asked.notary_key_file {
                 own(&directory, secret, report)?;
             }
-            given.take(path, directory, report)?;
+            given.take(directory, report).await?;
         }
         let key = key.or_else(|| directory.as_ref().map(|directory| directory.verifier().clone()));
         for file in &asked.checkpoints {
             let key = key.as_ref().ok_or(Failure::NoVerifier)?;
             let note = std::fs::read_to_string(file).map_err(Failure::file(file))?;
             match Checkpoint::open(&note, key) {
-                Ok(checkpoint) => given.checkpoints.push(checkpoint),
+                Ok(checkpoint) => {
+                    let kept = checkpoint.size;
+                    if let Some(signed) = given.signed.filter(|signed| *signed < kept) {
+                        let text = format!(
+                            "the checkpoint in the directory was put back to an older one: it is of size {signed}, and {} \
+                             is of size {kept}",
+                            file.display()
+                        );
+                        report.find(Kind::Signature, None, text);
+                    }
+                    given.checkpoints.push(checkpoint);
+                }
                 Err(error) => report.find(Kind::Signature, None, format_args!("{}: {error}", file.display())),
             }
         }
@@ -55,39 +79,59 @@ impl Given {
     }
 
     /// The tiles and the checkpoint of the directory.
-    fn take(&mut self, path: &Path, directory: Directory, report: &mut Report) -> Result<(), Failure> {
-        let size = match directory.signed() {
+    async fn take(&mut self, directory: Directory, report: &mut Report) -> Result<(), Failure> {
+        // Before the checkpoint: what was written since is of a newer one.
+        let there = directory.tiles().map_err(DirectoryError::from)?;
+        let reach = there.iter().map(Tile::leaves).max().unwrap_or_default();
+        let mut signed = directory.signed();
+        let begun = Instant::now();
+        while signed.as_ref().is_ok_and(|(checkpoint, _)| checkpoint.size < reach)
+            && begun.elapsed() < SIGNING
+        {
+            tokio::time::sleep(LOOK).await;
+            signed = directory.signed();
+        }
+        // Where there is no checkpoint to be trusted, the leaves say which tiles there should be.
+        let leaves = there.iter().filter(|tile| tile.level == 0).map(Tile::leaves).max().unwrap_or_default();
+        let size = match signed {
             Ok((checkpoint, _)) => {
                 let size = checkpoint.size;
+                if size < reach {
+                    report.find(Kind::Signature, None, put_back(size, reach, &there));
+                }
                 self.checkpoints.push(checkpoint);
                 self.signed = Some(size);
                 size
             }
-            Err(DirectoryError::Unsigned) if !path.join("tile").exists() => {
+            Err(DirectoryError::Unsigned) if there.is_empty() => {
                 return Err(DirectoryError::Unsigned.into());
             }
             Err(DirectoryError::Unsigned) => {
                 report.find(Kind::Signature, None, "there are tiles, and the checkpoint is gone");
-                return Ok(());
+                leaves
             }
             Err(DirectoryError::Note(error)) => {
                 report.find(Kind::Signature, None, format_args!("the checkpoint cannot be trusted: {error}"));
-                // What it claims still says which tiles there should be; if they are there.
-                let note = directory.note()?.unwrap_or_default();
-                let claimed: Option<u64> = note.lines().nth(1).and_then(|size| size.parse().ok());
-                let there = |size: &u64| {
-                    let last = Tile::in_tree(0, size.saturating_sub(1) / TILE_WIDTH, *size);
-                    last.is_some_and(|tile| directory.hashes(tile).is_ok())
-                };
-                match claimed.filter(there) {
-                    Some(size) => size,
-                    None => return Ok(()),
-                }
+                leaves
             }
             Err(error) => return Err(error.into()),
         };
-        self.tiles = Some((directory, size));
+        self.tiles = Some(Tiles::new(directory, &there, size));
         Ok(())
+    }
+}
+
+/// What is said of a checkpoint of this size where there are tiles of larger trees.
+fn put_back(size: u64, reach: u64, there: &[Tile]) -> String {
+    let facts = format!("the checkpoint is of size {size}, and there are tiles up to {reach}");
+    // A partial tile goes only after a checkpoint of the full one was signed.
+    let own = Tile::in_tree(0, size / TILE_WIDTH, size);
+    match own.is_some_and(|own| !there.contains(&own)) {
+        true => format!("{facts}: it was put back to an older one, for what came after it had been signed"),
+        false => format!(
+            "{facts}: it was put back to an older one, or else the notary was stopped after it had written tiles and before it \
+             signed them; then it signs them as soon as it runs again"
+        ),
     }
 }
 

@@ -79,11 +79,15 @@ impl Verify {
 
     /// The log, and what stands beside it.
     async fn log(&self, store: &EventStore) -> Result<Report, Failure> {
+        let mut report = Report::default();
+        let incarnation = store.head().await?.incarnation;
+        let Given { tiles, signed: newest, checkpoints } =
+            Given::read(self, incarnation, &mut report).await?;
+        // After what was signed is known: the log is never behind that.
         let head = store.head().await?;
-        let mut report = Report { head: head.position, ..Report::default() };
-        let Given { tiles, signed: newest, checkpoints } = Given::read(self, head.incarnation, &mut report)?;
-        report.signed = newest;
-        let ends = checkpoints.iter().map(|checkpoint| checkpoint.size).collect();
+        (report.head, report.signed) = (head.position, newest);
+        let partial = tiles.iter().flat_map(|tiles| &tiles.ends).copied();
+        let ends = checkpoints.iter().map(|checkpoint| checkpoint.size).chain(partial).collect();
         let signed = Arc::new(Signed { tiles, ends });
         let mut tree = Tree::new(checkpoints, signed.tiles.clone());
         let mut scan = Scan::default();

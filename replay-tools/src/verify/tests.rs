@@ -63,7 +63,7 @@ impl Log {
         self.store.append(append).await.unwrap();
     }
 
-    async fn sign(&self) {
+    pub(super) async fn sign(&self) {
         let config =
             NotaryConfig { every: Duration::from_millis(1), ..NotaryConfig::new(&self.folder, [7; 32]) };
         let notary = Notary::start(self.store.clone(), config).await.unwrap();
