@@ -19,13 +19,14 @@ use event_store::{
     Position, Recorded,
     integrity::{Directory, DirectoryError, Leaf, Prover},
 };
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
     annals::Annals,
     event::{self, Event, Personal},
     failure::Failure,
-    opening::{Opening, Reading},
+    opening::{Handed, Opening, Reading},
     progress::Progress,
 };
 use folder::Filling;
@@ -85,6 +86,16 @@ trait Sink {
     fn finish(self: Box<Self>) -> Result<Written, Failure>;
 }
 
+/// What an export would show, before anything of it is written.
+#[derive(Default)]
+struct Shown {
+    /// Whose data.
+    subjects: BTreeSet<Uuid>,
+    /// Which events, by the hashes of their leaves one after the other.
+    leaves: Sha256,
+    stretch: Stretch,
+}
+
 impl Export {
     pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
         match self.export(annals).await {
@@ -116,8 +127,8 @@ impl Export {
             return Err(Failure::Wrong(text));
         }
         folder::must_be_empty(&self.out)?;
-        let subjects = if self.opening.decrypt { self.subjects(annals, to).await? } else { BTreeSet::new() };
-        let subjects: Vec<Uuid> = subjects.into_iter().collect();
+        let shown = if self.opening.decrypt { self.shown(annals, to).await? } else { Shown::default() };
+        let subjects: Vec<Uuid> = shown.subjects.into_iter().collect();
         let reading = Reading {
             resource: format!("export of positions {} to {to}", self.from),
             from: self.from,
@@ -126,16 +137,24 @@ impl Export {
             subjects: &subjects,
         };
         let personal = self.opening.on_record(annals, &reading).await?;
-        self.write(annals, to, personal, prover).await
+        let document = match (shown.stretch.first, shown.stretch.last) {
+            (Some(first), Some(last)) => {
+                let sha256 = hex(&shown.leaves.finalize());
+                self.opening.handed_out(annals, Handed { sha256, first, last }).await?
+            }
+            _ => None,
+        };
+        self.write(annals, to, personal, prover, document).await
     }
 
-    /// Writes the files. That personal values may be opened is on the record by now.
+    /// Writes the files. That personal values may be opened, and are handed out as this document, is on the record by now.
     async fn write(
         &self,
         annals: &Annals,
         to: Position,
         personal: Personal,
         prover: Option<Prover>,
+        document: Option<Uuid>,
     ) -> Result<Manifest, Failure> {
         let head = annals.store.head().await?;
         let keys = Arc::new(annals.store.keyring().history());
@@ -173,22 +192,26 @@ impl Export {
         files.extend(proved.as_ref().map(|(file, _)| file.clone()));
         files.push(manifest::notice(&self.out)?);
         let proved = proved.map(|(_, proved)| proved);
-        let manifest = Manifest::new(self, head, to, stretch, personal, files, proved);
+        let mut manifest = Manifest::new(self, head, to, stretch, personal, files, proved);
+        manifest.document = document;
         manifest.save(&self.out)?;
         filling.done();
         Ok(manifest)
     }
 
-    /// Whose data the export would show.
-    async fn subjects(&self, annals: &Annals, to: Position) -> Result<BTreeSet<Uuid>, Failure> {
-        let mut subjects = BTreeSet::new();
+    /// What the export would show.
+    async fn shown(&self, annals: &Annals, to: Position) -> Result<Shown, Failure> {
+        let (mut shown, mut buffer) = (Shown::default(), Vec::new());
         let mut after = self.from - 1;
         while after < to {
             for event in self.chunk(annals, &mut after, to).await? {
-                subjects.extend(projections::Envelope::read(&event.metadata, event.recorded_at).subjects);
+                let envelope = projections::Envelope::read(&event.metadata, event.recorded_at);
+                shown.subjects.extend(envelope.subjects);
+                shown.leaves.update(Leaf::hash_of(&event, &mut buffer).0);
+                shown.stretch.add(event.position);
             }
         }
-        Ok(subjects)
+        Ok(shown)
     }
 
     /// The next events that are wanted, and the position of the last that was looked at.
@@ -221,7 +244,7 @@ pub(crate) async fn cloud_events_of(annals: &Annals, folder: &std::path::Path) -
     let export =
         Export { format, from: 1, to: None, types: Vec::new(), out: out.clone(), notary: None, opening };
     let head = annals.store.head().await.unwrap().position;
-    export.write(annals, head, Personal::Opened, None).await.unwrap();
+    export.write(annals, head, Personal::Opened, None, None).await.unwrap();
     out.join("events.cloudevents.jsonl")
 }
 

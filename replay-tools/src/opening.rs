@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use commands::{Commands, NoAnswers, Request};
 use domain::{
-    Stated,
+    Actor, Stated,
     governance::{
         ACCESS_SUBJECTS_MAX, AccessLog, AccessLogCommand, AuditReplay, AuditReplayCommand, access_log_id,
     },
@@ -48,6 +48,16 @@ pub(crate) struct Reading<'a> {
     pub(crate) subjects: &'a [Uuid],
 }
 
+/// What is about to be handed out.
+pub(crate) struct Handed {
+    /// The SHA-256 by which it is known again, in lower-case hexadecimal.
+    pub(crate) sha256: String,
+    /// The position of the first event in it.
+    pub(crate) first: Position,
+    /// That of the last.
+    pub(crate) last: Position,
+}
+
 impl Opening {
     /// What may be done with personal values. Where they are to be opened, that is on the record when this returns; where
     /// it cannot be recorded, nothing is opened.
@@ -84,6 +94,21 @@ impl Opening {
             commands.note::<AccessLog>(id, command, &request).await?;
         }
         Ok(Personal::Opened)
+    }
+
+    /// Puts on record that what was opened is handed out, before it is, as a document that is known by its number from then
+    /// on; nothing where nothing was opened. Whoever opened the audit replay answers for it: as a recipient they are told of
+    /// what is erased or corrected later (Art. 19 GDPR), like one who took the document over HTTP.
+    pub(crate) async fn handed_out(&self, annals: &Annals, handed: Handed) -> Result<Option<Uuid>, Failure> {
+        let Some(replay) = self.replay.filter(|_| self.decrypt) else { return Ok(None) };
+        let commands = Commands::new(annals.store.clone(), Arc::new(NoAnswers), 16);
+        let on_behalf_of = commands.state::<AuditReplay>(replay).await?.state.opened_by;
+        let document = Uuid::now_v7();
+        let Handed { sha256, first, last } = handed;
+        let command = AuditReplayCommand::ExportAuditPackage { document, sha256, first, last };
+        let request = Request::by(Actor { on_behalf_of, ..annals.actor.clone() });
+        commands.execute::<AuditReplay>(replay, command, &request).await?;
+        Ok(Some(document))
     }
 }
 
@@ -128,10 +153,7 @@ async fn read_under(
 
 #[cfg(test)]
 mod tests {
-    use domain::{
-        Actor,
-        governance::{ReplayPurpose, ReplayScope},
-    };
+    use domain::governance::{ReplayPurpose, ReplayScope};
 
     use super::*;
     use crate::testing::{World, student};

@@ -11,13 +11,15 @@ use event_store::{Head, Position, StreamId};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{
     annals::Annals,
     event::{self, Event, Personal, plain},
+    export::hex,
     failure::Failure,
-    opening::{Opening, Reading},
+    opening::{Handed, Opening, Reading},
     progress::Progress,
 };
 
@@ -91,12 +93,16 @@ impl Subject {
             Format::Json => serde_json::to_string_pretty(&report).map_err(std::io::Error::from)?,
             Format::Html => page::page(&report),
         };
+        let handed = Handed {
+            sha256: hex(&Sha256::new().chain_update(&text).chain_update("\n").finalize()),
+            first: report.events.first().map_or(1, |event| event.position),
+            last: report.position,
+        };
+        self.opening.handed_out(annals, handed).await?;
         annals.print(&text)?;
         Ok(true)
     }
-}
 
-impl Subject {
     async fn report(&self, annals: &Annals) -> Result<Report, Failure> {
         let head = annals.store.head().await?;
         let positions = mentions(annals, self.id, head.position).await?;
@@ -367,14 +373,21 @@ mod tests {
         let ask = Subject { id: student(0), format: Format::Text, opening };
         let first = ask.report(&world.annals).await.unwrap();
         assert!(first.to_text().contains("First words") && first.seen_by.is_empty());
+        let before = world.annals.store.head().await.unwrap().position;
+        assert!(ask.run(&world.annals).await.unwrap());
+        let recorded = world.annals.store.read_all(before, 10).await.unwrap();
+        let types: Vec<&str> = recorded.iter().map(|event| &*event.event_type).collect();
+        assert_eq!(types, ["AuditReplayRead", "AccessLogged", "AuditPackageExported"]);
+        let envelope = projections::Envelope::read(&recorded[2].metadata, recorded[2].recorded_at);
+        assert_eq!(envelope.on_behalf_of, Some(Uuid::from_u128(1)), "who opened the replay is the recipient");
         let second = ask.report(&world.annals).await.unwrap();
         let seen: Vec<_> = second.seen_by.iter().map(|seen| seen.purpose.as_deref()).collect();
-        assert_eq!(seen, [Some("ferpa: She asked.")]);
-        assert_eq!(second.events.len(), first.events.len() + 2, "the look itself is about them as well");
+        assert_eq!(seen, [Some("ferpa: She asked."); 2]);
+        assert_eq!(second.events.len(), first.events.len() + 4, "each look is about them as well");
         assert_eq!(
             second.events.len(),
             counted(&world, student(0)).await - 2,
-            "the second look is no part of it"
+            "the last look is no part of it"
         );
     }
 

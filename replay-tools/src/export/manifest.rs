@@ -52,6 +52,8 @@ pub(crate) struct Manifest {
     personal: &'static str,
     purpose: Option<String>,
     reason: Option<String>,
+    /// The number under which it is on the record of its audit replay; none where no personal value was opened.
+    pub(super) document: Option<Uuid>,
     pub(super) files: Vec<Written>,
     /// What proves that the events are in the log; none where no notary was at hand.
     proofs: Option<Proved>,
@@ -108,6 +110,7 @@ impl Manifest {
             },
             purpose: export.opening.purpose.clone(),
             reason: export.opening.reason.clone(),
+            document: None,
             files,
             proofs,
             notice: NOTICE,

@@ -366,3 +366,42 @@ async fn strangers_check_that_the_log_only_grew_and_that_its_tiles_are_what_was_
     std::fs::write(&tile, bytes).unwrap();
     assert!(!stranger_agrees(&[notary.path(), &key]));
 }
+
+#[tokio::test]
+async fn art_19_whoever_is_handed_opened_values_is_on_record_as_a_recipient_before_they_are_written() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    let head = async || world.annals.store.head().await.unwrap().position;
+    let end = head().await;
+    let replay = world.approved_replay(None, None).await;
+    let opening = Opening {
+        decrypt: true,
+        purpose: Some("ferpa".into()),
+        reason: Some("She asked.".into()),
+        replay: Some(replay),
+    };
+    let out = folder.path().join("out");
+    let export = Export { to: Some(end), opening, ..export(Format::Csv, &out) };
+    let before = head().await;
+    export.export(&world.annals).await.unwrap();
+    let recorded = world.annals.store.read_all(before, 10).await.unwrap();
+    let types: Vec<&str> = recorded.iter().map(|event| &*event.event_type).collect();
+    assert_eq!(types, ["AuditReplayRead", "AccessLogged", "AuditPackageExported"]);
+    let envelope = projections::Envelope::read(&recorded[2].metadata, recorded[2].recorded_at);
+    assert_eq!(envelope.on_behalf_of, Some(Uuid::from_u128(1)), "who opened the replay");
+    let package: Value = serde_json::from_str(&recorded[2].payload).unwrap();
+    let package = &package["AuditPackageExported"];
+    let events = world.annals.store.read_all(0, usize::try_from(end).unwrap()).await.unwrap();
+    let leaves: Vec<u8> = events.iter().flat_map(|event| Leaf::of(event).hash().0).collect();
+    assert_eq!(package["sha256"], output::hex(&Sha256::digest(&leaves)));
+    assert_eq!((&package["first"], &package["last"]), (&1.into(), &end.into()));
+    let manifest: Value = serde_json::from_slice(&std::fs::read(out.join("manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["document"], package["document"]);
+}
+
+#[tokio::test]
+async fn whoever_is_handed_sealed_values_is_no_recipient() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    let before = world.annals.store.head().await.unwrap().position;
+    let manifest = export(Format::Csv, folder.path()).export(&world.annals).await.unwrap();
+    assert_eq!((manifest.document, world.annals.store.head().await.unwrap().position), (None, before));
+}
