@@ -1,19 +1,21 @@
 //! `import`: events of another log, with their identities and times, once.
 //!
 //! Everything is looked at before anything is recorded: what this program cannot read is told by its line, and then
-//! nothing is imported. What is in the log already is left out, so that an import that was interrupted is begun again.
+//! nothing is imported. What is in the log already is left out, so that an import that was interrupted is begun again; an
+//! event that has the identity of one in the log and says something else is refused.
 
 mod encode;
+mod same;
 mod source;
 
 use std::{collections::HashMap, path::PathBuf};
 
-use event_store::{Append, Condition, Position, StreamId};
+use event_store::{Append, Condition, Position, Recorded, StreamId};
 use serde::Serialize;
-use uuid::Uuid;
 
 use crate::{annals::Annals, failure::Failure, progress::Progress};
 use encode::{Encoded, encode};
+use same::difference;
 use source::{Incoming, Source};
 
 /// How many events are recorded at once.
@@ -146,12 +148,25 @@ async fn record(
         }
     }
     let there = there(annals, &incoming).await?;
+    let keys = annals.store.keyring().history();
+    keys.load_for(&there).await?;
+    let place = |event: Recorded| ((event.stream.clone(), event.sequence), event);
+    let there: HashMap<(StreamId, u64), Recorded> = there.into_iter().map(place).collect();
     let mut versions: HashMap<StreamId, u64> = HashMap::new();
     let (mut recorded, mut claims, mut last) = (Vec::new(), Vec::new(), 0);
     for (line, event) in incoming {
         match there.get(&(event.stream.clone(), event.sequence)) {
-            Some(id) if *id == event.event_id => {
-                imported.already += 1;
+            Some(stored) if stored.event_id == event.event_id => {
+                let (id, position) = (stored.event_id, stored.position);
+                match difference(&event, stored, keys.open(stored)?) {
+                    Ok(None) => imported.already += 1,
+                    Ok(Some(part)) => {
+                        let reason =
+                            format!("event {id} is in the log at position {position} with another {part}");
+                        imported.refuse(line, reason);
+                    }
+                    Err(reason) => imported.refuse(line, reason),
+                }
                 continue;
             }
             Some(_) => {
@@ -201,27 +216,22 @@ fn is_refusal(error: &event_store::AppendError) -> bool {
     matches!(error, E::Conflict { .. } | E::ClaimTaken { .. } | E::SubjectErased { .. } | E::Invalid(_))
 }
 
-/// Which of these events' places in their streams are taken, and by which event.
-async fn there(
-    annals: &Annals,
-    events: &[(u64, Incoming)],
-) -> Result<HashMap<(StreamId, u64), Uuid>, Failure> {
+/// The events that are in the log at these events' places in their streams.
+async fn there(annals: &Annals, events: &[(u64, Incoming)]) -> Result<Vec<Recorded>, Failure> {
     let (mut types, mut ids, mut sequences) = (Vec::new(), Vec::new(), Vec::new());
     for (_, event) in events {
         types.push(event.stream.aggregate_type.to_string());
         ids.push(event.stream.aggregate_id.to_string());
         sequences.push(event.sequence.cast_signed());
     }
-    let rows: Vec<(String, String, i64, Uuid)> = sqlx::query_as(include_str!("sql/import_there.sql"))
+    let taken: Vec<i64> = sqlx::query_scalar(include_str!("sql/import_there.sql"))
         .bind(types)
         .bind(ids)
         .bind(sequences)
         .fetch_all(annals.store.pool())
         .await?;
-    let place = |(kind, id, sequence, event): (String, String, i64, Uuid)| {
-        ((StreamId::new(kind, id), sequence.cast_unsigned()), event)
-    };
-    Ok(rows.into_iter().map(place).collect())
+    let taken: Vec<Position> = taken.into_iter().map(i64::cast_unsigned).collect();
+    Ok(annals.store.read_at(&taken).await?)
 }
 
 impl Imported {

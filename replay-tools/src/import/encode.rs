@@ -88,13 +88,17 @@ fn claimed(claim: Claim, by: &StreamId) -> StoredClaim {
     }
 }
 
+/// A value of an envelope, which is a text.
+pub(super) fn text(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 /// The envelope as it was, flat, with where and when the event was first recorded.
 fn envelope(
     incoming: &Incoming,
     subjects: impl Iterator<Item = String>,
     classes: impl Iterator<Item = String>,
 ) -> String {
-    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let mut envelope: BTreeMap<String, String> =
         incoming.metadata.iter().map(|(name, value)| (name.clone(), text(value))).collect();
     let mut state = |name: &str, value: String| _ = envelope.entry(name.to_owned()).or_insert(value);

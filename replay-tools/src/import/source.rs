@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::failure::Failure;
 
 /// An event of another log.
+#[derive(Clone)]
 pub(super) struct Incoming {
     pub(super) stream: StreamId,
     pub(super) sequence: u64,

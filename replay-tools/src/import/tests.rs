@@ -118,3 +118,55 @@ async fn a_table_of_postgres_es_is_imported_in_the_order_of_its_times() {
     }
     assert_eq!(import.import(&other.annals).await.unwrap().already, was.len() as u64);
 }
+
+/// A line with something in it replaced, which must be there.
+fn altered(lines: &[String], number: usize, from: &str, to: &str) -> Vec<String> {
+    let mut lines = lines.to_vec();
+    assert!(lines[number].contains(from), "{}", lines[number]);
+    lines[number] = lines[number].replacen(from, to, 1);
+    lines
+}
+
+#[tokio::test]
+async fn an_event_of_a_known_identity_that_says_something_else_is_refused_by_its_line() {
+    let (world, other, folder) = (World::campus().await, World::empty().await, Folder::new());
+    let lines = lines(&world, &folder).await;
+    from_file(&write(&folder, &lines)).import(&other.annals).await.unwrap();
+    let head = other.annals.store.head().await.unwrap().position;
+    let described = lines.iter().position(|line| line.contains("First words")).unwrap();
+    for (number, from, to, part) in [
+        (1, "University 1", "University 9", "payload"),
+        (1, "office@u1.example", "office@u9.example", "personal value"),
+        (described, "First words", "Last words", "personal value"),
+        (1, "\"purpose\":\"administration\"", "\"purpose\":\"marketing\"", "metadata"),
+        (1, "\"purpose\":\"administration\"", "\"aim\":\"administration\"", "metadata"),
+    ] {
+        let path = write(&folder, &altered(&lines, number, from, to));
+        let refused = from_file(&path).import(&other.annals).await.unwrap();
+        assert_eq!((refused.imported, refused.refused), (0, 1), "{part}: {refused:?}");
+        assert_eq!(refused.already, lines.len() as u64 - 1, "the other lines are the same");
+        let told = &refused.reasons[0];
+        let id = serde_json::from_str::<serde_json::Value>(&lines[number]).unwrap()["id"].clone();
+        let said = format!("event {} is in the log at position ", id.as_str().unwrap());
+        assert!(told.reason.starts_with(&said) && told.reason.ends_with(part), "{told:?}");
+        assert_eq!(told.line, number as u64 + 1);
+        assert!(!from_file(&path).run(&other.annals).await.unwrap(), "the exit code is not 0");
+    }
+    assert_eq!(other.annals.store.head().await.unwrap().position, head);
+}
+
+#[tokio::test]
+async fn what_cannot_be_compared_any_more_is_no_difference() {
+    let (world, other, folder) = (World::campus().await, World::empty().await, Folder::new());
+    let lines = lines(&world, &folder).await;
+    let import = from_file(&write(&folder, &lines));
+    import.import(&other.annals).await.unwrap();
+    other.erase(crate::testing::student(0)).await;
+    let again = import.import(&other.annals).await.unwrap();
+    assert_eq!((again.already, again.refused), (lines.len() as u64, 0), "{again:?}");
+    // Nor is what an import adds: the events of the other log are those of the first one.
+    let back = Folder::new();
+    let file = export::cloud_events_of(&other.annals, back.path()).await;
+    let again = from_file(&file).import(&world.annals).await.unwrap();
+    assert_eq!((again.already, again.refused), (lines.len() as u64, 0), "{again:?}");
+}
