@@ -21,7 +21,7 @@ use crate::{
     fact::Batch,
     model::{Changed, Part, Poison, ReadModel, Stage, Stored},
     row::Value,
-    storage::{Connection, Statements, open_rows, read_rows},
+    storage::{Connection, Statements, open_sound_rows, read_rows},
     table::Shape,
 };
 
@@ -45,6 +45,9 @@ pub struct Checked {
     pub rows: u64,
     /// Rows that only the log gives are `added`, rows that it does not give are `removed`.
     pub difference: Difference,
+    /// The keys of some rows whose personal values do not open although there are keys: they were altered, or moved from
+    /// another row. They count as `changed`, or as `removed` where the log gives none of that key.
+    pub unopened: Vec<String>,
     /// The event that cannot be folded, if there is one; then nothing is compared.
     pub stopped: Option<Position>,
     /// Keys were destroyed or archived since read models were rebuilt for that, so that rows may tell more than the log; they
@@ -66,7 +69,7 @@ struct Row {
     /// Its columns, whom it is about, and the event that touched it last.
     open: [u8; 16],
     /// Each group of personal values that opens.
-    groups: Box<[[u8; 16]]>,
+    groups: Vec<[u8; 16]>,
     /// The places of these values; none where a key is gone, for then the log gives fewer.
     places: Option<[u8; 16]>,
     seen: bool,
@@ -116,15 +119,22 @@ impl Projections {
             let shape = model.shape();
             let serving = layout.serving(shape.name).filter(|entry| entry.is_of(shape) && !entry.lost);
             let Some(entry) = serving.filter(|entry| entry.state != State::Building) else { continue };
-            let mut rows = HashMap::new();
+            let (mut rows, mut unopened) = (HashMap::new(), Vec::new());
             let everybody: &[Uuid] = &[];
             let about = client.prepare(&Statements::new(shape, &entry.schema).about).await?;
             let found = client.query_raw(&about, [&everybody]).await?;
             let mut found = std::pin::pin!(found.try_chunks(ROWS));
             while let Some(found) = found.next().await {
                 let found = found.map_err(|error| error.1)?;
-                for row in open_rows(shape, read_rows(shape, &found)?, keyring).await? {
+                let (sound, shut) = open_sound_rows(shape, read_rows(shape, &found)?, keyring).await?;
+                for row in sound {
                     rows.insert(key(shape, &row.values), Row::stored(shape, &row));
+                }
+                for values in shut {
+                    rows.insert(key(shape, &values), Row::SHUT);
+                    if unopened.len() < NAMED {
+                        unopened.push(name(shape, &values));
+                    }
                 }
             }
             let until = entry.position.unwrap_or(layout.position).min(head);
@@ -134,6 +144,7 @@ impl Projections {
                 position: until,
                 rows: rows.len() as u64,
                 difference: Difference::default(),
+                unopened,
                 stopped: None,
                 unsettled,
             };
@@ -242,11 +253,7 @@ impl Suspect {
             difference.changed += 1;
         }
         if difference.examples.len() < NAMED {
-            let names = shape.key().iter().zip(&folded.values).map(|(_, value)| match value.to_json() {
-                serde_json::Value::String(text) => text,
-                other => other.to_string(),
-            });
-            difference.examples.push(names.collect::<Vec<_>>().join(" "));
+            difference.examples.push(name(shape, &folded.values));
         }
     }
 
@@ -261,6 +268,9 @@ impl Suspect {
 }
 
 impl Row {
+    /// One that does not open: nothing that the log gives is like it.
+    const SHUT: Self = Row { open: [0; 16], groups: Vec::new(), places: None, seen: false };
+
     fn stored(shape: &Shape, row: &Stored) -> Self {
         let groups = row.opened.iter().flatten().map(|(subject, values)| group(subject, values));
         Row {
@@ -281,6 +291,15 @@ impl Row {
             && self.open == open(shape, &folded.values, folded.as_of, &folded.subjects)
             && self.groups.iter().all(|group| given.contains(group))
     }
+}
+
+/// The key of a row, for people.
+fn name(shape: &Shape, values: &[Value]) -> String {
+    let names = shape.key().iter().zip(values).map(|(_, value)| match value.to_json() {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    });
+    names.collect::<Vec<_>>().join(" ")
 }
 
 fn key(shape: &Shape, values: &[Value]) -> [u8; 16] {

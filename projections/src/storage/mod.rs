@@ -14,5 +14,5 @@ pub(crate) use connection::{Connection, by_reference, in_order, load_rows, read_
 pub(crate) use ddl::{
     FOLDING, create_indexes, create_schema, create_table, quoted, schema_name, search_vector, table_name,
 };
-pub(crate) use seal::{open_rows, stow};
+pub(crate) use seal::{open_rows, open_sound_rows, stow};
 pub(crate) use statements::{Parcel, Statements, load_params, read_row, technical, upsert_params};

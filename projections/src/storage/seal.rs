@@ -6,7 +6,7 @@ use event_store::{Epoch, Keyring, StoreError};
 use uuid::Uuid;
 
 use crate::{
-    fact::with_subjects,
+    fact::{Opened, with_subjects},
     model::{Changed, Stored},
     row::Value,
     table::Shape,
@@ -90,18 +90,43 @@ pub(crate) async fn open_rows(
     keyring: &Keyring,
 ) -> Result<Vec<Stored>, StoreError> {
     keyring.load_for_sealed(rows.iter().filter_map(|row| row.sealed.as_deref())).await?;
-    let open = |row: StoredSealed| {
-        let opened = match &row.sealed {
-            None => Vec::new(),
-            Some(sealed) => with_subjects(sealed, keyring.open_row(&context(shape, &row.values), sealed)?)?,
+    rows.into_iter().map(|row| open(shape, &row, keyring).map(|opened| row.with(opened))).collect()
+}
+
+/// The same for rows that may have been altered: of those whose values do not open although there are keys, the columns.
+pub(crate) async fn open_sound_rows(
+    shape: &Shape,
+    rows: Vec<StoredSealed>,
+    keyring: &Keyring,
+) -> Result<(Vec<Stored>, Vec<Vec<Value>>), StoreError> {
+    let (mut sound, mut shut) = (Vec::new(), Vec::new());
+    let all = keyring.load_for_sealed(rows.iter().filter_map(|row| row.sealed.as_deref())).await;
+    for row in rows {
+        let loaded = match &all {
+            Ok(()) => Ok(()),
+            // One of them names a key that there cannot be.
+            Err(_) => keyring.load_for_sealed(row.sealed.as_deref()).await,
         };
-        Ok(Stored {
-            values: row.values,
-            as_of: row.as_of,
-            subjects: row.subjects,
-            places: row.places,
-            opened,
-        })
-    };
-    rows.into_iter().map(open).collect()
+        match loaded.and_then(|()| open(shape, &row, keyring)) {
+            Ok(opened) => sound.push(row.with(opened)),
+            Err(StoreError::Unreadable(_)) => shut.push(row.values),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((sound, shut))
+}
+
+/// Opens the values of a row, whose keys are loaded.
+fn open(shape: &Shape, row: &StoredSealed, keyring: &Keyring) -> Result<Opened, StoreError> {
+    match &row.sealed {
+        None => Ok(Vec::new()),
+        Some(sealed) => with_subjects(sealed, keyring.open_row(&context(shape, &row.values), sealed)?),
+    }
+}
+
+impl StoredSealed {
+    fn with(self, opened: Opened) -> Stored {
+        let StoredSealed { values, as_of, subjects, places, .. } = self;
+        Stored { values, as_of, subjects, places, opened }
+    }
 }

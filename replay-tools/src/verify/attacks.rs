@@ -215,10 +215,17 @@ async fn rows_of_read_models_that_are_not_what_the_log_gives_are_found() {
             format!("UPDATE {schema}.org_directory SET name = 'Elsewhere' WHERE org_id = '{unit}'"),
             "org_directory (generation 1) is not what the log gives",
         ),
+        (
+            format!(
+                "UPDATE {schema}.org_directory SET sealed = set_byte(sealed, length(sealed) - 1,
+                     get_byte(sealed, length(sealed) - 1) # 1) WHERE org_id = '{unit}'"
+            ),
+            &*format!("those of another row: {unit}"),
+        ),
         (format!("DELETE FROM {schema}.org_directory WHERE org_id = '{unit}'"), "1 rows are missing"),
         (
             format!("UPDATE {schema}.org_directory SET org_id = gen_random_uuid() WHERE org_id <> '{unit}'"),
-            "a row of a read model does not open",
+            "org_directory (generation 1) has rows whose personal values do not open",
         ),
     ] {
         let changed = sqlx::query(&change).execute(world.annals.store.pool()).await.unwrap();
@@ -227,6 +234,9 @@ async fn rows_of_read_models_that_are_not_what_the_log_gives_are_found() {
         let finding = report.findings.iter().find(|finding| finding.kind == Kind::ReadModel);
         let detail = &finding.unwrap_or_else(|| panic!("{change}: {report}")).detail;
         assert!(detail.contains(told), "{report}");
+        // The others are compared all the same.
+        let all = report.read_models.as_ref().unwrap();
+        assert!(all.len() == compared.len() && all.iter().any(|one| one.name == "people"), "{report}");
         assert!(Verify { log_only: true, ..command.clone() }.verify(&world.annals).await.unwrap().is_well());
     }
     assert!(!Rebuild::of("org_directory").run(&world.annals).await.unwrap(), "what is different is told");

@@ -17,13 +17,9 @@ pub(super) async fn compare(annals: &Annals, report: &mut Report) -> Result<(), 
     let checked = match progress::of_rebuild(projections, projections.compare_with_log(&[])).await {
         Ok(checked) => checked,
         Err(ProjectionError::Store(StoreError::Unreadable(why))) if is_whole => {
-            match first_that_does_not_open(&annals.store).await? {
-                Some(position) => report.find(Kind::Unreadable, Some(position), does_not_open(&why)),
-                None => {
-                    let text = format!("a row of a read model does not open: {why} (it is bound to its key)");
-                    report.find(Kind::ReadModel, None, text);
-                }
-            }
+            let first = first_that_does_not_open(&annals.store).await?;
+            let position = first.ok_or(StoreError::Unreadable(why.clone()))?;
+            report.find(Kind::Unreadable, Some(position), does_not_open(&why));
             return Ok(());
         }
         // A log that is broken cannot be folded, and that is told already.
@@ -34,7 +30,15 @@ pub(super) async fn compare(annals: &Annals, report: &mut Report) -> Result<(), 
         Err(error) => return Err(error.into()),
     };
     for one in &checked {
-        let Checked { name, generation, position, difference, stopped, unsettled, .. } = one;
+        let Checked { name, generation, position, difference, unopened, stopped, unsettled, .. } = one;
+        if !unopened.is_empty() {
+            let text = format!(
+                "{name} (generation {generation}) has rows whose personal values do not open, for they were altered or are \
+                 those of another row: {}",
+                unopened.join(", ")
+            );
+            report.find(Kind::ReadModel, None, text);
+        }
         if let Some(stopped) = stopped {
             let text = format!("{name} was not compared: it cannot fold the event at position {stopped}");
             report.notes.push(text);
