@@ -18,7 +18,7 @@ use crate::{
     Projections,
     catalog::{Layout, State},
     error::ProjectionError,
-    fact::Batch,
+    fact::{Batch, Fact},
     model::{Changed, Part, Poison, ReadModel, Stage, Stored},
     row::Value,
     storage::{Connection, Statements, open_sound_rows, read_rows},
@@ -50,9 +50,9 @@ pub struct Checked {
     pub unopened: Vec<String>,
     /// The event that cannot be folded, if there is one; then nothing is compared.
     pub stopped: Option<Position>,
-    /// Keys were destroyed or archived since read models were rebuilt for that, so that rows may tell more than the log; they
-    /// soon will be rebuilt.
-    pub unsettled: bool,
+    /// Rows that differ as well, and are about people whose keys were destroyed or archived since read models were rebuilt for
+    /// that: they may tell more than the log does now, and soon will be rebuilt.
+    pub pending: u64,
 }
 
 /// A generation that serves, and hashes of its rows by the hash of their key.
@@ -62,6 +62,10 @@ struct Suspect {
     skips: BTreeSet<Position>,
     rows: HashMap<[u8; 16], Row>,
     told: Checked,
+    /// The people whose keys were destroyed or archived since read models were rebuilt for that.
+    people: Arc<BTreeSet<Uuid>>,
+    /// Whether the read model folds anything about them.
+    concerned: bool,
 }
 
 /// A row, as far as it is compared.
@@ -72,6 +76,8 @@ struct Row {
     groups: Vec<[u8; 16]>,
     /// The places of these values; none where a key is gone, for then the log gives fewer.
     places: Option<[u8; 16]>,
+    /// Whether it is about somebody whose keys are gone.
+    about: bool,
     seen: bool,
 }
 
@@ -96,7 +102,7 @@ impl Projections {
                 part = Part { index: 0, of: part.of * SMALLER };
                 for suspect in &mut suspects {
                     suspect.rows.values_mut().for_each(|row| row.seen = false);
-                    suspect.told.difference = Difference::default();
+                    (suspect.told.difference, suspect.told.pending) = (Difference::default(), 0);
                 }
             }
         }
@@ -113,7 +119,7 @@ impl Projections {
             .await?;
         let layout = Layout::load(client).await?;
         let head = self.0.store.head().await?.position;
-        let unsettled = super::shreds::pending(&self.0).await?;
+        let people = Arc::new(super::shreds::pending(&self.0).await?);
         let mut suspects = Vec::new();
         for model in models {
             let shape = model.shape();
@@ -128,7 +134,7 @@ impl Projections {
                 let found = found.map_err(|error| error.1)?;
                 let (sound, shut) = open_sound_rows(shape, read_rows(shape, &found)?, keyring).await?;
                 for row in sound {
-                    rows.insert(key(shape, &row.values), Row::stored(shape, &row));
+                    rows.insert(key(shape, &row.values), Row::stored(shape, &row, &people));
                 }
                 for values in shut {
                     rows.insert(key(shape, &values), Row::SHUT);
@@ -146,9 +152,10 @@ impl Projections {
                 difference: Difference::default(),
                 unopened,
                 stopped: None,
-                unsettled,
+                pending: 0,
             };
-            suspects.push(Suspect { model, until, skips: layout.skips_of(shape.name), rows, told });
+            let (skips, people) = (layout.skips_of(shape.name), people.clone());
+            suspects.push(Suspect { model, until, skips, rows, told, people, concerned: false });
         }
         client.batch_execute("COMMIT").await?;
         Ok(suspects)
@@ -191,6 +198,7 @@ impl Projections {
             }
         }
         for (index, suspect) in suspects.iter_mut().enumerate() {
+            suspect.concerned |= benches.iter().any(|own| own[index].concerned);
             for own in &mut benches {
                 let Bench { stage, stopped, .. } = &mut own[index];
                 suspect.told.stopped = [suspect.told.stopped, *stopped].into_iter().flatten().min();
@@ -211,6 +219,8 @@ struct Bench {
     skips: BTreeSet<Position>,
     /// The event that cannot be folded.
     stopped: Option<Position>,
+    people: Arc<BTreeSet<Uuid>>,
+    concerned: bool,
 }
 
 impl Bench {
@@ -218,7 +228,8 @@ impl Bench {
         let mut stage = suspect.model.stage();
         stage.restrict(part);
         let (shape, skips) = (suspect.model.shape(), suspect.skips.clone());
-        Bench { stage, shape, until: suspect.until, skips, stopped: None }
+        let people = suspect.people.clone();
+        Bench { stage, shape, until: suspect.until, skips, stopped: None, people, concerned: false }
     }
 
     fn fold(&mut self, batch: &Batch) {
@@ -227,6 +238,8 @@ impl Bench {
         }
         let span = batch.span(batch.after, batch.last.min(self.until));
         let facts = span.facts(self.shape, &self.skips);
+        let theirs = |fact: &&Fact| fact.subjects().iter().any(|subject| self.people.contains(subject));
+        self.concerned |= !self.people.is_empty() && facts.iter().any(theirs);
         let unreadable = span.unreadable(self.shape, &self.skips).map(|event| event.position);
         let folded = self.stage.touch(&facts).and_then(|_| self.stage.fold(&facts));
         self.stopped = unreadable.or(folded.err().map(|Poison { position, .. }| position));
@@ -237,31 +250,43 @@ impl Suspect {
     /// Compares a row that the log gives with the one that serves.
     fn strike_off(&mut self, folded: &Changed) {
         let shape = self.model.shape();
-        let difference = &mut self.told.difference;
-        let (same, seen) = match self.rows.get_mut(&key(shape, &folded.values)) {
-            Some(row) => (row.agrees(shape, folded), std::mem::replace(&mut row.seen, true)),
-            None => {
-                difference.added += 1;
-                (false, false)
+        let is_pending = self.is_pending(folded.subjects.iter().any(|subject| self.people.contains(subject)));
+        let Checked { difference, pending, .. } = &mut self.told;
+        let differ = match self.rows.get_mut(&key(shape, &folded.values)) {
+            Some(row) => {
+                let (same, seen) = (row.agrees(shape, folded), std::mem::replace(&mut row.seen, true));
+                // Of several entries of a ledger with one key the first stays.
+                if same || (seen && shape.ledger) {
+                    return;
+                }
+                &mut difference.changed
             }
+            None => &mut difference.added,
         };
-        // Of several entries of a ledger with one key the first stays.
-        if same || (seen && shape.ledger) {
+        if is_pending {
+            *pending += 1;
             return;
         }
-        if self.rows.contains_key(&key(shape, &folded.values)) {
-            difference.changed += 1;
-        }
+        *differ += 1;
         if difference.examples.len() < NAMED {
             difference.examples.push(name(shape, &folded.values));
         }
     }
 
+    /// Whether a row may tell more than the log does now: it is about somebody whose keys are gone, or sums up over people
+    /// without saying whom.
+    fn is_pending(&self, about: bool) -> bool {
+        self.concerned && (about || !self.model.shape().options.about_people)
+    }
+
     fn conclude(mut self) -> Checked {
         if self.told.stopped.is_some() {
-            self.told.difference = Difference::default();
+            (self.told.difference, self.told.pending) = (Difference::default(), 0);
         } else {
-            self.told.difference.removed = self.rows.values().filter(|row| !row.seen).count() as u64;
+            let unseen = || self.rows.values().filter(|row| !row.seen);
+            let pending = unseen().filter(|row| self.is_pending(row.about)).count() as u64;
+            self.told.difference.removed = unseen().count() as u64 - pending;
+            self.told.pending += pending;
         }
         self.told
     }
@@ -269,14 +294,15 @@ impl Suspect {
 
 impl Row {
     /// One that does not open: nothing that the log gives is like it.
-    const SHUT: Self = Row { open: [0; 16], groups: Vec::new(), places: None, seen: false };
+    const SHUT: Self = Row { open: [0; 16], groups: Vec::new(), places: None, about: false, seen: false };
 
-    fn stored(shape: &Shape, row: &Stored) -> Self {
+    fn stored(shape: &Shape, row: &Stored, people: &BTreeSet<Uuid>) -> Self {
         let groups = row.opened.iter().flatten().map(|(subject, values)| group(subject, values));
         Row {
             open: open(shape, &row.values, row.as_of, &row.subjects),
             groups: groups.collect(),
             places: row.opened.iter().all(Option::is_some).then(|| hash(&[row.places.as_bytes()])),
+            about: row.subjects.iter().any(|subject| people.contains(subject)),
             seen: false,
         }
     }

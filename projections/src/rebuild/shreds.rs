@@ -65,10 +65,9 @@ impl Projections {
     }
 }
 
-/// Whether keys were destroyed or archived and read models not rebuilt for it yet.
-pub(super) async fn pending(inner: &Inner) -> Result<bool, ProjectionError> {
-    let (keyring, (shreds, archives)) = (inner.store.keyring(), noted(inner).await?);
-    Ok(!keyring.shreds(shreds, 1).await?.is_empty() || !keyring.archives(archives, 1).await?.is_empty())
+/// The people whose keys were destroyed or archived and read models not rebuilt for it yet.
+pub(super) async fn pending(inner: &Inner) -> Result<BTreeSet<Uuid>, ProjectionError> {
+    Ok(news(inner).await?.map(|news| news.people).unwrap_or_default())
 }
 
 /// The last destruction and the last archiving for which read models were rebuilt.

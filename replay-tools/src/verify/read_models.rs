@@ -30,7 +30,7 @@ pub(super) async fn compare(annals: &Annals, report: &mut Report) -> Result<(), 
         Err(error) => return Err(error.into()),
     };
     for one in &checked {
-        let Checked { name, generation, position, difference, unopened, stopped, unsettled, .. } = one;
+        let Checked { name, generation, position, difference, unopened, stopped, pending, .. } = one;
         if !unopened.is_empty() {
             let text = format!(
                 "{name} (generation {generation}) has rows whose personal values do not open, for they were altered or are \
@@ -51,12 +51,13 @@ pub(super) async fn compare(annals: &Annals, report: &mut Report) -> Result<(), 
                 difference.changed,
                 difference.examples.join(", ")
             );
-            match unsettled {
-                true => {
-                    report.notes.push(text + "; keys were destroyed or archived, and it is to be rebuilt")
-                }
-                false => report.find(Kind::ReadModel, None, text),
-            }
+            report.find(Kind::ReadModel, None, text);
+        }
+        if *pending > 0 {
+            report.notes.push(format!(
+                "{name} has {pending} rows that may tell more than the log does, for keys of whom they are about were \
+                 destroyed or archived; it is to be rebuilt"
+            ));
         }
     }
     report.read_models = Some(checked);
