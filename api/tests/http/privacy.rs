@@ -238,6 +238,8 @@ async fn the_register_and_incidents_are_kept_by_those_whose_task_it_is() {
     let told = json!({ "authority": "DPA", "reference": "17", "at": jiff::Timestamp::now() });
     ok(&act("notify-authority", told).await);
     act("close", close.clone()).await.problem(409, "SubjectsNotTold");
+    let unknown = act("notify-subjects", json!({ "template": "nope" })).await.problem(422, "InvalidValue");
+    assert_eq!(unknown["field"], "template");
     ok(&act("notify-subjects", template).await);
     let closed = act("close", close).await;
     let row = &node.rows_as(OFFICER, "operator", "/v1/incidents", &closed).await[0];

@@ -28,6 +28,8 @@ use crate::kernel::{
 pub const NOTIFY_WITHIN: SignedDuration = SignedDuration::from_hours(72);
 /// How many hours before that is due an incident is escalated.
 pub const ESCALATE_HOURS: [i32; 2] = [24, 0];
+/// The template of what the people affected are told (P-59, Art. 34(2)).
+const BREACH_NOTICE: &str = "breach_notice";
 /// How many people one classification names at most; further ones are named by the next.
 const MOST_AT_ONCE: usize = 1000;
 
@@ -166,8 +168,8 @@ pub enum SecurityIncidentCommand {
     },
     /// Tells the people affected, by mail where they have an address.
     NotifySubjects {
-        /// The template of the message.
-        #[schemars(transform = schemas::text::<1, 200>)]
+        /// The template of the message, of which there is one.
+        #[schemars(extend("enum" = [BREACH_NOTICE]))]
         template: String,
     },
     /// Closes the incident.
@@ -370,7 +372,9 @@ impl Decider for SecurityIncident {
                 E::AuthorityNotified { authority, reference, at, late, reasons }
             }
             C::NotifySubjects { template } => {
-                bounds::text("template", &template, 1..=200)?;
+                if template != BREACH_NOTICE {
+                    return Err(Refused::invalid("template", format!("the template is {BREACH_NOTICE}")));
+                }
                 if !self.classified || self.subjects.is_empty() {
                     return Err(R::NotClassified {}.into());
                 }

@@ -103,6 +103,15 @@ fn follows(outcome: Outcome<SecurityIncident>, name: &str) -> SecurityIncident {
 }
 
 #[test]
+fn art_34_people_are_told_by_the_template_that_there_is_and_by_no_other() {
+    let case = || after([classified(true, true, &[ADA])]);
+    for template in ["nope", "", "Breach_notice"] {
+        case().when(C::NotifySubjects { template: template.into() }).invalid("template");
+    }
+    case().when(tell_people()).then([people_told(1)]);
+}
+
+#[test]
 fn gov_i1_a_breach_of_personal_data_is_due_to_the_authority_72_hours_after_opening() {
     nothing::<SecurityIncident>().when(open()).then([opened()]);
     let later = after([]).at("2026-01-03T00:00:00Z");
