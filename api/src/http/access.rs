@@ -5,14 +5,14 @@ use actix_web::http::header::USER_AGENT;
 use commands::Request;
 use domain::{
     Actor, ActorKind, Stated,
-    governance::{ACCESS_SUBJECTS_MAX, AccessLog, AccessLogCommand, access_log_id},
+    governance::{ACCESS_SUBJECTS_MAX, AccessLog, AccessLogCommand, PROCESSING_DEFAULTS, access_log_id},
 };
 use event_store::Position;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::{Api, Call, Identity, Incoming, Operation, Page, Route, Trace, body::single};
+use super::{Api, Call, Governance, Identity, Incoming, Operation, Page, Route, Trace, body::single};
 use crate::problem::Problem;
 
 /// The header in which a caller says for what purpose they read.
@@ -45,7 +45,8 @@ pub(super) struct Reader {
     session: Option<String>,
     route: String,
     resource: String,
-    purpose: Option<String>,
+    /// What the caller stated, or what the route implies.
+    purpose: String,
     ip: Stated<String>,
     user_agent: Stated<String>,
     trace: Trace,
@@ -57,7 +58,7 @@ impl Reader {
     /// # Errors
     /// Nobody is known, or a purpose that cannot be one.
     pub(super) fn of(call: &Call<'_>) -> Result<Self, Problem> {
-        let purpose = purpose(call.request)?;
+        let purpose = purpose(call.request)?.unwrap_or_else(|| implied(call.route));
         let (ip, user_agent) = origin(call.request);
         Ok(Reader {
             who: call.actor()?.clone(),
@@ -84,13 +85,13 @@ impl Reader {
                 route: self.route.clone(),
                 resource: self.resource.clone(),
                 subjects: subjects.to_vec(),
-                purpose: self.purpose.clone(),
+                purpose: Some(self.purpose.clone()),
                 ip: self.ip.clone(),
                 user_agent: self.user_agent.clone(),
             };
             let request = Request {
                 session: self.session.clone(),
-                purpose: self.purpose.clone(),
+                purpose: Some(self.purpose.clone()),
                 ..by_edge(self.who.account(), &self.trace)
             };
             note(api, command, &request).await?;
@@ -191,6 +192,49 @@ pub(super) fn purpose(request: &Incoming<'_>) -> Result<Option<String>, Problem>
     } else {
         Err(Problem::parameter(PURPOSE, "expected 1 to 200 visible ASCII characters"))
     }
+}
+
+/// The purpose of a route, for whoever states none: no read of somebody else's data is on record without one. It says of
+/// itself that nobody stated it.
+fn implied(route: &Route) -> String {
+    let purpose = match &route.operation {
+        Operation::Query(query) => of_read_model(query.model),
+        Operation::Governance(governance) => match governance {
+            Governance::Inventory
+            | Governance::OwnInventory
+            | Governance::Package
+            | Governance::PackagePage
+            | Governance::Due
+            | Governance::DataMap => "privacy rights and retention",
+            Governance::Trail
+            | Governance::Mine
+            | Governance::Chain
+            | Governance::Events
+            | Governance::Event
+            | Governance::Lineage
+            | Governance::OpenLineage
+            | Governance::Replay
+            | Governance::ReplayState
+            | Governance::ReplayExport => AUDIT,
+        },
+        Operation::Log(_) => AUDIT,
+        Operation::Page(_) => "following what happens",
+        Operation::Command(_) | Operation::Identity(_) | Operation::Batch | Operation::Graphql => {
+            "running the service"
+        }
+    };
+    format!("{purpose} (implied)")
+}
+
+const AUDIT: &str = "audit";
+
+/// What the house processes the data for that a read model folds; audit, where it folds whatever there is.
+fn of_read_model(name: &str) -> &'static str {
+    let shape = projections::read_models().iter().map(|model| model.shape()).find(|shape| shape.name == name);
+    let fed_by = shape.map_or(&[][..], |shape| shape.fed_by);
+    let whole = PROCESSING_DEFAULTS.iter().filter(|default| default.events.is_empty());
+    let mut whole = whole.filter(|default| fed_by.iter().any(|fed| default.aggregates.contains(fed)));
+    whole.next().map_or(AUDIT, |default| default.name)
 }
 
 /// From where, and with which program.

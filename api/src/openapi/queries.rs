@@ -29,7 +29,8 @@ pub(super) fn purpose() -> Value {
         "name": crate::http::PURPOSE,
         "in": "header",
         "required": false,
-        "description": "For what purpose other people's personal data is read. It is put on record with the access.",
+        "description": "For what purpose other people's personal data is read. It is put on record with the access; \
+            where none is stated, the one that the route implies, with `(implied)` after it.",
         "schema": { "type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]*[!-~])?$" },
     })
 }

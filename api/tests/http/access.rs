@@ -60,6 +60,27 @@ async fn a_read_of_somebody_elses_data_is_on_record_before_it_is_answered() {
 }
 
 #[actix_web::test]
+async fn no_read_of_somebody_elses_data_is_on_record_without_a_purpose() {
+    let node = node().await;
+    let position = profile(&node).await;
+    let (person, trail) = (format!("/v1/people/{ANNA}"), format!("/v1/audit/trail?subject={ANNA}"));
+    for (path, role, purpose) in [
+        (format!("{person}?min_position={position}"), "staff", "Accounts and directory (implied)"),
+        (trail, "compliance", "audit (implied)"),
+        (format!("/v1/privacy/inventory/{ANNA}"), "compliance", "privacy rights and retention (implied)"),
+    ] {
+        let before = logged(&node).await.len();
+        let read = node.send_as(CLERK, &[role], TestRequest::get().uri(&path)).await;
+        assert_eq!(read.status, 200, "{path}: {}", read.text);
+        let logged = logged(&node).await;
+        let [(event, fields)] = &logged[before..] else { panic!("{path}: {logged:?}") };
+        assert_eq!(fields["purpose"], purpose, "{path}");
+        let envelope: Value = serde_json::from_str(&event.metadata).unwrap();
+        assert_eq!(envelope["purpose"], purpose, "{path}");
+    }
+}
+
+#[actix_web::test]
 async fn what_people_read_of_their_own_is_nobodys_business() {
     let node = node().await;
     let position = profile(&node).await;

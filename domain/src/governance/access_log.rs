@@ -46,7 +46,7 @@ pub enum AccessLogCommand {
         resource: String,
         /// Whose data was read.
         subjects: Vec<Uuid>,
-        /// For what purpose, as the reader said.
+        /// For what purpose, as the reader said or the route implies.
         #[serde(default)]
         purpose: Option<String>,
         /// From which address.
