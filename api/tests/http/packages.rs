@@ -164,6 +164,33 @@ async fn p54_who_asks_for_their_data_gets_all_of_it_and_what_the_law_has_them_to
 }
 
 #[actix_web::test]
+async fn art_15_a_package_says_for_what_data_was_processed_and_which_purposes_nobody_has_confirmed() {
+    let node = node().await;
+    past(&node).await;
+    let entry = json!({ "name": "Grants", "purpose": "To award grants", "legal_basis": "Art. 6(1)(e)",
+        "subjects": ["applicants"], "classes": ["ai_content"], "contexts": ["intelligence"], "recipients": [],
+        "transfers": [], "retention": "a year", "measures": "Sealed" });
+    post(&node, OFFICER, "compliance", "/v1/governance/processing", entry).await;
+    let request = requested(&node, "gdpr", "access", &[]).await;
+    fulfilled(&node, &request).await;
+    let package = fetch(&node, ADA, "student", &format!("{request}/package")).await.json();
+    let purposes = package["purposes"].as_array().unwrap();
+    let stated = |used: &Value| used["purpose"].is_string() && used["legal_basis"].is_string();
+    assert!(!purposes.is_empty() && purposes.iter().all(stated), "{package}");
+    let ours = purposes.iter().find(|used| used["purpose"] == "To award grants").unwrap();
+    assert_eq!((&ours["legal_basis"], &ours["default"]), (&json!("Art. 6(1)(e)"), &json!(false)));
+    assert!(ours["events"].as_u64().unwrap() >= 2, "it was recorded and contested: {ours}");
+    let processing = package["processing"].as_array().unwrap();
+    let named = |name: &str| processing.iter().find(|record| record["name"] == name);
+    assert_eq!(named("Accounts and directory").unwrap()["default"], true, "{package}");
+    assert!(named("Rights, consents and disclosures").is_some(), "{package}");
+    assert!(named("Explained decisions").is_none() && named("Personal budgets").is_none(), "{package}");
+    let page = fetch(&node, ADA, "student", &format!("{request}/package/page")).await.text;
+    assert!(page.contains("Accounts and directory (a default of the house)"), "{page}");
+    assert!(page.contains("<h3>Grants</h3>"), "{page}");
+}
+
+#[actix_web::test]
 async fn p54_a_package_proves_offline_that_its_events_are_in_the_log() {
     let node = node().await;
     past(&node).await;

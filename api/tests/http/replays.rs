@@ -250,7 +250,12 @@ async fn the_data_map_tells_what_the_register_and_the_policies_say_of_each_class
     let map = read(&node, OFFICER, "/v1/governance/data-map").await.json();
     let education = map["classes"].as_array().unwrap().iter().find(|class| class["class"] == "education");
     let education = education.unwrap();
-    assert_eq!(education["activities"][0]["purpose"], "To award them");
+    let activities = education["activities"].as_array().unwrap();
+    assert!(activities.len() == 1 && activities[0]["purpose"] == "To award them", "{education}");
+    assert_eq!(activities[0]["default"], false);
+    let profile = map["classes"].as_array().unwrap().iter().find(|class| class["class"] == "profile");
+    let activities = &profile.unwrap()["activities"];
+    assert_eq!(activities[0]["default"], true, "nobody has registered what profiles are for: {activities}");
     assert_eq!(
         (&education["retention"]["days"], &education["education_record"]),
         (&json!(4000), &json!(true))

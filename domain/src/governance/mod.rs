@@ -6,6 +6,8 @@
 //! - **Retention policy**: how long a record class is kept, and what then happens.
 //! - **Subject key**: the keys of one person's data; destroying them is erasing it.
 //! - **Recipient notice**: that somebody who received data is told what became of it (Art. 19 GDPR).
+//! - **Processing activity**: for which purpose and on which basis data is processed (Art. 30 GDPR): an entry of the
+//!   register, or a default of the house that nobody has confirmed.
 //! - **Audit replay**: one look of compliance into history, itself on record.
 //! - **Access log**: who read whose personal data, and who was turned away.
 //!
@@ -24,6 +26,7 @@ mod disclosure;
 mod legal_hold;
 mod privacy_request;
 mod processing_activity;
+mod processing_defaults;
 mod recipient_notice;
 mod retention_policy;
 mod security_incident;
@@ -40,6 +43,7 @@ pub use legal_hold::{HoldStatus, LegalHold, LegalHoldCommand, LegalHoldEvent, Le
 pub(crate) use legal_hold::{is_hold, not_held};
 pub use privacy_request::*;
 pub use processing_activity::*;
+pub use processing_defaults::*;
 pub use recipient_notice::*;
 pub use retention_policy::*;
 pub use security_incident::*;

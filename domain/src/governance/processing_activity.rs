@@ -1,11 +1,16 @@
 //! An entry of the register of processing activities (Art. 30 GDPR; catalogue 2.11, ProcessingActivity).
 //!
 //! Life cycle: `active -> retired`. What was retired stays in the register's past.
+//!
+//! Where no active entry covers data, the house's own defaults say for what it is processed
+//! ([`super::PROCESSING_DEFAULTS`]). An entry covers its classes in the contexts that it names; one that names none covers
+//! them wherever they are.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
+use super::ProcessingContext;
 use crate::kernel::{
     Actor, Context, Decided, Decider, Event, Known, NoRefusal, NotYet, RecordClass, Refused, RefusedBy,
     bounds, schemas,
@@ -24,6 +29,9 @@ pub struct ProcessingEntry {
     pub subjects: Vec<String>,
     /// The record classes.
     pub classes: Vec<RecordClass>,
+    /// In which contexts; none: wherever data of these classes is.
+    #[serde(default)]
+    pub contexts: Vec<ProcessingContext>,
     /// Who receives the data, by category.
     pub recipients: Vec<String>,
     /// The third countries it goes to, with the safeguards.
@@ -53,6 +61,9 @@ pub struct ProcessingChanges {
     /// The record classes.
     #[schemars(transform = schemas::classes)]
     pub classes: Option<Vec<RecordClass>>,
+    /// In which contexts; none: wherever data of these classes is.
+    #[schemars(transform = schemas::count::<6>)]
+    pub contexts: Option<Vec<ProcessingContext>>,
     /// Who receives the data.
     #[schemars(transform = schemas::texts::<100, 200>)]
     pub recipients: Option<Vec<String>>,
@@ -79,6 +90,7 @@ impl ProcessingEntry {
             legal_basis: or(&changes.legal_basis, &self.legal_basis),
             subjects: or(&changes.subjects, &self.subjects),
             classes: or(&changes.classes, &self.classes),
+            contexts: or(&changes.contexts, &self.contexts),
             recipients: or(&changes.recipients, &self.recipients),
             transfers: or(&changes.transfers, &self.transfers),
             retention: or(&changes.retention, &self.retention),
@@ -117,6 +129,10 @@ pub enum ProcessingActivityCommand {
         /// The record classes.
         #[schemars(transform = schemas::classes)]
         classes: Vec<RecordClass>,
+        /// In which contexts; none: wherever data of these classes is.
+        #[serde(default)]
+        #[schemars(transform = schemas::count::<6>)]
+        contexts: Vec<ProcessingContext>,
         /// Who receives the data, by category.
         #[schemars(transform = schemas::texts::<100, 200>)]
         recipients: Vec<String>,
@@ -150,6 +166,8 @@ pub enum ProcessingActivityEvent {
         legal_basis: String,
         subjects: Vec<String>,
         classes: Vec<RecordClass>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        contexts: Vec<ProcessingContext>,
         recipients: Vec<String>,
         transfers: Vec<String>,
         retention: String,
@@ -177,6 +195,7 @@ impl ProcessingActivityEvent {
                 legal_basis,
                 subjects,
                 classes,
+                contexts,
                 recipients,
                 transfers,
                 retention,
@@ -187,6 +206,7 @@ impl ProcessingActivityEvent {
                 legal_basis: legal_basis.clone(),
                 subjects: subjects.clone(),
                 classes: classes.clone(),
+                contexts: contexts.clone(),
                 recipients: recipients.clone(),
                 transfers: transfers.clone(),
                 retention: retention.clone(),
@@ -235,6 +255,7 @@ impl Decider for ProcessingActivity {
                     legal_basis,
                     subjects,
                     classes,
+                    contexts,
                     recipients,
                     transfers,
                     retention,
@@ -248,6 +269,7 @@ impl Decider for ProcessingActivity {
                     legal_basis,
                     subjects,
                     classes,
+                    contexts,
                     recipients,
                     transfers,
                     retention,
@@ -290,6 +312,7 @@ fn check(entry: &ProcessingEntry) -> Result<(), RefusedBy<ProcessingActivity>> {
     bounds::text("legal_basis", &entry.legal_basis, 1..=200)?;
     bounds::texts("subjects", &entry.subjects, 100, 200)?;
     bounds::count("classes", entry.classes.len(), RecordClass::ALL.len())?;
+    bounds::count("contexts", entry.contexts.len(), ProcessingContext::ALL.len())?;
     bounds::texts("recipients", &entry.recipients, 100, 200)?;
     bounds::texts("transfers", &entry.transfers, 100, 500)?;
     bounds::text("retention", &entry.retention, 1..=2000)?;
@@ -317,6 +340,7 @@ mod tests {
             legal_basis: "Art. 6(1)(b)".into(),
             subjects: vec!["applicants".into()],
             classes: classes.to_vec(),
+            contexts: vec![],
             recipients: vec!["sponsors".into()],
             transfers: vec![],
             retention: "7 years after graduation".into(),
@@ -354,6 +378,20 @@ mod tests {
         assert_eq!(after.entry, Some(ProcessingEntry { name: "Awards".into(), ..before }));
         given::<ProcessingActivity>([registered()]).when(rename("Scholarships")).then([]);
         given::<ProcessingActivity>([registered()]).when(rename("")).invalid("name");
+    }
+
+    #[test]
+    fn an_entry_can_be_narrowed_down_to_contexts() {
+        let narrow = |contexts: Vec<ProcessingContext>| C::ReviseProcessingActivity {
+            changes: ProcessingChanges { contexts: Some(contexts), ..ProcessingChanges::default() },
+        };
+        let entry = given::<ProcessingActivity>([registered()])
+            .when(narrow(vec![ProcessingContext::Opportunities]))
+            .then_names(["ProcessingActivityRevised"])
+            .entry;
+        assert_eq!(entry.unwrap().contexts, [ProcessingContext::Opportunities]);
+        let many = vec![ProcessingContext::Identity; ProcessingContext::ALL.len() + 1];
+        given::<ProcessingActivity>([registered()]).when(narrow(many)).invalid("contexts");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The data map (Art. 30): which event and which read model holds which personal field of which class, for which purpose,
-//! and how long. Made of the schemas of the events and rows themselves, and of what the register of processing and the
-//! policies of retention say: nobody keeps it up to date, so it cannot be out of date.
+//! and how long. Made of the schemas of the events and rows themselves, of what the register of processing and the policies
+//! of retention say, and of the house's defaults where these say nothing: nobody keeps it up to date, so it cannot be out of
+//! date.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,8 +16,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    GovernanceError, ProcessingRegister, Retention, RetentionBoard,
-    package::{concerns, retention, rows_about_nobody},
+    GovernanceError, ProcessingRecord, ProcessingRegister, Retention, RetentionBoard,
+    package::{retention, rows_about_nobody},
+    purposes::Purposes,
 };
 use crate::{Projections, ReadModel, Table};
 
@@ -38,8 +40,9 @@ pub struct ClassMap {
     pub education_record: bool,
     /// How long it is kept.
     pub retention: Retention,
-    /// For which purposes: the entries of the register of processing that name the class.
-    pub activities: Vec<Value>,
+    /// For which purposes: the entries of the register of processing that name the class, and the house's defaults for data
+    /// of it that none of them covers.
+    pub activities: Vec<ProcessingRecord>,
     /// The fields of events.
     pub events: Vec<EventFields>,
     /// The fields of read models.
@@ -55,6 +58,8 @@ pub struct EventFields {
     pub event: String,
     /// The fields by their path; `[]` stands for each element of a list, `*` for each key of a map.
     pub fields: Vec<String>,
+    /// For what they are processed: the names of activities of the class.
+    pub activities: Vec<String>,
 }
 
 /// The personal fields of a read model.
@@ -67,17 +72,24 @@ pub struct RowFields {
     /// Whether its table holds values of this class in the clear, to be searched or summed: it is UNLOGGED, and rebuilt
     /// after a shred.
     pub in_the_clear: bool,
+    /// For what they are processed: the names of activities of the class.
+    pub activities: Vec<String>,
 }
 
 /// The data map of the program, without what the log says.
 pub fn data_map(models: &[&'static dyn ReadModel]) -> DataMap {
-    let mut events = Events { schemas: inline(), found: BTreeMap::new() };
+    map_of(models, &Purposes::of(&[]))
+}
+
+fn map_of(models: &[&'static dyn ReadModel], purposes: &Purposes) -> DataMap {
+    let mut events = Events { schemas: inline(), purposes, found: BTreeMap::new() };
     registry::every_aggregate(&mut events);
     let mut rows = rows_of(models, &events.found);
     let classes = RecordClass::ALL.into_iter().map(|class| {
         let name = class.name();
         let default = retention_default(class);
         let (after, action): (&str, &str) = (default.after.into(), default.action.into());
+        let events = events.found.remove(name).unwrap_or_default();
         ClassMap {
             class: name.to_owned(),
             education_record: class == RecordClass::Education,
@@ -87,8 +99,8 @@ pub fn data_map(models: &[&'static dyn ReadModel]) -> DataMap {
                 action: action.to_owned(),
                 legal_basis: None,
             },
-            activities: Vec::new(),
-            events: events.found.remove(name).unwrap_or_default(),
+            activities: activities(purposes, name, &events),
+            events,
             rows: rows.remove(name).unwrap_or_default(),
         }
     });
@@ -104,12 +116,10 @@ impl Projections {
         let position = self.0.store.head().await?.position;
         let kept = rows_about_nobody(self, RetentionBoard::NAME, position).await?;
         let register = rows_about_nobody(self, ProcessingRegister::NAME, position).await?;
-        let mut map = data_map(self.models());
+        let mut map = map_of(self.models(), &Purposes::of(&register));
         map.position = Some(position);
         for class in &mut map.classes {
-            let only = BTreeSet::from([class.class.as_str()]);
             class.retention = retention(&class.class, &kept);
-            class.activities = register.iter().filter(|entry| concerns(entry, &only)).cloned().collect();
         }
         Ok(map)
     }
@@ -119,9 +129,11 @@ impl DataMap {
     /// As a page of Markdown.
     pub fn to_markdown(&self) -> String {
         let mut text = String::from(
-            "# Data map\n\nWhich event and which read model holds which personal field of which record class. This page \
-             is written by\n`annals data-map`; `annals-replay data-map` and `/v1/governance/data-map` tell the same with \
-             the register of processing\nand the policies of retention that hold.\n\nEvents keep these fields sealed \
+            "# Data map\n\nWhich event and which read model holds which personal field of which record class, and for \
+             what. This page is written by\n`annals data-map`; `annals-replay data-map` and `/v1/governance/data-map` \
+             tell the same with the register of processing\nand the policies of retention that hold. What is marked \
+             *default* the house says by itself, because no entry of the\nregister covers it: nobody has confirmed \
+             it.\n\nEvents keep these fields sealed \
              with a key of the person, the class and the epoch. Read models keep them sealed too, but for\nthose marked \
              *in the clear*, whose tables are UNLOGGED and rebuilt after keys were destroyed.\n",
         );
@@ -133,24 +145,57 @@ impl DataMap {
                 "\n## `{}`\n\nKept for {} days after {}, then {}.{record}\n",
                 class.class, kept.days, kept.after, kept.action
             );
+            if !class.activities.is_empty() {
+                text += "\nProcessed for\n\n";
+            }
+            for activity in &class.activities {
+                text += &item(activity);
+            }
             if !class.events.is_empty() {
-                text += "\n| Event | Fields |\n|---|---|\n";
+                text += "\n| Event | Fields | For |\n|---|---|---|\n";
             }
             for event in &class.events {
-                text += &format!("| `{}` {} | {} |\n", event.aggregate, event.event, code(&event.fields));
+                let (fields, purposes) = (code(&event.fields), event.activities.join("; "));
+                text += &format!("| `{}` {} | {fields} | {purposes} |\n", event.aggregate, event.event);
             }
             if !class.rows.is_empty() {
-                text += "\n| Read model | Fields |\n|---|---|\n";
+                text += "\n| Read model | Fields | For |\n|---|---|---|\n";
             }
             for row in &class.rows {
                 let clear = row.in_the_clear.then(|| "*in the clear*".to_owned());
                 let sealed = Some(code(&row.sealed)).filter(|fields| !fields.is_empty());
                 let fields: Vec<String> = sealed.into_iter().chain(clear).collect();
-                text += &format!("| `{}` | {} |\n", row.model, fields.join("; "));
+                let purposes = row.activities.join("; ");
+                text += &format!("| `{}` | {} | {purposes} |\n", row.model, fields.join("; "));
             }
         }
         text
     }
+}
+
+/// An activity as an item of a list.
+fn item(activity: &ProcessingRecord) -> String {
+    let ProcessingRecord { name, purpose, legal_basis, .. } = activity;
+    let default = if activity.default { " (*default*)" } else { "" };
+    let ferpa = activity.ferpa_basis.as_ref().map(|basis| format!("; {basis}")).unwrap_or_default();
+    let recipients = match activity.recipients.join(", ") {
+        none if none.is_empty() => "nobody else".to_owned(),
+        recipients => recipients,
+    };
+    format!("- {name}{default}: {purpose}. {legal_basis}{ferpa}. Recipients: {recipients}.\n")
+}
+
+/// For what the data of a class is processed.
+fn activities(purposes: &Purposes, class: &str, events: &[EventFields]) -> Vec<ProcessingRecord> {
+    let mut found: Vec<ProcessingRecord> = purposes.registered_for(class).cloned().collect();
+    for event in events {
+        for record in purposes.of_event(&event.aggregate, &event.event, Some(class)) {
+            if !found.contains(record) {
+                found.push(record.clone());
+            }
+        }
+    }
+    found
 }
 
 fn code(names: &[String]) -> String {
@@ -162,12 +207,13 @@ fn inline() -> SchemaGenerator {
 }
 
 /// Personal fields of events, by class.
-struct Events {
+struct Events<'p> {
     schemas: SchemaGenerator,
+    purposes: &'p Purposes,
     found: BTreeMap<String, Vec<EventFields>>,
 }
 
-impl Visitor for Events {
+impl Visitor for Events<'_> {
     fn aggregate<D: Decider>(&mut self) {
         let schema = D::Event::json_schema(&mut self.schemas).to_value();
         let variants = ["oneOf", "anyOf"].iter().find_map(|choice| schema[*choice].as_array().cloned());
@@ -179,7 +225,10 @@ impl Visitor for Events {
                 for (class, fields) in paths {
                     let fields = fields.into_iter().collect();
                     let (aggregate, event) = (D::TYPE.to_owned(), event.clone());
-                    self.found.entry(class).or_default().push(EventFields { aggregate, event, fields });
+                    let activities = self.purposes.of_event(&aggregate, &event, Some(&class));
+                    let activities = activities.into_iter().map(|record| record.name.clone()).collect();
+                    let fields = EventFields { aggregate, event, fields, activities };
+                    self.found.entry(class).or_default().push(fields);
                 }
             }
         }
@@ -208,13 +257,16 @@ fn rows_of(
             }
         }
         for (class, sealed) in paths {
-            let fed = |event: &EventFields| shape.fed_by.contains(&event.aggregate.as_str());
-            let of_class = events.get(&class).is_some_and(|events| events.iter().any(fed));
-            let (sealed, in_the_clear) = (sealed.into_iter().collect(), shape.options.unlogged && of_class);
+            let fed = |event: &&EventFields| shape.fed_by.contains(&event.aggregate.as_str());
+            let of_class: Vec<&EventFields> = events.get(&class).into_iter().flatten().filter(fed).collect();
+            let (sealed, in_the_clear) =
+                (sealed.into_iter().collect(), shape.options.unlogged && !of_class.is_empty());
+            let activities: BTreeSet<&String> = of_class.iter().flat_map(|event| &event.activities).collect();
             rows.entry(class).or_default().push(RowFields {
                 model: shape.name.to_owned(),
                 sealed,
                 in_the_clear,
+                activities: activities.into_iter().cloned().collect(),
             });
         }
     }
@@ -268,6 +320,22 @@ mod tests {
         let log = identity.rows.iter().find(|rows| rows.model == "disclosure_log").unwrap();
         assert!(log.sealed.contains(&"redisclosures[].party".to_owned()), "{log:?}");
         assert!(class("education").education_record && !identity.education_record);
+    }
+
+    #[test]
+    fn art_30_every_personal_field_of_every_event_and_read_model_has_a_purpose() {
+        for class in data_map(crate::read_models()).classes {
+            let known = |named: &String| class.activities.iter().any(|activity| activity.name == *named);
+            for event in &class.events {
+                let purposes = !event.activities.is_empty() && event.activities.iter().all(known);
+                assert!(purposes, "for what is {} of {event:?} processed?", class.class);
+            }
+            for row in &class.rows {
+                let purposes = !row.activities.is_empty() && row.activities.iter().all(known);
+                assert!(purposes, "for what is {} of {row:?} processed?", class.class);
+            }
+            assert!(class.activities.iter().all(|activity| activity.default), "nobody has confirmed any");
+        }
     }
 
     #[test]

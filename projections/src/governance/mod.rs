@@ -23,6 +23,7 @@ mod openlineage;
 mod package;
 mod privacy_requests;
 mod processing_register;
+mod purposes;
 mod recipient_notices;
 mod recipients;
 mod retention_board;
@@ -49,5 +50,6 @@ pub use package::{
 };
 pub use privacy_requests::{FulfilmentStep, PrivacyRequestRow, PrivacyRequests};
 pub use processing_register::{ProcessingRegister, ProcessingRow};
+pub use purposes::ProcessingRecord;
 pub use recipient_notices::{RecipientNoticeRow, RecipientNotices};
 pub use retention_board::{RetentionBoard, RetentionBoardRow};

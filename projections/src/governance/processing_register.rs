@@ -29,6 +29,8 @@ row! {
             subjects: Vec<String>,
             /// The record classes.
             classes: Vec<String> => filter index,
+            /// The contexts; none: wherever data of these classes is.
+            contexts: Vec<String> => filter,
             /// Who receives the data, by category.
             recipients: Vec<String>,
             /// The third countries it goes to, with the safeguards.
@@ -52,7 +54,7 @@ pub struct ProcessingRegister;
 
 impl Table for ProcessingRegister {
     const NAME: &'static str = "processing_register";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = &["governance.processing_activity"];
     const OPTIONS: Options = Options {
         about_people: false,
@@ -77,6 +79,7 @@ impl Table for ProcessingRegister {
                 legal_basis,
                 subjects,
                 classes,
+                contexts,
                 recipients,
                 transfers,
                 retention,
@@ -88,6 +91,7 @@ impl Table for ProcessingRegister {
                 legal_basis: legal_basis.clone(),
                 subjects: subjects.clone(),
                 classes: classes.iter().map(|class| class.name().to_owned()).collect(),
+                contexts: contexts.iter().map(|context| context.name().to_owned()).collect(),
                 recipients: recipients.clone(),
                 transfers: transfers.clone(),
                 retention: retention.clone(),
@@ -99,12 +103,15 @@ impl Table for ProcessingRegister {
             E::ProcessingActivityRevised { changes } => row.map(|row| {
                 let classes = changes.classes.as_ref();
                 let classes = classes.map(|all| all.iter().map(|class| class.name().to_owned()).collect());
+                let contexts = changes.contexts.as_ref();
+                let contexts = contexts.map(|all| all.iter().map(|one| one.name().to_owned()).collect());
                 ProcessingRow {
                     name: changes.name.clone().unwrap_or(row.name),
                     purpose: changes.purpose.clone().unwrap_or(row.purpose),
                     legal_basis: changes.legal_basis.clone().unwrap_or(row.legal_basis),
                     subjects: changes.subjects.clone().unwrap_or(row.subjects),
                     classes: classes.unwrap_or(row.classes),
+                    contexts: contexts.unwrap_or(row.contexts),
                     recipients: changes.recipients.clone().unwrap_or(row.recipients),
                     transfers: changes.transfers.clone().unwrap_or(row.transfers),
                     retention: changes.retention.clone().unwrap_or(row.retention),
@@ -126,7 +133,10 @@ impl Table for ProcessingRegister {
 
 #[cfg(test)]
 mod tests {
-    use domain::{RecordClass, governance::ProcessingChanges};
+    use domain::{
+        RecordClass,
+        governance::{ProcessingChanges, ProcessingContext},
+    };
 
     use super::*;
     use crate::testing::given;
@@ -144,6 +154,7 @@ mod tests {
             legal_basis: "Art. 6(1)(b)".into(),
             subjects: vec!["applicants".into()],
             classes: vec![RecordClass::Education],
+            contexts: vec![ProcessingContext::Opportunities],
             recipients: vec!["sponsors".into()],
             transfers: vec![],
             retention: "7 years".into(),
@@ -157,6 +168,7 @@ mod tests {
         let changes = ProcessingChanges { classes, ..ProcessingChanges::default() };
         let row = folded([registered(), E::ProcessingActivityRevised { changes }]);
         assert_eq!((row.name.as_str(), row.classes), ("Scholarships", vec!["financial".to_owned()]));
+        assert_eq!(row.contexts, ["opportunities"]);
         assert!(row.changed_at > row.registered_at);
     }
 

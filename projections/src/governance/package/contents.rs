@@ -8,6 +8,8 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::governance::ProcessingRecord;
+
 /// The version of the format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub enum PackageFormat {
@@ -48,10 +50,10 @@ pub struct Package {
     /// The events about the person, in the order in which they were recorded. Those that say who read or received the data
     /// stand under the recipients; a package for portability has those that the person caused themselves.
     pub records: Vec<PackageRecord>,
-    /// For which purposes, and on which legal bases, events were recorded.
+    /// For which purposes, and on which legal bases, the person's data was processed.
     pub purposes: Vec<PurposeUsed>,
-    /// The entries of the register of processing (Art. 30) for these classes.
-    pub processing: Vec<Value>,
+    /// The activities that process it (Art. 30): entries of the register, and the house's defaults where none covers it.
+    pub processing: Vec<ProcessingRecord>,
     /// Where the data came from.
     pub sources: Vec<SourceOf>,
     /// Who received it, and who saw it.
@@ -138,9 +140,9 @@ pub struct PackageRecord {
     pub occurred_at: Timestamp,
     /// Who acted.
     pub by: String,
-    /// For what purpose.
+    /// For what purpose, where the event itself states one; the purposes of the package have it for all.
     pub purpose: Option<String>,
-    /// On what legal basis.
+    /// On what legal basis, where the event itself states one.
     pub legal_basis: Option<String>,
     /// The record classes of the personal data in it.
     pub classes: Vec<String>,
@@ -152,13 +154,15 @@ pub struct PackageRecord {
     pub data: Value,
 }
 
-/// How often data was recorded for a purpose.
+/// How often data was processed for a purpose. An event whose data is processed for several counts for each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct PurposeUsed {
-    /// The purpose; none where none was stated.
-    pub purpose: Option<String>,
-    /// The legal basis; none where none was stated.
-    pub legal_basis: Option<String>,
+    /// The purpose that the event states, else that of the activity that covers its data.
+    pub purpose: String,
+    /// The legal basis that the event states, else that of the activity.
+    pub legal_basis: String,
+    /// Whether one of both is a default of the house, which nobody has confirmed.
+    pub default: bool,
     /// In how many events.
     pub events: u64,
 }

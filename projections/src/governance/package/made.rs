@@ -20,13 +20,16 @@ use super::{
     ClassHeld, Package, PackageFormat, PackageRecord, PackageRequest, PurposeUsed, Recipients, Retention,
     RowsHeld, SourceOf, Withheld,
     decisions::explained,
-    material::{Material, context_of, own},
+    material::{Material, own},
     reads, rows,
     rows::rows_about_nobody,
 };
 use crate::{
     Projections, Table,
-    governance::{DisclosureLog, GovernanceError, ProcessingRegister, RetentionBoard},
+    governance::{
+        DisclosureLog, GovernanceError, ProcessingRecord, ProcessingRegister, RetentionBoard,
+        purposes::{Purposes, context_of},
+    },
     readable::{Event, WITHHELD, read_where},
 };
 
@@ -69,15 +72,14 @@ impl Projections {
         let disclosures = rows::of_model(self, request, disclosures, &streams).await?;
         let state = if portable { Vec::new() } else { self.rows_held(request, &streams).await? };
         let kept = rows_about_nobody(self, RetentionBoard::NAME, request.position).await?;
-        let processing = rows_about_nobody(self, ProcessingRegister::NAME, request.position).await?;
+        let register = rows_about_nobody(self, ProcessingRegister::NAME, request.position).await?;
 
         let masks = masks(self, request);
         let (reads, about): (Vec<Event>, Vec<Event>) =
             events.into_iter().partition(|event| reads::is_by_another(event, request.subject));
         let reads = reads::told(self, &reads).await?;
         let classes = classes(request, &about, &kept);
-        let held: BTreeSet<&str> = classes.iter().map(|class| class.class.as_str()).collect();
-        let processing = processing.into_iter().filter(|entry| concerns(entry, &held)).collect();
+        let (purposes, processing) = purposes(request, &about, &Purposes::of(&register));
         let given = |event: &&Event| {
             let disclosure = event.aggregate_type == Disclosure::TYPE;
             !disclosure && (!portable || by(event, request.subject) == YOU)
@@ -99,7 +101,7 @@ impl Projections {
             as_of: request.approved_at,
             manifest_sha256,
             rights: rights(request.regime).map(str::to_owned).to_vec(),
-            purposes: purposes(&about),
+            purposes,
             sources: sources(&about, request.subject),
             classes,
             rows: state,
@@ -356,21 +358,40 @@ pub(in crate::governance) fn retention(class: &str, kept: &[Value]) -> Retention
     Retention { days: default.days, after: after.to_owned(), action: action.to_owned(), legal_basis: None }
 }
 
-/// Whether an entry of the register is about one of these classes.
-pub(in crate::governance) fn concerns(entry: &Value, classes: &BTreeSet<&str>) -> bool {
-    let mut named = entry["classes"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    entry["active"] == true && named.any(|class| classes.contains(class))
+/// For which purposes the data that the request is about was processed, and by which activities.
+fn purposes(
+    request: &PackageRequest,
+    events: &[Event],
+    known: &Purposes,
+) -> (Vec<PurposeUsed>, Vec<ProcessingRecord>) {
+    let mut counts: BTreeMap<(String, String, bool), u64> = BTreeMap::new();
+    let mut processing: Vec<ProcessingRecord> = Vec::new();
+    for event in events.iter().filter(|event| has_class(request, event)) {
+        let (purpose, basis) = (&event.purpose, &event.legal_basis);
+        let mut used: BTreeSet<(String, String, bool)> = BTreeSet::new();
+        for record in activities(request, event, known) {
+            let stated =
+                |stated: &Option<String>, otherwise: &String| stated.as_ref().unwrap_or(otherwise).clone();
+            let default = record.default && (purpose.is_none() || basis.is_none());
+            used.insert((stated(purpose, &record.purpose), stated(basis, &record.legal_basis), default));
+            if !processing.contains(record) {
+                processing.push(record.clone());
+            }
+        }
+        used.into_iter().for_each(|used| *counts.entry(used).or_default() += 1);
+    }
+    let told =
+        |((purpose, legal_basis, default), events)| PurposeUsed { purpose, legal_basis, default, events };
+    (counts.into_iter().map(told).collect(), processing)
 }
 
-fn purposes(events: &[Event]) -> Vec<PurposeUsed> {
-    let mut counts: BTreeMap<(Option<String>, Option<String>), u64> = BTreeMap::new();
-    for event in events {
-        *counts.entry((event.purpose.clone(), event.legal_basis.clone())).or_default() += 1;
-    }
-    counts
-        .into_iter()
-        .map(|((purpose, legal_basis), events)| PurposeUsed { purpose, legal_basis, events })
-        .collect()
+/// The activities that process the data of an event, as far as the request is about it. Each event has one: where none covers
+/// its classes, it is the one for which the event is recorded.
+fn activities<'k>(request: &PackageRequest, event: &Event, known: &'k Purposes) -> Vec<&'k ProcessingRecord> {
+    let of = |class: Option<&str>| known.of_event(&event.aggregate_type, &event.event_type, class);
+    let classes = event.record_classes.iter().filter(|class| request.has_class(class));
+    let found: Vec<&ProcessingRecord> = classes.flat_map(|class| of(Some(class.as_str()))).collect();
+    if found.is_empty() { of(None) } else { found }
 }
 
 fn sources(events: &[Event], subject: Uuid) -> Vec<SourceOf> {
@@ -379,4 +400,86 @@ fn sources(events: &[Event], subject: Uuid) -> Vec<SourceOf> {
         *counts.entry(by(event, subject)).or_default() += 1;
     }
     counts.into_iter().map(|(source, events)| SourceOf { source: source.to_owned(), events }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn event(classes: &[&str], purpose: Option<&str>, legal_basis: Option<&str>) -> Event {
+        Event {
+            position: 1,
+            event_id: Uuid::from_u128(1),
+            event_type: "ScholarshipApplicationSubmitted".into(),
+            version: "1".into(),
+            aggregate_type: "opportunities.scholarship_application".into(),
+            aggregate_id: Uuid::from_u128(2).to_string(),
+            sequence: 1,
+            recorded_at: Timestamp::UNIX_EPOCH,
+            occurred_at: Timestamp::UNIX_EPOCH,
+            actor: "user:1".into(),
+            on_behalf_of: None,
+            purpose: purpose.map(str::to_owned),
+            legal_basis: legal_basis.map(str::to_owned),
+            subjects: Vec::new(),
+            record_classes: classes.iter().map(|class| (*class).to_owned()).collect(),
+            command_id: None,
+            correlation_id: None,
+            causation_id: None,
+            derived_from: Vec::new(),
+            transformation: None,
+            data: Value::Null,
+            shredded: false,
+        }
+    }
+
+    /// The purposes of a request about some classes as text, and the names of the activities.
+    fn told(classes: &[RecordClass], events: &[Event]) -> (Vec<String>, Vec<String>) {
+        let request = PackageRequest {
+            request: Uuid::from_u128(3),
+            subject: Uuid::from_u128(4),
+            regime: PrivacyRegime::Gdpr,
+            r#type: PrivacyRequestType::Access,
+            classes: classes.to_vec(),
+            refused: Vec::new(),
+            note: None,
+            position: 1,
+            approved_at: Timestamp::UNIX_EPOCH,
+            attached: None,
+            completed: true,
+        };
+        let (purposes, processing) = purposes(&request, events, &Purposes::of(&[]));
+        let text = |used: &PurposeUsed| {
+            let default = if used.default { " by default" } else { "" };
+            format!("{}: {}{default}, {}", used.purpose, used.legal_basis, used.events)
+        };
+        (purposes.iter().map(text).collect(), processing.into_iter().map(|record| record.name).collect())
+    }
+
+    #[test]
+    fn the_purpose_that_an_event_states_counts_before_that_of_the_activity() {
+        let events = [
+            event(&["education"], Some("Grants"), Some("Art. 6(1)(e)")),
+            event(&["education"], Some("Grants"), None),
+            event(&["education", "identity"], None, None),
+            event(&[], None, None),
+        ];
+        let (purposes, processing) = told(&[], &events);
+        let applications = "To receive, review and decide applications for scholarships, and to award them";
+        let expected = [
+            "Grants: Art. 6(1)(b) by default, 1".to_owned(),
+            "Grants: Art. 6(1)(e), 1".to_owned(),
+            format!("{applications}: Art. 6(1)(b) by default, 2"),
+        ];
+        assert_eq!((&purposes[..], &processing[..]), (&expected[..], &["Scholarships".to_owned()][..]));
+    }
+
+    #[test]
+    fn what_a_request_is_not_about_is_processed_for_nothing_that_it_tells() {
+        let events = [event(&["education"], None, None), event(&["identity"], None, None)];
+        let (purposes, _) = told(&[RecordClass::Identity], &events);
+        assert!(matches!(&purposes[..], [one] if one.ends_with(", 1")), "{purposes:?}");
+    }
 }

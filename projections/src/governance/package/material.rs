@@ -14,6 +14,7 @@ use crate::{
         GovernanceError, Order,
         log_index::Term,
         log_view::{LogView, Source},
+        purposes::context_of,
     },
 };
 
@@ -111,11 +112,6 @@ async fn positions(
         .map(|entry| entry.position)
         .filter(|position| !untold.contains(position))
         .collect())
-}
-
-/// The context of an aggregate type.
-pub(super) fn context_of(aggregate_type: &str) -> &str {
-    aggregate_type.split('.').next().unwrap_or_default()
 }
 
 /// The person, as who may see their own and nothing else.

@@ -31,7 +31,7 @@ pub use contents::{
     ReadByOthers, Recipients, Retention, RowsHeld, SourceOf, Withheld, package_schema,
 };
 pub use made::Made;
-pub(super) use made::{concerns, retention};
+pub(super) use made::retention;
 pub use material::PackageSummary;
 pub use page::page;
 pub use request::{PACKAGE_VALID_FOR, PackageRequest};

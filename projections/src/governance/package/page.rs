@@ -5,7 +5,13 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use super::{DecisionExplained, Package, PackageRecord};
-use crate::readable::{STYLE, escape, flattened, plain};
+use crate::{
+    governance::ProcessingRecord,
+    readable::{STYLE, escape, flattened, plain},
+};
+
+/// Follows what nobody has confirmed.
+const DEFAULT: &str = " (a default of the house)";
 
 /// The page.
 pub fn page(package: &Package) -> String {
@@ -42,12 +48,12 @@ pub fn page(package: &Package) -> String {
     }
     table(&mut html, rows);
     html += "<h2>For which purposes</h2>\n";
-    let stated = |text: &Option<String>| text.clone().unwrap_or_else(|| "not stated".into());
     let used = package.purposes.iter().map(|used| {
-        (stated(&used.purpose), format!("legal basis: {}; {} events", stated(&used.legal_basis), used.events))
+        let default = if used.default { DEFAULT } else { "" };
+        (used.purpose.clone(), format!("legal basis: {}; {} events{default}", used.legal_basis, used.events))
     });
     table(&mut html, used);
-    package.processing.iter().for_each(|entry| table(&mut html, fields(entry)));
+    package.processing.iter().for_each(|record| processing(&mut html, record));
     html += "<h2>Where it came from</h2>\n";
     let sources = package.sources.iter();
     table(&mut html, sources.map(|source| (source.source.clone(), format!("{} events", source.events))));
@@ -77,6 +83,15 @@ pub fn page(package: &Package) -> String {
     html += "<h2>What was recorded, in order</h2>\n";
     package.records.iter().for_each(|record| article(&mut html, record));
     html + "</body></html>\n"
+}
+
+/// An activity; whether it is a default is said in words.
+fn processing(html: &mut String, record: &ProcessingRecord) {
+    let value = serde_json::to_value(record).unwrap_or_default();
+    let default = if record.default { DEFAULT } else { "" };
+    _ = writeln!(html, "<section><h3>{}{default}</h3>", escape(&record.name));
+    table(html, fields(&value).filter(|(name, _)| !matches!(name.as_str(), "name" | "default")));
+    html.push_str("</section>\n");
 }
 
 fn explained(html: &mut String, decision: &DecisionExplained) {
