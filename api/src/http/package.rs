@@ -65,7 +65,7 @@ pub(super) async fn page(api: &Api, call: &Call<'_>, pairs: Pairs) -> Result<Htt
 /// # Errors
 /// 403 for everybody else, 401 for whoever handles requests and has shown no second factor just now, 404 where there is no such
 /// request or it is not answered with a package, 409 before it is fulfilled and where it was denied or cancelled, 410 when its
-/// time is over (GOV-P3) or the data was erased.
+/// time is over (GOV-P3) or none of the data can be read any more; where a part of it was erased, the package says so.
 async fn fetched(api: &Api, call: &Call<'_>, pairs: Pairs) -> Result<Made, Problem> {
     pairs.done()?;
     let id = call.id("id")?;

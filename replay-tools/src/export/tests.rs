@@ -150,7 +150,7 @@ async fn no_format_shows_a_personal_value_that_was_not_to_be_opened() {
         let (sealed, opened) = (Folder::new(), Folder::new());
         export(format, sealed.path()).export(&world.annals).await.unwrap();
         let head = world.annals.store.head().await.unwrap().position;
-        export(format, opened.path()).write(&world.annals, head, Personal::Opened, None).await.unwrap();
+        export(format, opened.path()).write(&world.annals, head, Personal::Opened, None, None).await.unwrap();
         for (folder, shown) in [(sealed, false), (opened, true)] {
             let bytes = std::fs::read(folder.path().join(name)).unwrap();
             let found = bytes.windows(11).any(|window| window == b"First words");

@@ -96,7 +96,7 @@ impl Log {
 
     /// Verifies, and asserts what the first finding is.
     #[track_caller]
-    fn first(report: &Report, position: Position, kind: Kind) {
+    pub(super) fn first(report: &Report, position: Position, kind: Kind) {
         let first = report.findings.first().map(|finding| (finding.position, finding.kind));
         assert_eq!(first, Some((Some(position), kind)), "{report}");
         assert_eq!(report.first, Some(position));
