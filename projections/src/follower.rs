@@ -28,7 +28,7 @@ const BEGUN: Duration = Duration::from_secs(10);
 /// The advisory lock of the lease: one follower for each database (an arbitrary number).
 const LEASE: i64 = 0x616e_6e61_6c74;
 
-/// How often the follower looks whether read models joined or left while the log is silent.
+/// How often the follower looks whether read models joined or left while the log is silent, and whether keys were destroyed.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How long to wait before trying again after a failure.
@@ -98,8 +98,16 @@ async fn follow(inner: &Arc<Inner>, mut stop: watch::Receiver<bool>) -> Result<(
     enrol(inner, &mut connection).await?;
     let layout = Layout::load(&connection.client).await?;
     let position = layout.position;
-    let mut follower =
-        Follower { inner, connection, members: Vec::new(), layout, catching_up: None, forgetting: None };
+    let mut follower = Follower {
+        inner,
+        connection,
+        members: Vec::new(),
+        layout,
+        catching_up: None,
+        forgetting: None,
+        dropping: None,
+        known_shreds: inner.store.keyring().known_shreds(),
+    };
     follower.arrange();
     inner.state.send_replace(FollowerState::Following);
     let mut source = Source::open(inner, follower.layout.incarnation, position).await?;
@@ -111,7 +119,10 @@ async fn follow(inner: &Arc<Inner>, mut stop: watch::Receiver<bool>) -> Result<(
     loop {
         tokio::select! {
             _ = stopped(&mut stop) => return Ok(()),
-            _ = look.tick() => follower.look().await?,
+            _ = look.tick() => {
+                follower.drop_past();
+                follower.look().await?;
+            }
             () = inner.changed.notified() => follower.look().await?,
             _ = shreds.tick() => follower.forget(),
             events = source.next(follower.layout.position, inner.config.batch_max) => {
@@ -134,6 +145,9 @@ struct Follower<'a> {
     members: Vec<Member>,
     catching_up: Option<Task>,
     forgetting: Option<Task>,
+    dropping: Option<Task>,
+    /// Of how many destructions of keys the follower had heard when it dropped read models of the past last.
+    known_shreds: u64,
 }
 
 /// Ends with its owner.
@@ -240,6 +254,23 @@ impl Follower<'_> {
         if work && self.catching_up.as_ref().is_none_or(|task| task.0.is_finished()) {
             self.catching_up = Some(Task(tokio::spawn(catch_up::run(Arc::clone(self.inner)))));
         }
+    }
+
+    /// Drops read models of the past once keys were destroyed. Nobody reads them through here, so that they need not wait
+    /// until what serves is rebuilt.
+    fn drop_past(&mut self) {
+        let known = self.inner.store.keyring().known_shreds();
+        let at_it = self.dropping.as_ref().is_some_and(|task| !task.0.is_finished());
+        if known == self.known_shreds || at_it {
+            return;
+        }
+        self.known_shreds = known;
+        let projections = Projections(Arc::clone(self.inner));
+        self.dropping = Some(Task(tokio::spawn(async move {
+            if let Err(error) = projections.drop_every_as_of().await {
+                tracing::warn!(%error, "read models of the past are to be dropped after a shred, later");
+            }
+        })));
     }
 
     /// Sees to it that what destroyed keys had sealed is nowhere in the clear.

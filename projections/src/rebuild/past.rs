@@ -23,8 +23,9 @@ const PREFIX: &str = "asof_";
 
 impl Projections {
     /// Builds read models as they stood after the event at a position, in the schema `asof_<position>`; all of them where
-    /// none is named. What stood in that schema before is replaced. Waits for a rebuild to end. After keys have been
-    /// destroyed these schemas are dropped together with what else held in the clear what the keys had sealed.
+    /// none is named. What stood in that schema before is replaced. Waits for a rebuild to end. The follower drops these
+    /// schemas as soon as it hears that keys were destroyed or archived, for they may hold in the clear what the keys had
+    /// sealed; one that is being built then fails.
     ///
     /// # Errors
     /// When there is no such read model, the position is ahead of the log, or the log or the database fails.
@@ -96,6 +97,12 @@ impl Projections {
         let there: bool = connection.client.query_one(there, &[&schema]).await?.try_get(0)?;
         drop_schema(&connection.client, &schema).await?;
         Ok(there)
+    }
+
+    /// Drops the read models as they stood at whatever position.
+    pub(crate) async fn drop_every_as_of(&self) -> Result<(), ProjectionError> {
+        let connection = Connection::open(&self.0.database, "as-of").await?;
+        drop_every(&connection.client).await
     }
 }
 

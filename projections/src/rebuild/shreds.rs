@@ -56,7 +56,8 @@ impl Projections {
                 drop_generation(&connection.client, entry).await?;
             }
         }
-        // Read models as of an earlier moment hold what these keys had sealed as well; who needs one builds it again.
+        // Read models as of an earlier moment hold what these keys had sealed as well; who needs one builds it again. The
+        // follower dropped them when it heard of it, unless nobody followed then.
         super::past::drop_every(&connection.client).await?;
         let note = "UPDATE annals.projection_head
             SET shreds = greatest(shreds, $1), archives = greatest(archives, $2)";

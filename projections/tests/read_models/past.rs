@@ -4,7 +4,7 @@ use event_store::{Basis, Classes};
 use projections::{Config, Difference, Projections};
 
 use crate::{
-    models::{History, Names},
+    models::{Contacts, History, Names},
     world::*,
 };
 
@@ -74,6 +74,25 @@ async fn read_models_of_the_past_go_when_keys_are_destroyed() {
     world.store.keyring().shred(contact_of("A"), Classes::All, Basis::Erasure).await.unwrap();
     world.projections.rebuild_after_shreds().await.unwrap();
     assert_eq!(number(&world, "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^asof_'").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn read_models_of_the_past_do_not_wait_for_the_rebuild_after_keys_were_destroyed() {
+    let world = World::of(vec![Contacts::model(), Names::model()]).await;
+    world.projections.start();
+    let position = world.append(unit(1), created("PSU")).await;
+    world.visible("contacts", position).await;
+    world.projections.build_as_of(&[], position).await.unwrap();
+    // Whoever builds has to wait for this, and with it whoever rebuilds after a shred.
+    let mut building = world.store.pool().acquire().await.unwrap().detach();
+    let lock = sqlx::query("SELECT pg_advisory_lock($1)").bind(0x616e_6e61_6c75_i64);
+    lock.execute(&mut building).await.unwrap();
+    let past = "SELECT count(*) FROM pg_namespace WHERE nspname ~ '^asof_'";
+    assert_eq!(number(&world, past).await, 1);
+    world.store.keyring().shred(contact_of("PSU"), Classes::All, Basis::Erasure).await.unwrap();
+    eventually("the past is gone", async || number(&world, past).await == 0).await;
+    let rebuilt = number(&world, "SELECT shreds FROM annals.projection_head").await;
+    assert_eq!(rebuilt, 0, "what serves is not rebuilt yet");
 }
 
 #[tokio::test(flavor = "multi_thread")]
