@@ -83,9 +83,14 @@ impl Ledger {
         .await
     }
 
+    /// What it names, as far as it is known here.
+    pub(super) fn lines(&self) -> Vec<Line> {
+        lock(&self.0).known.iter().cloned().collect()
+    }
+
     /// Destroys again what a restored backup of the keys has brought back, and says how many keys that were.
     pub(super) async fn apply(&self, pool: &PgPool) -> Result<u64, StoreError> {
-        let lines: Vec<Line> = lock(&self.0).known.iter().cloned().collect();
+        let lines = self.lines();
         let mut destroyed = 0;
         for lines in lines.chunks(10_000) {
             let subjects: Vec<Uuid> = lines.iter().map(|(subject, ..)| *subject).collect();

@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    collections::HashMap,
     path::Path,
     sync::{Arc, Weak},
     time::Duration,
@@ -62,6 +63,8 @@ pub(super) const CHANNEL: &str = "annals_shreds";
 
 /// How often a node asks for shreds that no notification has told it of.
 const POLL: Duration = Duration::from_secs(1);
+/// How many it reads at once.
+const NEWS: usize = 10_000;
 
 impl Keyring {
     /// Destroys the keys of a subject, and says how many there were. It is durable when this returns, in the ledger of
@@ -232,10 +235,14 @@ impl Keyring {
 
     pub(super) fn forget(&self, shreds: &[(Uuid, Cow<'static, str>, Option<i32>)]) {
         *lock(&self.0.shreds) += 1;
+        let mut of_each: HashMap<Uuid, Vec<(&str, Option<i32>)>> = HashMap::new();
+        for (subject, class, through) in shreds {
+            of_each.entry(*subject).or_default().push((&**class, *through));
+        }
         let concerning = |subject: &Uuid, class: &str| -> Vec<Option<i32>> {
             let same = |of: &str| of == EVERY_CLASS || of == class;
-            let shreds = shreds.iter().filter(|(of, of_class, _)| of == subject && same(of_class));
-            shreds.map(|(_, _, through)| *through).collect()
+            let shreds = of_each.get(subject).into_iter().flatten().filter(|(of, _)| same(of));
+            shreds.map(|(_, through)| *through).collect()
         };
         lock(&self.0.cache).update(|id: &KeyId, key| {
             let ended = |through: &Option<i32>| through.is_none_or(|through| id.epoch.number() <= through);
@@ -247,6 +254,21 @@ impl Keyring {
             *erased |= concerning(subject, class).iter().any(Option::is_none);
         });
     }
+
+    /// The keys are those of a backup again, put back while they were in use: what the ledger of erasures names is destroyed
+    /// again, as it is when they are opened. Says what the last shred is now.
+    async fn destroy_again(&self) -> Result<Option<Shred>, StoreError> {
+        let mut destroyed = 0;
+        if let Some(ledger) = &self.0.ledger {
+            destroyed = ledger.apply(&self.0.pool).await?;
+            let lines = ledger.lines().into_iter();
+            let lines: Vec<_> =
+                lines.map(|(subject, class, through)| (subject, intern(&class), through)).collect();
+            self.forget(&lines);
+        }
+        tracing::warn!(destroyed, "the store of keys was put back to what it was before");
+        newest(&self.0.pool).await
+    }
 }
 
 async fn read(pool: &PgPool, after: i64, limit: usize) -> Result<Vec<Shred>, StoreError> {
@@ -257,19 +279,35 @@ async fn read(pool: &PgPool, after: i64, limit: usize) -> Result<Vec<Shred>, Sto
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
     .fetch_all(pool)
     .await?;
-    let shred = |row: sqlx::postgres::PgRow| {
-        let class: &str = row.try_get(2)?;
-        let through: Option<i32> = row.try_get(3)?;
-        Ok(Shred {
-            id: row.try_get(0)?,
-            subject: row.try_get(1)?,
-            class: (class != EVERY_CLASS).then(|| intern(class)),
-            basis: through
-                .map_or(Basis::Erasure, |through| Basis::Retention { through: Epoch::from_number(through) }),
-            shredded_at: row.try_get::<Micros, _>(4)?.timestamp()?,
-        })
-    };
-    rows.into_iter().map(shred).collect()
+    rows.iter().map(shred).collect()
+}
+
+/// The last shred that there is.
+async fn newest(pool: &PgPool) -> Result<Option<Shred>, StoreError> {
+    let newest = sqlx::query(
+        "SELECT id, subject, class, through, shredded_at FROM annals_keys.shreds ORDER BY id DESC LIMIT 1",
+    );
+    newest.fetch_optional(pool).await?.as_ref().map(shred).transpose()
+}
+
+/// What was shredded after the shred `last`. None: that one is not there any more, which no shred ever brings about.
+async fn since(pool: &PgPool, last: Option<&Shred>) -> Result<Option<Vec<Shred>>, StoreError> {
+    let Some(last) = last else { return read(pool, 0, NEWS).await.map(Some) };
+    let mut shreds = read(pool, last.id - 1, NEWS).await?;
+    Ok((shreds.first() == Some(last)).then(|| shreds.split_off(1)))
+}
+
+fn shred(row: &sqlx::postgres::PgRow) -> Result<Shred, StoreError> {
+    let class: &str = row.try_get(2)?;
+    let through: Option<i32> = row.try_get(3)?;
+    Ok(Shred {
+        id: row.try_get(0)?,
+        subject: row.try_get(1)?,
+        class: (class != EVERY_CLASS).then(|| intern(class)),
+        basis: through
+            .map_or(Basis::Erasure, |through| Basis::Retention { through: Epoch::from_number(through) }),
+        shredded_at: row.try_get::<Micros, _>(4)?.timestamp()?,
+    })
 }
 
 /// Opens the ledger of erasures: what it names and the keys still have is destroyed; what was shredded without it, it is
@@ -282,7 +320,7 @@ pub(super) async fn reconcile(path: &Path, pool: &PgPool) -> Result<Ledger, Stor
     }
     let mut last = 0;
     loop {
-        let shreds = read(pool, last, 10_000).await?;
+        let shreds = read(pool, last, NEWS).await?;
         let Some(newest) = shreds.last() else { return Ok(ledger) };
         last = newest.id;
         ledger.add(shreds.into_iter().map(Shred::line).collect()).await?;
@@ -294,8 +332,7 @@ pub(super) async fn feed(keyring: &Keyring) -> Result<AbortHandle, StoreError> {
     let pool = keyring.0.pool.clone();
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.listen(CHANNEL).await?;
-    let mut last: i64 =
-        sqlx::query_scalar("SELECT COALESCE(max(id), 0) FROM annals_keys.shreds").fetch_one(&pool).await?;
+    let mut last = newest(&pool).await?;
     let mut last_archived = archive::last(&pool).await?;
     let keyring: Weak<Inner> = Arc::downgrade(&keyring.0);
     let task = tokio::spawn(async move {
@@ -313,10 +350,10 @@ pub(super) async fn feed(keyring: &Keyring) -> Result<AbortHandle, StoreError> {
                 Err(error) => tracing::warn!(%error, "cannot read which keys were archived"),
             }
             drop(ring);
-            match read(&pool, last, 10_000).await {
-                Ok(shreds) => {
+            match since(&pool, last.as_ref()).await {
+                Ok(Some(shreds)) => {
                     let Some(newest) = shreds.last() else { continue };
-                    last = newest.id;
+                    last = Some(newest.clone());
                     let Some(keyring) = keyring.upgrade().map(Keyring) else { return };
                     if let Some(ledger) = &keyring.0.ledger {
                         let lines = shreds.iter().cloned().map(Shred::line).collect();
@@ -326,6 +363,16 @@ pub(super) async fn feed(keyring: &Keyring) -> Result<AbortHandle, StoreError> {
                     }
                     let shreds: Vec<_> = shreds.into_iter().map(Shred::parts).collect();
                     keyring.forget(&shreds);
+                }
+                Ok(None) => {
+                    let Some(keyring) = keyring.upgrade().map(Keyring) else { return };
+                    match keyring.destroy_again().await {
+                        // What was archived since the backup is not, any more.
+                        Ok(newest) => (last, last_archived) = (newest, 0),
+                        Err(error) => {
+                            tracing::error!(%error, "keys that had been destroyed are back and could not be destroyed again");
+                        }
+                    }
                 }
                 Err(error) => tracing::warn!(%error, "cannot read which keys were shredded"),
             }

@@ -281,6 +281,64 @@ async fn a_restored_backup_of_the_keys_brings_nothing_back_that_was_erased() {
 }
 
 #[tokio::test]
+async fn a_destroyed_key_that_is_put_back_while_keys_are_in_use_opens_nothing() {
+    let database = testing::database().await;
+    let (store, other) = (database.store().await.unwrap(), database.store().await.unwrap());
+    let (gone, stays) = (Uuid::new_v4(), Uuid::new_v4());
+    let one = stream("one");
+    let events = vec![
+        personal(&one, gone, "identity", "Ada"),
+        personal(&one, gone, "device", "token"),
+        personal(&one, stays, "identity", "Charles"),
+    ];
+    store.append(appending(events)).await.unwrap();
+    store.pool().execute("CREATE TABLE backup AS TABLE annals_keys.data_keys").await.unwrap();
+    store.keyring().shred(gone, Classes::Only(&["identity"]), Basis::Erasure).await.unwrap();
+    let through = Epoch::of("device", Timestamp::now());
+    store.keyring().shred(gone, Classes::All, Basis::Retention { through }).await.unwrap();
+    let back = "INSERT INTO annals_keys.data_keys TABLE backup ON CONFLICT DO NOTHING";
+    store.pool().execute(back).await.unwrap();
+    assert_eq!(store.keyring().returned(gone, &["identity", "device"]).await.unwrap(), 2, "they are back");
+
+    // `other` has looked for none of these keys before.
+    let left = [None, None, text("Charles")];
+    assert_eq!(opened(&other, "one").await, left);
+    assert_eq!(opened(&store, "one").await, left);
+    let history = other.keyring().history();
+    let events = whole_log(&other).await;
+    history.load_for(&events).await.unwrap();
+    let of_old: Vec<_> = events.iter().flat_map(|event| history.open(event).unwrap()).collect();
+    assert_eq!(of_old, [None, None, Some(b"Charles".to_vec())], "nor does a look into history");
+    let again = other.append(appending(vec![personal(&one, gone, "identity", "Ada")])).await;
+    assert!(matches!(again, Err(AppendError::SubjectErased { .. })), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_store_of_keys_that_is_put_back_as_a_whole_while_it_is_in_use_brings_nothing_back() {
+    let database = testing::database().await;
+    let file = std::env::temp_dir().join(format!("annals-ledger-{}", Uuid::new_v4().simple()));
+    let mut config = database.config();
+    config.keys.ledger = Some(file.clone());
+    let store = EventStore::open(config).await.unwrap();
+    let gone = Uuid::new_v4();
+    store.append(appending(vec![personal(&stream("one"), gone, "identity", "Ada")])).await.unwrap();
+    store.pool().execute("CREATE TABLE backup AS TABLE annals_keys.data_keys").await.unwrap();
+    let known = store.keyring().known_shreds();
+    store.keyring().shred(gone, Classes::Only(&["identity"]), Basis::Erasure).await.unwrap();
+    // Until the node has heard of its own shred as others do, too.
+    until(async || store.keyring().known_shreds() == known + 2).await;
+    // The backup knows of no shred.
+    let restore = "BEGIN; TRUNCATE annals_keys.shreds, annals_keys.data_keys;
+                   INSERT INTO annals_keys.data_keys TABLE backup; COMMIT";
+    store.pool().execute(restore).await.unwrap();
+    let keys = "SELECT count(*) FROM annals_keys.data_keys";
+    until(async || sqlx::query_scalar::<_, i64>(keys).fetch_one(store.pool()).await.unwrap() == 0).await;
+    assert!(store.keyring().is_erased(gone, "identity").await.unwrap());
+    assert_eq!(opened(&store, "one").await, [None]);
+    std::fs::remove_file(file).unwrap();
+}
+
+#[tokio::test]
 async fn a_restored_backup_of_the_log_brings_back_no_claim_on_a_value_of_who_was_erased() {
     let database = testing::database().await;
     let file = std::env::temp_dir().join(format!("annals-ledger-{}", Uuid::new_v4().simple()));
