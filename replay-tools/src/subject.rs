@@ -1,4 +1,5 @@
-//! `subject`: everything that the log holds about a person, who saw it and to whom it was given.
+//! `subject`: everything that the log holds about a person, who saw it and to whom it was given. It is for officers: what the
+//! law forbids to tell the student is in it, and marked.
 //!
 //! It reads the log from end to end and no read model: what it shows does not depend on anything that could be wrong with
 //! one. What an event says of other people stays sealed.
@@ -7,10 +8,12 @@ mod page;
 
 use std::collections::HashMap;
 
+use domain::governance::DisclosureBasis;
 use event_store::{Head, Position, StreamId};
 use jiff::Timestamp;
+use projections::governance::Untold;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -27,6 +30,8 @@ use crate::{
 const STRETCH: u64 = 50_000;
 /// How many events are read at once.
 const CHUNK: usize = 1000;
+/// What stands beside each entry that would tell the student of a disclosure on a secret order.
+const UNTOLD: &str = "must not be told to the student: 34 CFR 99.31(a)(9)(ii)";
 
 /// Everything the log holds about a person, in order: what, by whom, why, on which basis; who saw it; who was given it.
 #[derive(Debug, clap::Args)]
@@ -64,12 +69,31 @@ struct Report {
     at: Timestamp,
     /// For what personal values were opened; none: they were not.
     purpose: Option<String>,
+    /// What is to be done before the student is given any of it, where some of it must not be told to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
     /// The events that carry data of this person or belong to a stream about them.
-    events: Vec<Event>,
+    events: Vec<Entry>,
     /// Who saw it.
     seen_by: Vec<Seen>,
     /// To whom it was given or refused (34 CFR 99.32): all events of those records.
-    disclosures: Vec<Event>,
+    disclosures: Vec<Entry>,
+}
+
+/// An event of the report.
+#[derive(Debug, Serialize)]
+struct Entry {
+    #[serde(flatten)]
+    event: Event,
+    /// That it must not be told to the student, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'static str>,
+}
+
+impl From<Event> for Entry {
+    fn from(event: Event) -> Self {
+        Entry { event, warning: None }
+    }
 }
 
 /// Somebody looked.
@@ -82,6 +106,9 @@ struct Seen {
     route: String,
     resource: String,
     purpose: Option<String>,
+    /// That it must not be told to the student, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'static str>,
 }
 
 impl Subject {
@@ -95,7 +122,7 @@ impl Subject {
         };
         let handed = Handed {
             sha256: hex(&Sha256::new().chain_update(&text).chain_update("\n").finalize()),
-            first: report.events.first().map_or(1, |event| event.position),
+            first: report.events.first().map_or(1, |entry| entry.event.position),
             last: report.position,
         };
         self.opening.handed_out(annals, handed).await?;
@@ -137,6 +164,7 @@ async fn report(
         position: head.position,
         at: Timestamp::now(),
         purpose,
+        warning: None,
         events: Vec::new(),
         seen_by: Vec::new(),
         disclosures: Vec::new(),
@@ -155,7 +183,7 @@ async fn report(
                 report.seen_by.extend(seen(annals, &event, &mut purposes).await?);
             }
             if event.subjects.contains(&subject) {
-                report.events.push(event);
+                report.events.push(event.into());
             }
         }
     }
@@ -163,8 +191,10 @@ async fn report(
         // Only the first event of a record need name the person.
         let mut events = store.read_stream(&stream, 0, None).await?;
         events.retain(|event| event.position <= head.position);
-        report.disclosures.extend(event::read(store, events, personal).await?);
+        let events = event::read(store, events, personal).await?;
+        report.disclosures.extend(events.into_iter().map(Entry::from));
     }
+    report.mark_untold();
     Ok(report)
 }
 
@@ -208,6 +238,7 @@ async fn seen(annals: &Annals, event: &Event, purposes: &mut Purposes) -> Result
         route,
         resource,
         purpose,
+        warning: None,
     };
     Ok(match (event.event_type.as_str(), event.on_behalf_of) {
         ("AccessLogged", _) => Some(of(
@@ -238,6 +269,43 @@ async fn opened_for(annals: &Annals, replay: &StreamId) -> Result<Option<String>
 }
 
 impl Report {
+    /// Marks what must not be told to the student: disclosures on a secret order, and the entries of the access log of those
+    /// who read of one.
+    fn mark_untold(&mut self) {
+        let requested = self.disclosures.iter().filter_map(|entry| {
+            let event = &entry.event;
+            let basis = (event.event_type == "DisclosureRequested").then(|| event.data["basis"].clone())?;
+            let basis: DisclosureBasis = serde_json::from_value(basis).ok()?;
+            // The disclosures of others are in here where the person acted on them; they say nothing of lists.
+            let counts = event.subjects.contains(&self.subject) || basis.forbids_to_tell();
+            counts.then_some((event.position, event.aggregate_id.parse::<Uuid>().ok()?, basis))
+        });
+        let mut untold = Untold::of(requested);
+        if untold.is_empty() {
+            return;
+        }
+        let secret =
+            |event: &Event, untold: &Untold| event.aggregate_id.parse().is_ok_and(|id| untold.names(id));
+        let own = self.disclosures.iter().filter(|entry| secret(&entry.event, &untold));
+        let own: Vec<Uuid> = own.map(|entry| entry.event.event_id).collect();
+        untold.add_events(own);
+        for entry in self.events.iter_mut().chain(&mut self.disclosures) {
+            let event = &entry.event;
+            let read = event.event_type == "AccessLogged" && untold.is_told_by(event.position, &event.data);
+            entry.warning = (read || secret(event, &untold)).then_some(UNTOLD);
+        }
+        for seen in &mut self.seen_by {
+            let read = json!({ "route": seen.route, "resource": seen.resource });
+            seen.warning = untold.is_told_by(seen.position, &read).then_some(UNTOLD);
+        }
+        let entries = self.events.iter().chain(&self.disclosures);
+        let marked = entries.filter(|entry| entry.warning.is_some()).count()
+            + self.seen_by.iter().filter(|seen| seen.warning.is_some()).count();
+        self.warning = Some(format!(
+            "{marked} entries below {UNTOLD}. Take them out before the student is given any of this."
+        ));
+    }
+
     fn to_text(&self) -> String {
         let mut lines = vec![format!(
             "{}: {} events, seen {} times, {} entries about disclosures, complete up to position {} of log {}",
@@ -248,19 +316,21 @@ impl Report {
             self.position,
             self.incarnation
         )];
+        lines.extend(self.warning.clone());
         lines.extend(self.events.iter().map(line));
         if !self.seen_by.is_empty() {
             lines.push("\nSeen by".into());
         }
         lines.extend(self.seen_by.iter().map(|seen| {
             format!(
-                "{} {} {} {} {}{}",
+                "{} {} {} {} {}{}{}",
                 seen.position,
                 seen.at,
                 seen.by,
                 seen.route,
                 seen.resource,
-                seen.purpose.as_ref().map(|purpose| format!(" for {purpose}")).unwrap_or_default()
+                seen.purpose.as_ref().map(|purpose| format!(" for {purpose}")).unwrap_or_default(),
+                warned(seen.warning)
             )
         }));
         if !self.disclosures.is_empty() {
@@ -271,10 +341,15 @@ impl Report {
     }
 }
 
-fn line(event: &Event) -> String {
+/// A line of its own for what must not be told.
+fn warned(warning: Option<&str>) -> String {
+    warning.map(|warning| format!("\n    !! {warning}")).unwrap_or_default()
+}
+
+fn line(Entry { event, warning }: &Entry) -> String {
     let fields = event.fields().into_iter().map(|(path, value)| format!("\n    {path}: {}", plain(&value)));
     format!(
-        "{} {} {} of {} by {}, purpose {}, basis {}{}",
+        "{} {} {} of {} by {}, purpose {}, basis {}{}{}",
         event.position,
         event.recorded_at,
         event.event_type,
@@ -282,6 +357,7 @@ fn line(event: &Event) -> String {
         event.actor,
         event.purpose.as_deref().unwrap_or("not stated"),
         event.legal_basis.as_deref().unwrap_or("not stated"),
+        warned(*warning),
         fields.collect::<String>()
     )
 }
@@ -290,8 +366,11 @@ fn line(event: &Event) -> String {
 mod tests {
     use commands::Request;
     use domain::{
-        Actor,
-        governance::{AuditReplay, AuditReplayCommand},
+        Actor, Stated,
+        governance::{
+            AccessLog, AccessLogCommand, AuditReplay, AuditReplayCommand, Disclosure, DisclosureCommand,
+            PartyKind,
+        },
     };
 
     use super::*;
@@ -325,7 +404,7 @@ mod tests {
             let report = of(&world, student(number), Personal::Sealed).await;
             assert_eq!(report.events.len(), counted(&world, student(number)).await);
             assert!(report.events.len() >= 3, "a profile and a decision");
-            assert!(report.events.is_sorted_by_key(|event| event.position));
+            assert!(report.events.is_sorted_by_key(|entry| entry.event.position));
         }
     }
 
@@ -389,6 +468,57 @@ mod tests {
             counted(&world, student(0)).await - 2,
             "the last look is no part of it"
         );
+    }
+
+    /// Somebody asks for the records of the first student, and an officer reads that they did.
+    async fn disclosed(world: &World, id: Uuid, basis: &str, party_kind: PartyKind) {
+        let request = DisclosureCommand::RequestDisclosure {
+            subject: student(0),
+            party: Stated("Acme".into()),
+            party_kind,
+            records: vec!["transcript".into()],
+            interest: "Theirs".into(),
+            basis: basis.into(),
+            redisclosure_to: vec![],
+            address: None,
+        };
+        let officer = Uuid::from_u128(1);
+        let by = Request::by(Actor::user(officer, &["compliance"]));
+        world.commands.execute::<Disclosure>(id, request, &by).await.unwrap();
+        let read = AccessLogCommand::LogAccess {
+            actor: Some(officer),
+            route: "/v1/disclosures/{id}".into(),
+            resource: format!("/v1/disclosures/{id}"),
+            subjects: vec![student(0)],
+            purpose: None,
+            ip: Stated("192.0.2.1".into()),
+            user_agent: Stated("curl".into()),
+        };
+        let edge = Request::by(Actor::policy("access_log"));
+        world.commands.execute::<AccessLog>(Uuid::now_v7(), read, &edge).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn ferpa_99_31_a_9_ii_what_must_not_be_told_to_the_student_is_marked_wherever_it_stands() {
+        let world = World::campus().await;
+        let (secret, told) = (Uuid::from_u128(0xD1), Uuid::from_u128(0xD2));
+        disclosed(&world, secret, "99.31(a)(9)(ii)(A)", PartyKind::Court).await;
+        disclosed(&world, told, "99.31(a)(2)", PartyKind::OtherSchool).await;
+        let report = of(&world, student(0), Personal::Sealed).await;
+        let marked = |entries: &[Entry]| {
+            let marked = entries.iter().filter(|entry| entry.warning.is_some());
+            marked.map(|entry| entry.event.event_type.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(marked(&report.events), ["DisclosureRequested", "AccessLogged"]);
+        assert_eq!(marked(&report.disclosures), ["DisclosureRequested"]);
+        let seen: Vec<_> = report.seen_by.iter().map(|seen| seen.warning.is_some()).collect();
+        assert_eq!(seen, [true, false]);
+        let json = serde_json::to_string(&report).unwrap();
+        for text in [report.to_text(), page::page(&report), json] {
+            assert_eq!(text.matches(UNTOLD).count(), 5, "each of the four, and at the head: {text}");
+        }
+        let other = of(&world, student(1), Personal::Sealed).await;
+        assert!(other.warning.is_none() && !other.to_text().contains(UNTOLD));
     }
 
     #[tokio::test]

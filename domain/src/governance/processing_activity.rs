@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 
-use super::ProcessingContext;
+use super::{ProcessingContext, processing_defaults::context_count};
 use crate::kernel::{
     Actor, Context, Decided, Decider, Event, Known, NoRefusal, NotYet, RecordClass, Refused, RefusedBy,
     bounds, schemas,
@@ -62,7 +62,7 @@ pub struct ProcessingChanges {
     #[schemars(transform = schemas::classes)]
     pub classes: Option<Vec<RecordClass>>,
     /// In which contexts; none: wherever data of these classes is.
-    #[schemars(transform = schemas::count::<6>)]
+    #[schemars(transform = context_count)]
     pub contexts: Option<Vec<ProcessingContext>>,
     /// Who receives the data.
     #[schemars(transform = schemas::texts::<100, 200>)]
@@ -131,7 +131,7 @@ pub enum ProcessingActivityCommand {
         classes: Vec<RecordClass>,
         /// In which contexts; none: wherever data of these classes is.
         #[serde(default)]
-        #[schemars(transform = schemas::count::<6>)]
+        #[schemars(transform = context_count)]
         contexts: Vec<ProcessingContext>,
         /// Who receives the data, by category.
         #[schemars(transform = schemas::texts::<100, 200>)]

@@ -2,11 +2,11 @@
 //! of processing covers the data ([`super::ProcessingActivity`]). Nobody has confirmed them, and they say so wherever they are
 //! told; whoever answers for the processing confirms one by registering an entry for the same context and classes.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
-use crate::kernel::RecordClass;
+use crate::kernel::{RecordClass, schemas};
 
 /// A bounded context, as entries of the register name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, IntoStaticStr)]
@@ -42,6 +42,11 @@ impl ProcessingContext {
     pub fn name(self) -> &'static str {
         self.into()
     }
+}
+
+/// As many contexts as there are.
+pub(super) fn context_count(schema: &mut Schema) {
+    schemas::count::<{ ProcessingContext::ALL.len() as u32 }>(schema);
 }
 
 /// What the house does with data where nobody has said otherwise.

@@ -53,3 +53,4 @@ pub use processing_register::{ProcessingRegister, ProcessingRow};
 pub use purposes::ProcessingRecord;
 pub use recipient_notices::{RecipientNoticeRow, RecipientNotices};
 pub use retention_board::{RetentionBoard, RetentionBoardRow};
+pub use untold::Untold;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::Report;
-use crate::event::{Event, STYLE, escape, plain};
+use super::{Entry, Report};
+use crate::event::{STYLE, escape, plain};
 
 /// The page.
 pub(super) fn page(report: &Report) -> String {
@@ -25,8 +25,9 @@ pub(super) fn page(report: &Report) -> String {
         report.incarnation,
         report.at
     );
+    warn(&mut html, report.warning.as_deref());
     html += "<h2>What is recorded</h2>\n";
-    report.events.iter().for_each(|event| article(&mut html, "article", event));
+    report.events.iter().for_each(|entry| article(&mut html, "article", entry));
     html += "<h2>Who saw it</h2>\n";
     if report.seen_by.is_empty() {
         html += "<p>Nothing is recorded.</p>\n";
@@ -43,17 +44,31 @@ pub(super) fn page(report: &Report) -> String {
             escape(purpose),
             seen.position
         );
+        warn(&mut html, seen.warning);
     }
     html += "<h2>To whom it was disclosed (34 CFR 99.32)</h2>\n";
     if report.disclosures.is_empty() {
         html += "<p>Nothing is recorded.</p>\n";
     }
-    report.disclosures.iter().for_each(|event| article(&mut html, "section", event));
+    report.disclosures.iter().for_each(|entry| article(&mut html, "section", entry));
     html + "</body></html>"
 }
 
-fn article(html: &mut String, tag: &str, event: &Event) {
-    _ = writeln!(html, "<{tag}><h3>{}. {}</h3><table>", event.position, escape(&event.event_type));
+/// A paragraph on what must not be told, that nobody overlooks in print either.
+fn warn(html: &mut String, warning: Option<&str>) {
+    if let Some(warning) = warning {
+        _ = writeln!(
+            html,
+            "<p style=\"border: 2px solid; padding: .3rem\"><strong>{}</strong></p>",
+            escape(warning)
+        );
+    }
+}
+
+fn article(html: &mut String, tag: &str, Entry { event, warning }: &Entry) {
+    _ = writeln!(html, "<{tag}><h3>{}. {}</h3>", event.position, escape(&event.event_type));
+    warn(html, *warning);
+    html.push_str("<table>\n");
     let mut row = |name: &str, value: &str| {
         _ = writeln!(html, "<tr><th>{}</th><td>{}</td></tr>", escape(name), escape(value));
     };
