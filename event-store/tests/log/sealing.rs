@@ -370,6 +370,48 @@ async fn a_restored_backup_of_the_log_brings_back_no_claim_on_a_value_of_who_was
 }
 
 #[tokio::test]
+async fn a_ledger_that_was_taken_away_is_written_anew_before_anything_is_destroyed_or_nothing_is() {
+    let database = testing::database().await;
+    let folder = std::env::temp_dir().join(format!("annals-ledger-{}", Uuid::new_v4().simple()));
+    let file = folder.join("ledger");
+    let mut config = database.config();
+    config.keys.ledger = Some(file.clone());
+    let store = EventStore::open(config).await.unwrap();
+    let keyring = store.keyring();
+    let people: Vec<Uuid> = (0..5).map(|_| Uuid::new_v4()).collect();
+    let events = people.iter().map(|person| personal(&stream("one"), *person, "identity", "Ada")).collect();
+    store.append(appending(events)).await.unwrap();
+    let shred = async |person: Uuid| keyring.shred(person, Classes::All, Basis::Erasure).await;
+    let named = || {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let named = people.iter().take_while(|person| text.contains(&person.to_string()));
+        assert!(text.ends_with('\n'), "{text}");
+        named.count()
+    };
+    shred(people[0]).await.unwrap();
+    assert_eq!(named(), 1);
+    std::fs::remove_file(&file).unwrap();
+    shred(people[1]).await.unwrap();
+    assert_eq!(named(), 2, "both, in a file of that name");
+    std::fs::rename(&file, folder.join("elsewhere")).unwrap();
+    shred(people[2]).await.unwrap();
+    assert_eq!(named(), 3);
+    std::fs::write(&file, "").unwrap();
+    shred(people[3]).await.unwrap();
+    assert_eq!(named(), 4, "nor was it cut off");
+
+    let unreadable = folder.join("unreadable");
+    std::fs::write(&unreadable, "nonsense\n").unwrap();
+    std::fs::rename(&unreadable, &file).unwrap();
+    assert!(matches!(shred(people[4]).await, Err(StoreError::Configuration(_))));
+    assert_eq!(keyring.key_ids(people[4], "identity", Basis::Erasure).await.unwrap().len(), 1, "it waits");
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(shred(people[4]).await.unwrap(), 1);
+    assert_eq!(named(), 5);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
 async fn a_ledger_of_erasures_that_cannot_be_read_keeps_the_store_shut() {
     let database = testing::database().await;
     let file = std::env::temp_dir().join(format!("annals-ledger-{}", Uuid::new_v4().simple()));
