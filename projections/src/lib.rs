@@ -151,6 +151,8 @@ struct Inner {
     /// How far a rebuild has read, and how far it will.
     passed: watch::Sender<(Position, Position)>,
     task: Mutex<Option<JoinHandle<()>>>,
+    /// Held while read models are rebuilt after a shred: who comes meanwhile finds it done.
+    forgetting: tokio::sync::Mutex<()>,
     /// The generations that serve, as far as this process knows.
     serving: Mutex<HashMap<&'static str, (i32, String)>>,
 }
@@ -184,6 +186,7 @@ impl Projections {
             feed: source::Counters::default(),
             passed: watch::Sender::default(),
             task: Mutex::default(),
+            forgetting: tokio::sync::Mutex::default(),
             serving: Mutex::default(),
         })))
     }

@@ -1,9 +1,10 @@
 //! Whether anything is left after a destruction of keys (catalogue 3.8, P-58).
 
 use domain::{
+    RecordClass,
     governance::{
-        CHECK_RESIDUE_AFTER, IncidentKind, SecurityIncidentCommand, Severity, SubjectKeyCommand,
-        SubjectKeyEvent,
+        CHECK_RESIDUE_AFTER, IncidentKind, IncidentStatus, SecurityIncident, SecurityIncidentCommand,
+        Severity, SubjectKeyCommand, SubjectKeyEvent,
     },
     registry::{AnyCommand, AnyEvent},
 };
@@ -11,42 +12,38 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, timer_id};
+use crate::CommandError;
 
 /// P-58, GOV-K3: within a day after keys were destroyed it is looked whether anything tells what they had sealed; what is
-/// found is a breach.
+/// found is a breach: one for each person and what ordered the destruction, however many classes it was of.
 pub(super) struct CheckResidue;
 
 impl CheckResidue {
-    fn check(&self, fact: &Fact, event: &SubjectKeyEvent) -> Vec<Reaction> {
-        match event {
-            SubjectKeyEvent::SubjectKeysDestroyed { cause, record_classes, .. } => {
-                let (cause, record_classes) = (*cause, record_classes.clone());
-                vec![Reaction::Arm(Timer {
-                    id: timer_id(self.name(), &[&fact.event_id.to_string()]),
-                    due_at: fact.recorded_at.checked_add(CHECK_RESIDUE_AFTER).unwrap_or(Timestamp::MAX),
-                    aggregate: fact.id,
-                    command: AnyCommand::SubjectKey(SubjectKeyCommand::CheckKeyResidue {
-                        cause,
-                        record_classes,
-                    }),
-                })]
-            }
-            SubjectKeyEvent::KeyResidueChecked { residue: 1.., .. } => {
-                let open = SecurityIncidentCommand::OpenSecurityIncident {
-                    kind: IncidentKind::DataBreach,
-                    severity: Severity::High,
-                    summary: "Data whose keys were destroyed can still be read in some place".to_owned(),
-                    evidence: vec![fact.event_id],
-                    aware_at: None,
-                };
-                let incident = Uuid::new_v5(&fact.event_id, b"incident");
-                vec![Issue::new(incident, AnyCommand::SecurityIncident(open), "incident").into()]
-            }
-            SubjectKeyEvent::KeyResidueChecked { .. }
-            | SubjectKeyEvent::SubjectKeyProvisioned { .. }
-            | SubjectKeyEvent::SubjectKeyRotated { .. }
-            | SubjectKeyEvent::SubjectKeyShredded { .. } => Vec::new(),
+    fn check(&self, fact: &Fact, cause: Uuid, record_classes: &[RecordClass]) -> Reaction {
+        let record_classes = record_classes.to_vec();
+        Reaction::Arm(Timer {
+            id: timer_id(self.name(), &[&fact.event_id.to_string()]),
+            due_at: fact.recorded_at.checked_add(CHECK_RESIDUE_AFTER).unwrap_or(Timestamp::MAX),
+            aggregate: fact.id,
+            command: AnyCommand::SubjectKey(SubjectKeyCommand::CheckKeyResidue { cause, record_classes }),
+        })
+    }
+
+    /// Opens the incident of a destruction. One that was closed told of another finding.
+    async fn tell(&self, fact: &Fact, cause: Uuid, world: &World) -> Result<Reaction, CommandError> {
+        let mut incident = Uuid::new_v5(&cause, format!("incident|{}", fact.id).as_bytes());
+        if world.state::<SecurityIncident>(incident).await?.state.status == IncidentStatus::Closed {
+            incident = Uuid::new_v5(&fact.event_id, b"incident");
         }
+        let open = SecurityIncidentCommand::OpenSecurityIncident {
+            kind: IncidentKind::DataBreach,
+            severity: Severity::High,
+            summary: "Data whose keys were destroyed can still be read in some place".to_owned(),
+            evidence: vec![fact.event_id],
+            aware_at: None,
+        };
+        // Where it is open already the refusal says so, and that is that.
+        Ok(Issue::new(incident, AnyCommand::SecurityIncident(open), "incident").into())
     }
 }
 
@@ -59,11 +56,22 @@ impl Policy for CheckResidue {
         &["SubjectKeysDestroyed", "KeyResidueChecked"]
     }
 
-    fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
-        let reactions = match &fact.event {
-            AnyEvent::SubjectKey(event) => self.check(fact, event),
-            _ => Vec::new(),
-        };
-        Box::pin(std::future::ready(Ok(reactions)))
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
+        use SubjectKeyEvent as E;
+        Box::pin(async move {
+            let AnyEvent::SubjectKey(event) = &fact.event else { return Ok(Vec::new()) };
+            Ok(match event {
+                E::SubjectKeysDestroyed { cause, record_classes, .. } => {
+                    vec![self.check(fact, *cause, record_classes)]
+                }
+                E::KeyResidueChecked { cause, residue: 1.., .. } => {
+                    vec![self.tell(fact, *cause, world).await?]
+                }
+                E::KeyResidueChecked { .. }
+                | E::SubjectKeyProvisioned { .. }
+                | E::SubjectKeyRotated { .. }
+                | E::SubjectKeyShredded { .. } => Vec::new(),
+            })
+        })
     }
 }

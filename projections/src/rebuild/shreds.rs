@@ -40,6 +40,7 @@ impl Projections {
     /// # Errors
     /// When the log, the keys or the database fail; then it is done with the next call.
     pub async fn rebuild_after_shreds(&self) -> Result<Vec<Rebuilt>, ProjectionError> {
+        let _one_at_a_time = self.0.forgetting.lock().await;
         let Some(news) = news(&self.0).await? else { return Ok(Vec::new()) };
         let concerned =
             |shape: &Shape| shape.options.unlogged || (news.retention && !shape.personal.is_empty());
@@ -63,6 +64,14 @@ impl Projections {
             SET shreds = greatest(shreds, $1), archives = greatest(archives, $2)";
         connection.client.execute(note, &[&news.shreds, &news.archives]).await?;
         Ok(rebuilt)
+    }
+
+    /// The same, where it is still to be done for keys of this person: until then something is left of them by right.
+    pub(crate) async fn rebuild_after_shreds_of(&self, subject: Uuid) -> Result<(), ProjectionError> {
+        if news(&self.0).await?.is_some_and(|news| news.people.contains(&subject)) {
+            self.rebuild_after_shreds().await?;
+        }
+        Ok(())
     }
 }
 

@@ -283,3 +283,20 @@ async fn gov_k3_a_row_that_tells_more_of_the_erased_than_the_log_is_found_and_bu
     world.sql(&back).await;
     assert_eq!(residue().await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gov_k3_what_is_left_is_looked_for_after_the_rebuild_that_is_pending_and_not_before() {
+    let world = World::of(vec![Contacts::model(), Names::model()]).await;
+    world.projections.start();
+    let last = world.append(unit(1), created("PSU")).await;
+    world.visible("contacts", last).await;
+    let (all, erasure) = (event_store::Classes::All, event_store::Basis::Erasure);
+    let person = contact_of("PSU");
+    world.store.keyring().shred(person, all, erasure).await.unwrap();
+    let classes = vec![domain::RecordClass::Identity];
+    let question = domain::Question::Residue { subject: person, classes: classes.clone() };
+    assert_eq!(world.projections.residue(person, &classes).await.unwrap(), 1, "the rebuild is pending");
+    let left = projections::answers::answer(&world.projections, &question).await.unwrap();
+    assert_eq!(left, domain::Answer::Count(0));
+    assert_eq!(world.projections.rebuild_after_shreds().await.unwrap(), [], "it was done");
+}
