@@ -127,7 +127,8 @@ impl Export {
             return Err(Failure::Wrong(text));
         }
         folder::must_be_empty(&self.out)?;
-        let shown = if self.opening.decrypt { self.shown(annals, to).await? } else { Shown::default() };
+        let named = self.opening.replay.is_some();
+        let shown = if named { self.shown(annals, to).await? } else { Shown::default() };
         let subjects: Vec<Uuid> = shown.subjects.into_iter().collect();
         let reading = Reading {
             resource: format!("export of positions {} to {to}", self.from),

@@ -1,4 +1,5 @@
-//! Opening personal values: for a purpose, with a reason, and on the record before anything is shown.
+//! Reading under an audit replay, and opening personal values: for a purpose, with a reason, and on the record before anything
+//! is shown.
 
 use std::sync::Arc;
 
@@ -28,9 +29,9 @@ pub(crate) struct Opening {
     /// Why, in words.
     #[arg(long)]
     pub(crate) reason: Option<String>,
-    /// The audit replay under which this is read: it must have been opened for decrypting what is read, approved by a second
-    /// officer (GOV-A1), and not be over (GOV-A4).
-    #[arg(long, requires = "decrypt")]
+    /// The audit replay under which this is read, which puts it on the replay's record: it must have been opened for what is
+    /// read and not be over (GOV-A4), and with --decrypt for decrypting it, approved by a second officer (GOV-A1).
+    #[arg(long)]
     pub(crate) replay: Option<Uuid>,
 }
 
@@ -59,14 +60,18 @@ pub(crate) struct Handed {
 }
 
 impl Opening {
-    /// What may be done with personal values. Where they are to be opened, that is on the record when this returns; where
-    /// it cannot be recorded, nothing is opened.
+    /// What may be done with personal values. What is read under an audit replay is on its record when this returns; where it
+    /// cannot be recorded, nothing is shown, nor opened.
     pub(crate) async fn on_record(
         &self,
         annals: &Annals,
         reading: &Reading<'_>,
     ) -> Result<Personal, Failure> {
+        let commands = Commands::new(annals.store.clone(), Arc::new(NoAnswers), 16);
         if !self.decrypt {
+            if let Some(replay) = self.replay {
+                self.read_under(&commands, annals, replay, reading).await?;
+            }
             return Ok(Personal::Sealed);
         }
         let (Some(purpose), Some(reason), Some(replay)) = (&self.purpose, &self.reason, self.replay) else {
@@ -74,8 +79,7 @@ impl Opening {
                 "personal values are opened for a --purpose and a --reason, under an approved --replay";
             return Err(Failure::Wrong(text.into()));
         };
-        let commands = Commands::new(annals.store.clone(), Arc::new(NoAnswers), 16);
-        read_under(&commands, annals, (replay, purpose), reading).await?;
+        self.read_under(&commands, annals, replay, reading).await?;
         let nobody: &[Uuid] = &[];
         let pieces = reading.subjects.chunks(ACCESS_SUBJECTS_MAX);
         for subjects in pieces.chain(reading.subjects.is_empty().then_some(nobody)) {
@@ -110,45 +114,47 @@ impl Opening {
         commands.execute::<AuditReplay>(replay, command, &request).await?;
         Ok(Some(document))
     }
-}
 
-/// Puts the reading on the record of an audit replay, which must cover it.
-async fn read_under(
-    commands: &Commands,
-    annals: &Annals,
-    (replay, purpose): (Uuid, &str),
-    reading: &Reading<'_>,
-) -> Result<(), Failure> {
-    let state = commands.state::<AuditReplay>(replay).await?.state;
-    let scope = &state.scope;
-    let others = |person: Uuid| reading.subjects.iter().any(|subject| *subject != person);
-    let beyond = match state.as_of {
-        Some(moment) => reading.to > annals.store.position_at(moment).await?,
-        None => false,
-    };
-    if !state.decrypt
-        || beyond
-        || scope.subject.is_some_and(others)
-        || scope.aggregate_type.is_some()
-        || scope.aggregate.is_some()
-    {
-        let text = format!("audit replay {replay} was not opened for decrypting {}", reading.resource);
-        return Err(Failure::Wrong(text));
+    /// Puts the reading on the record of an audit replay, which must cover it.
+    async fn read_under(
+        &self,
+        commands: &Commands,
+        annals: &Annals,
+        replay: Uuid,
+        reading: &Reading<'_>,
+    ) -> Result<(), Failure> {
+        let state = commands.state::<AuditReplay>(replay).await?.state;
+        let scope = &state.scope;
+        let others = |person: Uuid| reading.subjects.iter().any(|subject| *subject != person);
+        let beyond = match state.as_of {
+            Some(moment) => reading.to > annals.store.position_at(moment).await?,
+            None => false,
+        };
+        if state.decrypt != self.decrypt
+            || beyond
+            || scope.subject.is_some_and(others)
+            || scope.aggregate_type.is_some()
+            || scope.aggregate.is_some()
+        {
+            let how = if self.decrypt { "decrypting" } else { "showing without decrypting" };
+            let text = format!("audit replay {replay} was not opened for {how} {}", reading.resource);
+            return Err(Failure::Wrong(text));
+        }
+        let opened: &str = state.purpose.map(Into::into).unwrap_or_default();
+        if let Some(purpose) = self.purpose.as_deref().filter(|purpose| *purpose != opened) {
+            let text = format!("audit replay {replay} was opened for {opened}, not for {purpose}");
+            return Err(Failure::Wrong(text));
+        }
+        let Reading { from, to, events, subjects, .. } = reading;
+        let command = AuditReplayCommand::RecordReplayRead {
+            from_position: *from,
+            to_position: *to,
+            events: *events,
+            subjects: subjects.to_vec(),
+        };
+        commands.execute::<AuditReplay>(replay, command, &Request::by(annals.actor.clone())).await?;
+        Ok(())
     }
-    let approved: &str = state.purpose.map(Into::into).unwrap_or_default();
-    if purpose != approved {
-        let text = format!("audit replay {replay} was opened for {approved}, not for {purpose}");
-        return Err(Failure::Wrong(text));
-    }
-    let Reading { from, to, events, subjects, .. } = reading;
-    let command = AuditReplayCommand::RecordReplayRead {
-        from_position: *from,
-        to_position: *to,
-        events: *events,
-        subjects: subjects.to_vec(),
-    };
-    commands.execute::<AuditReplay>(replay, command, &Request::by(annals.actor.clone())).await?;
-    Ok(())
 }
 
 #[cfg(test)]
@@ -177,6 +183,34 @@ mod tests {
         let before = head(&world).await;
         let personal = Opening::default().on_record(&world.annals, &about(&[student(0)])).await.unwrap();
         assert_eq!((personal, head(&world).await), (Personal::Sealed, before));
+    }
+
+    #[tokio::test]
+    async fn what_is_read_sealed_under_a_replay_is_on_its_record_too() {
+        let world = World::campus().await;
+        let replay = Uuid::from_u128(0xA0D17);
+        let officer = Request::by(Actor::user(Uuid::from_u128(1), &["compliance"]));
+        let open = AuditReplayCommand::OpenAuditReplay {
+            purpose: Some(ReplayPurpose::Ferpa),
+            scope: ReplayScope { subject: Some(student(0)), ..ReplayScope::default() },
+            as_of: None,
+            decrypt: false,
+            reason: "She asked.".into(),
+        };
+        world.commands.execute::<AuditReplay>(replay, open, &officer).await.unwrap();
+        let before = head(&world).await;
+        let sealed = Opening { replay: Some(replay), ..Opening::default() };
+        let personal = sealed.on_record(&world.annals, &about(&[student(0)])).await.unwrap();
+        let read = world.annals.store.read_all(before, 10).await.unwrap();
+        assert_eq!((personal, read.len(), &*read[0].event_type), (Personal::Sealed, 1, "AuditReplayRead"));
+        assert!(read[0].payload.contains("\"decrypted\":false"), "{}", read[0].payload);
+        for refused in [
+            sealed.on_record(&world.annals, &about(&[student(1)])).await,
+            asked(Some(replay)).on_record(&world.annals, &about(&[student(0)])).await,
+        ] {
+            assert!(matches!(refused, Err(Failure::Wrong(_))), "{refused:?}");
+        }
+        assert_eq!(head(&world).await, before + 1);
     }
 
     #[tokio::test]
