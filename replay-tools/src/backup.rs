@@ -8,6 +8,7 @@
 mod erasures;
 mod manifest;
 mod postgres;
+mod room;
 
 use std::{
     collections::BTreeSet,
@@ -25,6 +26,7 @@ use crate::{
 };
 use manifest::{KEYS, LOG, Manifest, Rows};
 use postgres::Work;
+use room::What;
 
 /// Writes the log to log.dump, the keys to keys.dump, what was erased to erasures.jsonl, and a manifest with checksums.
 /// keys.dump is encrypted under the master key, which is in no backup. Takes pg_dump of PostgreSQL.
@@ -115,9 +117,9 @@ impl Restore {
         let keys_from = self.keys_from.as_ref().unwrap_or(&self.from);
         let manifest = Manifest::read(&self.from)?;
         if let Some(broken) = manifest.first_broken(&self.from, keys_from)? {
-            let told = json!({ "disagrees": "the file is not what was written: nothing was restored", "file": broken });
-            let text = || format!("{broken} is not what was written: nothing was restored");
-            annals::show(json, &told, text)?;
+            let why = format!("{}: nothing was restored", manifest.why_broken(broken, keys_from)?);
+            let told = json!({ "disagrees": why, "file": broken });
+            annals::show(json, &told, || why)?;
             return Ok(false);
         }
         let store = self.restore(config.clone(), &manifest, keys_from).await?;
@@ -142,9 +144,7 @@ impl Restore {
     ) -> Result<EventStore, Failure> {
         let url = &config.database_url;
         let keys_url = config.keys.database_url.as_ref().unwrap_or(url);
-        for url in [url, keys_url] {
-            make_room(url).await?;
-        }
+        let _rooms = [room::make(url, What::Log).await?, room::make(keys_url, What::Keys).await?];
         let masters: Vec<&MasterKey> =
             [&config.keys.master].into_iter().chain(&config.keys.previous).collect();
         let log = Work { url, what: "restoring the log", rows: manifest.rows.log };
@@ -172,26 +172,6 @@ impl Restore {
         }
         Ok(store)
     }
-}
-
-/// Marks a database as one that is being restored into. It has nothing of ours in it, but for what an interrupted restore
-/// left, which goes.
-async fn make_room(url: &str) -> Result<(), Failure> {
-    let mut connection = PgConnection::connect(url).await?;
-    let schemas: Vec<String> = sqlx::query_scalar(
-        "SELECT nspname::text FROM pg_namespace WHERE nspname IN ('annals', 'annals_keys', 'read', $1)",
-    )
-    .bind(RESTORING)
-    .fetch_all(&mut connection)
-    .await?;
-    if !schemas.is_empty() && !schemas.iter().any(|name| name == RESTORING) {
-        return Err(Failure::Wrong("the database is not empty: restore into a new one".into()));
-    }
-    for name in schemas.iter().filter(|name| *name != RESTORING) {
-        sqlx::raw_sql(&format!("DROP SCHEMA {name} CASCADE")).execute(&mut connection).await?;
-    }
-    sqlx::raw_sql(&format!("CREATE SCHEMA IF NOT EXISTS {RESTORING}")).execute(&mut connection).await?;
-    Ok(connection.close().await?)
 }
 
 #[cfg(test)]

@@ -102,15 +102,24 @@ impl Manifest {
 
     /// The first file that is not what was written.
     pub(super) fn first_broken(&self, log: &Path, keys: &Path) -> io::Result<Option<&str>> {
-        for (archive, folder) in [(&self.log, log), (&self.keys, keys), (&self.erasures, keys)] {
-            let found = Archive::of(folder, &archive.name);
-            match found {
-                Ok(found) if found == *archive => {}
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                Ok(_) | Err(_) => return Ok(Some(&archive.name)),
-            }
+        first_broken(&[(&self.log, log), (&self.keys, keys), (&self.erasures, keys)])
+    }
+
+    /// In words, why a file is not the one of this backup: the keys and the erasures may be those of another one, whose
+    /// manifest lies beside them.
+    pub(super) fn why_broken(&self, name: &str, keys: &Path) -> io::Result<String> {
+        let other = (name != LOG).then(|| Manifest::read(keys).ok()).flatten();
+        if let Some(other) = other
+            && (other.incarnation, other.created_at) != (self.incarnation, self.created_at)
+            && first_broken(&[(&other.keys, keys), (&other.erasures, keys)])?.is_none()
+        {
+            return Ok(format!(
+                "{name} is what was written and belongs to another backup, that of {} up to position {}; the log is of that \
+                 of {} up to position {}",
+                other.created_at, other.position, self.created_at, self.position
+            ));
         }
-        Ok(None)
+        Ok(format!("{name} is not what was written"))
     }
 
     pub(super) fn to_text(&self) -> String {
@@ -118,4 +127,15 @@ impl Manifest {
         let files = [&self.log, &self.keys, &self.erasures].map(line).join("\n");
         format!("log {} up to position {}\n{files}", self.incarnation, self.position)
     }
+}
+
+fn first_broken<'a>(archives: &[(&'a Archive, &Path)]) -> io::Result<Option<&'a str>> {
+    for (archive, folder) in archives {
+        match Archive::of(folder, &archive.name) {
+            Ok(found) if found == **archive => {}
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(_) | Err(_) => return Ok(Some(&archive.name)),
+        }
+    }
+    Ok(None)
 }

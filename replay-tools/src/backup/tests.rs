@@ -104,8 +104,8 @@ async fn a_restore_that_was_interrupted_is_no_log_and_run_again_it_is_another_lo
     ring.database_url = Some(keys.url.clone());
     let config = StoreConfig { pool_size: 4, ..StoreConfig::new(&log.url, ring) };
     // It is killed when everything is there and the incarnation is still that of the log that was backed up.
-    for url in [&log.url, &keys.url] {
-        make_room(url).await.unwrap();
+    for (url, what) in [(&log.url, What::Log), (&keys.url, What::Keys)] {
+        room::make(url, what).await.unwrap();
     }
     let masters = [&world.database.master];
     let work = |url| Work { url, what: "restoring", rows: 0 };
@@ -121,6 +121,29 @@ async fn a_restore_that_was_interrupted_is_no_log_and_run_again_it_is_another_lo
     EventStore::open(config.clone()).await.unwrap().shutdown().await;
     let again = restore.restore(config, &manifest, &keys_from).await;
     assert!(matches!(again, Err(Failure::Wrong(_))), "what was restored is not restored over");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_restore_has_left_at_work_is_ended_and_one_that_lives_is_left_alone() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    let backup = backup(&folder, "first");
+    let manifest = backup.backup(&world.annals).await.unwrap();
+    let keys_from = backup.keys_out.clone().unwrap();
+    let restore = Restore { from: backup.out.clone(), keys_from: backup.keys_out.clone(), erasures: None };
+    let target = testing::database().await;
+    let config = StoreConfig::new(&target.url, KeyringConfig::new(world.database.master.clone()));
+    let living = room::make(&target.url, What::Log).await.unwrap();
+    let refused = restore.restore(config.clone(), &manifest, &keys_from).await.err().unwrap().to_string();
+    assert!(refused.contains("another restore"), "{refused}");
+    drop(living);
+    // Its pg_restore goes on: it has made the schema, and is far from done.
+    let left: sqlx::postgres::PgConnectOptions = target.url.parse().unwrap();
+    let left = left.application_name("annals-replay restoring the log 1");
+    let mut left = PgConnection::connect_with(&left).await.unwrap();
+    sqlx::raw_sql("BEGIN; CREATE SCHEMA annals").execute(&mut left).await.unwrap();
+    let store = restore.restore(config, &manifest, &keys_from).await.unwrap();
+    assert_eq!(events(&store).await, events(&world.annals.store).await);
+    assert!(sqlx::raw_sql("COMMIT").execute(&mut left).await.is_err(), "it was ended");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -209,6 +232,16 @@ async fn keys_of_another_backup_are_not_overwritten_and_half_a_backup_is_none() 
     assert!(matches!(second.backup(&world.annals).await, Err(Failure::Wrong(_))));
     let manifest = Manifest::read(&first.out).unwrap();
     let keys_from = first.keys_out.as_ref().unwrap();
+    let later = backup(&folder, "later");
+    world.annals.store.append(registered(student(0), &"0f".repeat(32))).await.unwrap();
+    later.backup(&world.annals).await.unwrap();
+    let of_later = Manifest::read(&later.out).unwrap();
+    let broken = of_later.first_broken(&later.out, keys_from).unwrap().unwrap();
+    let why = of_later.why_broken(broken, keys_from).unwrap();
+    assert!(why.contains("belongs to another backup"), "{why}");
+    std::fs::write(keys_from.join(erasures::NAME), "altered").unwrap();
+    let why = of_later.why_broken(broken, keys_from).unwrap();
+    assert_eq!(why, format!("{broken} is not what was written"));
     std::fs::remove_file(keys_from.join(KEYS)).unwrap();
     assert_eq!(manifest.first_broken(&first.out, keys_from).unwrap(), Some(KEYS));
     // Whoever is stopped before the manifest begins again.
