@@ -2,9 +2,9 @@
 //! consent is refused when the consent is revoked (P-57).
 
 use domain::{
-    Answer, Question,
+    Answer, Decider, Question,
     governance::{
-        ConsentLedgerEvent, DisclosureCommand, PrivacyRequestCommand, PrivacyRequestEvent,
+        ConsentLedgerEvent, DisclosureCommand, PrivacyRequest, PrivacyRequestCommand, PrivacyRequestEvent,
         STALLED_AFTER_HOURS,
     },
     registry::{AnyCommand, AnyEvent},
@@ -33,6 +33,10 @@ impl WatchFulfilment {
 impl Policy for WatchFulfilment {
     fn name(&self) -> &'static str {
         "watch_fulfilment"
+    }
+
+    fn times(&self) -> Option<&'static str> {
+        Some(PrivacyRequest::TYPE)
     }
 
     fn interests(&self) -> &'static [&'static str] {

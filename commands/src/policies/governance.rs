@@ -1,8 +1,10 @@
 //! Governance: destroy the keys that were ordered to be destroyed, and close replays that are over (catalogue 3.8).
 
 use domain::{
+    Decider,
     governance::{
-        AuditReplayCommand, AuditReplayEvent, BACKUP_WINDOW, ShredBasis, SubjectKeyCommand, SubjectKeyEvent,
+        AuditReplay, AuditReplayCommand, AuditReplayEvent, BACKUP_WINDOW, ShredBasis, SubjectKeyCommand,
+        SubjectKeyEvent,
     },
     registry::{AnyCommand, AnyEvent},
 };
@@ -98,6 +100,10 @@ pub(super) struct CloseReplays;
 impl Policy for CloseReplays {
     fn name(&self) -> &'static str {
         "close_replays"
+    }
+
+    fn times(&self) -> Option<&'static str> {
+        Some(AuditReplay::TYPE)
     }
 
     fn interests(&self) -> &'static [&'static str] {

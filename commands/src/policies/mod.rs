@@ -35,7 +35,7 @@ use domain::{
 };
 use event_store::{AsOf, Position};
 use futures_util::future::BoxFuture;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 pub use runner::{PolicyStatus, run};
@@ -78,8 +78,15 @@ pub trait Policy: Send + Sync + 'static {
     }
 
     /// The type of aggregate all of whose history its timers follow from: whenever policies start, those that do not stand are
-    /// armed, so that what was recorded before there was this policy counts as well. Of such there are few.
+    /// armed, so that what was recorded before there was this policy counts as well, and no clock stops because somebody took
+    /// its timer away. Of such there are few; to react to them does nothing by itself, and the command of a timer comes to
+    /// nothing where it was issued before.
     fn times(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// How far back that history is looked through, where what is older has come to its end. None: to its beginning.
+    fn looks_back(&self) -> Option<SignedDuration> {
         None
     }
 

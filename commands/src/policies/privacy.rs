@@ -2,10 +2,11 @@
 //! (catalogue 3.8).
 
 use domain::{
+    Decider,
     governance::{
         ConsentLedgerCommand, ConsentLedgerEvent, ConsentPurpose, ESCALATE_BEFORE, ESCALATE_HOURS,
-        NOTIFY_WITHIN, PrivacyRequest, PrivacyRequestCommand, PrivacyRequestEvent, SecurityIncidentCommand,
-        SecurityIncidentEvent, escalations,
+        NOTIFY_WITHIN, PrivacyRequest, PrivacyRequestCommand, PrivacyRequestEvent, SecurityIncident,
+        SecurityIncidentCommand, SecurityIncidentEvent, escalations,
     },
     identity::ProfileCommand,
     registry::{AnyCommand, AnyEvent},
@@ -120,6 +121,10 @@ impl Policy for EscalateRequests {
         "escalate_requests"
     }
 
+    fn times(&self) -> Option<&'static str> {
+        Some(PrivacyRequest::TYPE)
+    }
+
     fn interests(&self) -> &'static [&'static str] {
         &[
             "PrivacyRequestOpened",
@@ -220,6 +225,10 @@ impl WatchIncidents {
 impl Policy for WatchIncidents {
     fn name(&self) -> &'static str {
         "watch_incidents"
+    }
+
+    fn times(&self) -> Option<&'static str> {
+        Some(SecurityIncident::TYPE)
     }
 
     fn interests(&self) -> &'static [&'static str] {

@@ -4,10 +4,11 @@
 //! else, and where that mail was not delivered, by the office, which is reminded before the time is over.
 
 use domain::{
-    Answer, Question, ReceivedBy, Recipient, RecordClass,
+    Answer, Decider, Question, ReceivedBy, Recipient, RecordClass,
     governance::{
         DataChange, Disclosure, ESCALATE_BEFORE, PrivacyRequest, PrivacyRequestEvent, PrivacyRequestType,
-        RecipientNoticeCommand, RecipientNoticeEvent, StepOutcome, escalations, recipient_notice_id,
+        RecipientNotice, RecipientNoticeCommand, RecipientNoticeEvent, StepOutcome, escalations,
+        recipient_notice_id,
     },
     registry::{AnyCommand, AnyEvent},
 };
@@ -115,6 +116,10 @@ impl WatchNotices {
 impl Policy for WatchNotices {
     fn name(&self) -> &'static str {
         "watch_notices"
+    }
+
+    fn times(&self) -> Option<&'static str> {
+        Some(RecipientNotice::TYPE)
     }
 
     fn interests(&self) -> &'static [&'static str] {

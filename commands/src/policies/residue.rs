@@ -1,28 +1,35 @@
 //! Whether anything is left after a destruction of keys (catalogue 3.8, P-58).
 
 use domain::{
-    RecordClass,
+    Decider, RecordClass,
     governance::{
         CHECK_RESIDUE_AFTER, IncidentKind, IncidentStatus, SecurityIncident, SecurityIncidentCommand,
-        Severity, SubjectKeyCommand, SubjectKeyEvent,
+        Severity, SubjectKey, SubjectKeyCommand, SubjectKeyEvent,
     },
     registry::{AnyCommand, AnyEvent},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, timer_id};
 use crate::CommandError;
+
+/// How long after a destruction a check is still made up for whose timer was lost.
+const LOOKS_BACK: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// P-58, GOV-K3: within a day after keys were destroyed it is looked whether anything tells what they had sealed; what is
 /// found is a breach: one for each person and what ordered the destruction, however many classes it was of.
 pub(super) struct CheckResidue;
 
 impl CheckResidue {
+    fn timer(&self, destroyed: Uuid) -> Uuid {
+        timer_id(self.name(), &[&destroyed.to_string()])
+    }
+
     fn check(&self, fact: &Fact, cause: Uuid, record_classes: &[RecordClass]) -> Reaction {
         let record_classes = record_classes.to_vec();
         Reaction::Arm(Timer {
-            id: timer_id(self.name(), &[&fact.event_id.to_string()]),
+            id: self.timer(fact.event_id),
             due_at: fact.recorded_at.checked_add(CHECK_RESIDUE_AFTER).unwrap_or(Timestamp::MAX),
             aggregate: fact.id,
             command: AnyCommand::SubjectKey(SubjectKeyCommand::CheckKeyResidue { cause, record_classes }),
@@ -52,6 +59,14 @@ impl Policy for CheckResidue {
         "check_residue"
     }
 
+    fn times(&self) -> Option<&'static str> {
+        Some(SubjectKey::TYPE)
+    }
+
+    fn looks_back(&self) -> Option<SignedDuration> {
+        Some(LOOKS_BACK)
+    }
+
     fn interests(&self) -> &'static [&'static str] {
         &["SubjectKeysDestroyed", "KeyResidueChecked"]
     }
@@ -64,11 +79,16 @@ impl Policy for CheckResidue {
                 E::SubjectKeysDestroyed { cause, record_classes, .. } => {
                     vec![self.check(fact, *cause, record_classes)]
                 }
-                E::KeyResidueChecked { cause, residue: 1.., .. } => {
-                    vec![self.tell(fact, *cause, world).await?]
+                E::KeyResidueChecked { cause, residue, .. } => {
+                    // The check follows from the destruction.
+                    let timer = fact.envelope.causation_id.map(|destroyed| self.timer(destroyed));
+                    let mut reactions: Vec<Reaction> = timer.map(Reaction::Disarm).into_iter().collect();
+                    if *residue > 0 {
+                        reactions.push(self.tell(fact, *cause, world).await?);
+                    }
+                    reactions
                 }
-                E::KeyResidueChecked { .. }
-                | E::SubjectKeyProvisioned { .. }
+                E::SubjectKeyProvisioned { .. }
                 | E::SubjectKeyRotated { .. }
                 | E::SubjectKeyShredded { .. } => Vec::new(),
             })

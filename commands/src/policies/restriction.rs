@@ -1,6 +1,7 @@
 //! Restriction of processing and objection (Art. 18 and 21 GDPR): what an approved request stops, and until when (GOV-P5).
 
 use domain::{
+    Decider,
     governance::{
         ConsentLedgerCommand, PrivacyRequest, PrivacyRequestCommand, PrivacyRequestEvent, PrivacyRequestType,
         StepOutcome,
@@ -93,6 +94,10 @@ pub(super) struct ReleaseProcessing;
 impl Policy for ReleaseProcessing {
     fn name(&self) -> &'static str {
         "release_processing"
+    }
+
+    fn times(&self) -> Option<&'static str> {
+        Some(PrivacyRequest::TYPE)
     }
 
     fn interests(&self) -> &'static [&'static str] {

@@ -7,11 +7,11 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    RecordClass,
+    Decider, RecordClass,
     governance::{
-        DEFAULTS, RetentionAction, RetentionDefault, RetentionOutcome, RetentionPolicyCommand,
-        RetentionPolicyEvent, RetentionStart, ShredBasis, SubjectKeyCommand, due_before, next_run_after,
-        nightly_run_id, retention_policy_id,
+        DEFAULTS, RetentionAction, RetentionDefault, RetentionOutcome, RetentionPolicy,
+        RetentionPolicyCommand, RetentionPolicyEvent, RetentionStart, ShredBasis, SubjectKeyCommand,
+        due_before, next_run_after, nightly_run_id, retention_policy_id,
     },
     identity::Profile,
     registry::{AnyCommand, AnyEvent},
@@ -47,6 +47,10 @@ impl ScheduleRetention {
 impl Policy for ScheduleRetention {
     fn name(&self) -> &'static str {
         "schedule_retention"
+    }
+
+    fn times(&self) -> Option<&'static str> {
+        Some(RetentionPolicy::TYPE)
     }
 
     fn interests(&self) -> &'static [&'static str] {

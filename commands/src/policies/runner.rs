@@ -12,7 +12,7 @@ use sqlx::{Connection, PgConnection, Row};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{Fact, Policy, Reaction, Timer, World, lanes, lanes::Outcome, timers};
+use super::{Fact, Policy, Reaction, Timer, World, lanes, lanes::Outcome, timers, timers::Cause};
 use crate::{
     CommandError,
     execute::now,
@@ -112,11 +112,11 @@ async fn reacting(
     let store = world.commands().store();
     let mut news = store.subscribe_head();
     let mut positions = checkpoints(store, policies).await?;
-    for policy in policies {
+    for (policy, position) in policies.iter().zip(&positions) {
         for timer in policy.stands(now()) {
-            timers::stand(world, policy.name(), &timer).await?;
+            timers::stand(world, policy.name(), &timer, Cause::of_its_own(&timer)).await?;
         }
-        look_back(&**policy, world).await?;
+        look_back(&**policy, *position, world).await?;
     }
     let (mut saved, mut unsaved, mut reacted) = (Instant::now(), false, false);
     loop {
@@ -159,19 +159,22 @@ async fn reacting(
     }
 }
 
-/// Arms the timers of a policy that follow from what was ever recorded and do not stand.
-async fn look_back(policy: &dyn Policy, world: &World) -> Result<(), CommandError> {
+/// Arms the timers of a policy that follow from what it has reacted to and do not stand. Whoever took them away has stopped no
+/// clock for longer than until policies start again.
+async fn look_back(policy: &dyn Policy, position: Position, world: &World) -> Result<(), CommandError> {
     let Some(aggregate_type) = policy.times() else { return Ok(()) };
     let store = world.commands().store();
-    let positions: Vec<i64> = sqlx::query_scalar(
-        "SELECT position FROM annals.events WHERE aggregate_type = $1 AND event_type = ANY ($2) ORDER BY position",
-    )
-    .bind(aggregate_type)
-    .bind(policy.interests())
-    .fetch_all(store.pool())
-    .await
-    .map_err(broken)?;
-    let mut standing: HashMap<Uuid, Timer> = HashMap::new();
+    let begun = now();
+    let since = policy.looks_back().and_then(|back| begun.checked_sub(back).ok());
+    let positions: Vec<i64> = sqlx::query_scalar(include_str!("../sql/look_back.sql"))
+        .bind(aggregate_type)
+        .bind(policy.interests())
+        .bind(position as i64)
+        .bind(since.map(|since| since.as_microsecond()))
+        .fetch_all(store.pool())
+        .await
+        .map_err(broken)?;
+    let mut standing: HashMap<Uuid, (Timer, Cause)> = HashMap::new();
     for some in positions.chunks(BATCH) {
         let some: Vec<Position> = some.iter().map(|position| position.unsigned_abs()).collect();
         for (_, fact) in read(world, store.read_at(&some).await?).await? {
@@ -179,15 +182,22 @@ async fn look_back(policy: &dyn Policy, world: &World) -> Result<(), CommandErro
             let Ok(fact) = fact else { continue };
             for reaction in policy.react(&fact, world).await? {
                 match reaction {
-                    Reaction::Arm(timer) => _ = standing.insert(timer.id, timer),
+                    Reaction::Arm(timer) => _ = standing.insert(timer.id, (timer, Cause::fact(&fact))),
                     Reaction::Disarm(timer) => _ = standing.remove(&timer),
                     Reaction::Issue(_) => {}
                 }
             }
         }
     }
-    for timer in standing.values() {
-        timers::stand(world, policy.name(), timer).await?;
+    let mut missing = 0_u64;
+    for (timer, cause) in standing.values() {
+        let armed = timers::stand(world, policy.name(), timer, *cause).await?;
+        // What was due may have been issued: then it comes to nothing now.
+        missing += u64::from(armed && timer.due_at > begun);
+    }
+    if missing > 0 {
+        let policy = policy.name();
+        tracing::warn!(policy, missing, "timers that follow from the log did not stand and are armed again");
     }
     Ok(())
 }

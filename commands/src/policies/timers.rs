@@ -37,21 +37,46 @@ pub(super) async fn arm(world: &World, policy: &str, fact: &Fact, timer: &Timer)
     Ok(())
 }
 
-/// Arms a timer that follows from nothing, unless it stands already. It is its own cause.
-pub(super) async fn stand(world: &World, policy: &str, timer: &Timer) -> Result<(), CommandError> {
+/// What a timer follows from.
+#[derive(Clone, Copy)]
+pub(super) struct Cause {
+    causation_id: Uuid,
+    correlation_id: Uuid,
+}
+
+impl Cause {
+    /// It follows from nothing, and is its own cause.
+    pub(super) fn of_its_own(timer: &Timer) -> Self {
+        Cause { causation_id: timer.id, correlation_id: timer.id }
+    }
+
+    /// It follows from a fact.
+    pub(super) fn fact(fact: &Fact) -> Self {
+        Cause { causation_id: fact.event_id, correlation_id: fact.envelope.correlation_id }
+    }
+}
+
+/// Arms a timer unless it stands already; says whether it did not.
+pub(super) async fn stand(
+    world: &World,
+    policy: &str,
+    timer: &Timer,
+    cause: Cause,
+) -> Result<bool, CommandError> {
     let command =
         serde_json::to_value(&timer.command).map_err(|error| CommandError::Internal(error.to_string()))?;
-    sqlx::query(include_str!("../sql/stand_timer.sql"))
+    let armed = sqlx::query(include_str!("../sql/stand_timer.sql"))
         .bind(timer.id)
         .bind(timer.due_at.as_microsecond())
         .bind(policy)
         .bind(timer.aggregate)
         .bind(command)
-        .bind(timer.id)
+        .bind(cause.causation_id)
+        .bind(cause.correlation_id)
         .execute(world.commands().store().pool())
         .await
         .map_err(broken)?;
-    Ok(())
+    Ok(armed.rows_affected() > 0)
 }
 
 /// Takes a timer back.

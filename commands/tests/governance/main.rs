@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod clocks;
 mod fulfilment;
 mod killed;
 mod notices;
@@ -22,8 +23,8 @@ use domain::{
     Actor, Answer, Personal, Question, RecordClass, class,
     governance::{
         AuditReplay, AuditReplayCommand, LegalHold, LegalHoldCommand, PrivacyRegime, PrivacyRequest,
-        PrivacyRequestCommand, PrivacyRequestType, ReplayPurpose, ReplayScope, ShredBasis, SubjectKey,
-        SubjectKeyCommand, Verification,
+        PrivacyRequestCommand, PrivacyRequestType, ReplayPurpose, ReplayScope, SecurityIncident,
+        SecurityIncidentCommand, ShredBasis, SubjectKey, SubjectKeyCommand, Verification,
     },
     identity::{Profile, ProfileCommand},
 };
