@@ -1,2 +1,2 @@
 INSERT INTO annals.claims (key, seat, holder_type, holder_id)
-SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[])
+SELECT unnest($1::text[]), unnest($2::text[]), unnest($3::text[]), unnest($4::text[])

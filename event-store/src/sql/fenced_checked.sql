@@ -22,8 +22,8 @@ freed AS (
 ),
 taken AS (
     INSERT INTO annals.claims (key, seat, holder_type, holder_id)
-    SELECT t.key, '', t.holder_type, t.holder_id
-    FROM moved, unnest($24::text[], $25::text[], $26::text[]) AS t (key, holder_type, holder_id)
+    SELECT unnest($24::text[]), '', unnest($25::text[]), unnest($26::text[])
+    FROM moved
 )
 INSERT INTO annals.events (
     position, recorded_at, aggregate_type, aggregate_id, sequence, event_id, event_type, event_version,
