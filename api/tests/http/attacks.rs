@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -12,11 +12,12 @@ use actix_web::test::TestRequest;
 use api::auth::{Claims, Entrances, SigningKeys};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use commands::ports::{Passwords, PortError, Verdict};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join};
 use integrations::identity::Argon2id;
 use jiff::{SignedDuration, Timestamp};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::{
@@ -203,6 +204,57 @@ async fn idn_a3_how_long_a_login_takes_does_not_tell_who_exists() {
     for _ in 0..10 {
         assert_eq!(hashes("ada@example.edu").await, 1);
     }
+}
+
+/// Passwords one of which, once that is asked, has been held against its hash and is not answered yet.
+struct UnderWay {
+    passwords: Argon2id,
+    asked: AtomicBool,
+    held: Notify,
+    answer: Notify,
+}
+
+impl Passwords for UnderWay {
+    fn hash(&self, password: String) -> BoxFuture<'_, Result<String, PortError>> {
+        self.passwords.hash(password)
+    }
+
+    fn verify(&self, password: String, against: Option<String>) -> BoxFuture<'_, Result<Verdict, PortError>> {
+        Box::pin(async move {
+            let verdict = self.passwords.verify(password, against).await;
+            if self.asked.swap(false, Ordering::SeqCst) {
+                self.held.notify_one();
+                self.answer.notified().await;
+            }
+            verdict
+        })
+    }
+}
+
+#[actix_web::test]
+async fn idn_a7_a_login_that_is_under_way_while_all_sessions_end_begins_none() {
+    let passwords = Arc::new(UnderWay {
+        passwords: Argon2id::new(),
+        asked: AtomicBool::new(false),
+        held: Notify::new(),
+        answer: Notify::new(),
+    });
+    let node = node_with(Entrances { passwords: passwords.clone(), ..Entrances::default() }).await;
+    member(&node, "ada@example.edu").await;
+    let (access, _) = tokens(&node, "ada@example.edu").await;
+    passwords.asked.store(true, Ordering::SeqCst);
+    let end = async {
+        passwords.held.notified().await;
+        let ended = call_with(&node, &access, "/v1/auth/logout-everywhere", json!({})).await;
+        passwords.answer.notify_one();
+        ended
+    };
+    let (login, ended) = join(log_in(&node, "ada@example.edu", json!({})), end).await;
+    assert_eq!(ended.status, 200, "{}", ended.text);
+    login.problem(401, "LoginRefused");
+    // The password is still right: whoever gives it now is let in.
+    let (access, _) = tokens(&node, "ada@example.edu").await;
+    assert_eq!(read_with(&node, &access).await.status, 200);
 }
 
 /// The one mail to an address, and the invitation in it.

@@ -9,6 +9,7 @@
 //! - **IDN-S3** a refresh token works once; presenting an older generation ends the session.
 //! - **IDN-S4** tokens of an ended session are refused, and so are those of a session that began before the account's
 //!   tokens were revoked, also before anything has ended it.
+//! - **IDN-A7** no session begins by a proof that was given before the account's tokens were revoked.
 //! - **IDN-S5** sensitive commands need an elevation that is at most five minutes old.
 
 use jiff::{SignedDuration, Timestamp};
@@ -103,6 +104,8 @@ pub enum SessionCommand {
         client: ClientProfile,
         /// How the person proved who they are.
         method: LoginMethod,
+        /// The account's token version before they did, as far as the edge knows.
+        token_version: u64,
         /// What the client says of itself, up to 300 characters.
         device: Stated<String>,
     },
@@ -169,6 +172,9 @@ pub enum SessionRefusal {
     /// The account is not in use.
     #[error("the account is not active")]
     AccountNotActive {},
+    /// The account's tokens were revoked after the person had proven who they are.
+    #[error("all sessions of the account were ended since that proof")]
+    ProofOutdated {},
     /// The token is none of ours, was used, or was revoked.
     #[error("the refresh token is not valid")]
     TokenInvalid {},
@@ -184,6 +190,7 @@ impl Refusal for SessionRefusal {
     fn kind(&self) -> RefusalKind {
         match self {
             SessionRefusal::AccountNotActive {} => RefusalKind::Forbidden,
+            SessionRefusal::ProofOutdated {} => RefusalKind::Conflict,
             SessionRefusal::TokenInvalid {} | SessionRefusal::TokenExpired {} => RefusalKind::Invalid,
         }
     }
@@ -194,6 +201,8 @@ impl Refusal for SessionRefusal {
 pub struct SessionFacts {
     /// The account's token version, where it is active.
     pub version: Option<u64>,
+    /// The least token version that counts: older ones were revoked.
+    pub sessions_since: u64,
     /// Whether the session's tokens count, as far as the account says.
     pub live: bool,
     /// The hash of the token of the generation that was presented.
@@ -230,6 +239,7 @@ impl Decider for Session {
             // Pinned: a revocation meanwhile is not missed.
             let account = known.pinned::<Account>(account)?.state;
             facts.version = account.is_active(context.now).then_some(account.token_version);
+            facts.sessions_since = account.sessions_since;
             facts.live = self.is_live(&account, context.now);
         }
         if let C::RotateRefreshToken { generation, .. } = command {
@@ -267,14 +277,18 @@ impl Decider for Session {
             C::StartSession { .. } if self.account.is_some() => {
                 return Err(Refused::InvalidState { state: "active", command: "StartSession" });
             }
-            C::StartSession { account, client, method, device } => {
+            C::StartSession { account, client, method, token_version, device } => {
                 bounds::text("device", &device.0, 0..=300)?;
+                let version = facts.version.ok_or(R::AccountNotActive {})?;
+                if token_version < facts.sessions_since {
+                    return Err(R::ProofOutdated {}.into());
+                }
                 E::SessionStarted {
                     account,
                     client,
                     method,
                     device: device.about(account),
-                    version: facts.version.ok_or(R::AccountNotActive {})?,
+                    version,
                     jti: context.derive("jti"),
                     access_ttl_s: client.access_ttl_s(),
                     refresh_expires_at: after(REFRESH_LIFETIME),

@@ -25,6 +25,7 @@ fn start() -> C {
         account: ADA,
         client: ClientProfile::Web,
         method: LoginMethod::Password,
+        token_version: 3,
         device: Stated("Firefox".into()),
     }
 }
@@ -88,6 +89,18 @@ fn a_session_begins_for_an_active_account() {
         let nobody = nothing::<Session>().by(edge()).looking_up(&start(), &mut known);
         nobody.when(start()).refused(R::AccountNotActive {});
     }
+}
+
+#[test]
+fn idn_a7_no_session_begins_by_a_proof_from_before_all_sessions_were_ended() {
+    let begin = |account: Account| {
+        let mut known = world(account);
+        nothing::<Session>().by(edge()).looking_up(&start(), &mut known).when(start())
+    };
+    begin(Account { sessions_since: 4, token_version: 4, ..active() }).refused(R::ProofOutdated {});
+    // What was ended before the proof was given is over, and another role is another version that ends none.
+    let promoted = Account { sessions_since: 3, token_version: 9, ..active() };
+    assert_eq!(begin(promoted).then_names(["SessionStarted"]).version, 9);
 }
 
 #[test]

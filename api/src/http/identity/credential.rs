@@ -235,7 +235,9 @@ pub(super) async fn change_password(
         other => other.into(),
     })?;
     let old = super::session(api, session).await?;
-    let new = start(api, call, id, old.client, LoginMethod::Password).await?;
+    // The change itself ended all sessions; whatever else did so meanwhile ends this one too.
+    let since = state.token_version + 1;
+    let new = start(api, call, id, old.client, LoginMethod::Password, since).await?;
     if old.second_factor {
         shown(api, call, new, true).await?;
     }

@@ -62,7 +62,7 @@ pub(super) async fn log_in(api: &Api, call: &Call<'_>, body: Login) -> Result<Ht
         None => to_account(api, call, id, command).await,
     };
     outcome.map_err(|error| told(api, id, error, &state))?;
-    begin(api, call, id, body.client, method).await
+    begin(api, call, id, body.client, method, state.token_version).await
 }
 
 /// How a first proof and a second one are called together.
@@ -79,29 +79,39 @@ pub(super) fn method(first: LoginMethod, second: Option<&Proof>) -> LoginMethod 
     }
 }
 
-/// Begins a session and gives its tokens.
+/// Begins a session and gives its tokens; see [`start`].
 pub(super) async fn begin(
     api: &Api,
     call: &Call<'_>,
     id: Uuid,
     client: domain::identity::ClientProfile,
     method: LoginMethod,
+    token_version: u64,
 ) -> Result<HttpResponse, Problem> {
-    let started = start(api, call, id, client, method).await?;
+    let started = start(api, call, id, client, method, token_version).await?;
     respond(api, started).await
 }
 
-/// Begins a session.
+/// Begins a session. `token_version` is that of the account as it was read before the proof was held against it: whatever
+/// ended all sessions since then leaves no later one that this proof began (IDN-A7).
 pub(super) async fn start(
     api: &Api,
     call: &Call<'_>,
     id: Uuid,
     client: domain::identity::ClientProfile,
     method: LoginMethod,
+    token_version: u64,
 ) -> Result<Uuid, Problem> {
     let started = Uuid::now_v7();
-    let command = SessionCommand::StartSession { account: id, client, method, device: device(call) };
-    issue::<Session>(api, started, command, &for_person(call, Some(id))).await?;
+    let device = device(call);
+    let command = SessionCommand::StartSession { account: id, client, method, token_version, device };
+    let outcome = issue::<Session>(api, started, command, &for_person(call, Some(id))).await;
+    outcome.map_err(|error| match error {
+        CommandError::Refused { code: "ProofOutdated", .. } => {
+            unproven("all sessions of the account were ended meanwhile: log in again")
+        }
+        other => other.into(),
+    })?;
     Ok(started)
 }
 

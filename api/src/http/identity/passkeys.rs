@@ -83,7 +83,7 @@ pub(super) async fn log_in(api: &Api, call: &Call<'_>, body: KeyLogin) -> Result
     let command = AccountCommand::Authenticate { proofs: vec![proof], client: body.client, rehash: None };
     let outcome = once(api, call, id, command, &used(&body.ceremony)).await;
     outcome.map_err(|error| told(api, id, error, &state))?;
-    begin(api, call, id, body.client, LoginMethod::Webauthn).await
+    begin(api, call, id, body.client, LoginMethod::Webauthn, state.token_version).await
 }
 
 /// Begins to ask for a signature of one of the caller's keys, to prove again who they are.

@@ -75,7 +75,7 @@ pub(super) async fn log_in(
     let method = method(LoginMethod::Sso, proofs.get(1).filter(|_| known.has_mfa()));
     let command = AccountCommand::Authenticate { proofs, client, rehash: None };
     once(api, call, id, command, &used).await.map_err(|error| told(api, id, error, &known))?;
-    begin_session(api, call, id, client, method).await
+    begin_session(api, call, id, client, method, known.token_version).await
 }
 
 /// Links an identity to the caller's account.
