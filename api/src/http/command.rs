@@ -7,13 +7,13 @@ use actix_web::{
 use commands::{Accepted, CommandEntry, Elevated, Request};
 use domain::{annals_namespace, derived_id};
 use hmac::Mac;
-use serde_json::{json, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 use uuid::{Builder, Uuid};
 
 use super::{
     Api, Call,
     body::{Body, canonical, single, with_given},
-    identity,
+    identity::{self, MadeKey},
     overload::Kind,
     route::{self, CommandRoute, IdFrom},
     shape::list_for_object,
@@ -83,8 +83,10 @@ pub async fn handle(
     if aggregate.context == "identity" {
         api.standing.forget(id);
     }
-    let key = identity::key_of(api, aggregate.aggregate_type, entry.name, id, request.command_id);
-    Ok(answer(&outcome?, api.location(aggregate.aggregate_type, id), key))
+    let accepted = outcome?;
+    let made =
+        identity::key_of(api, aggregate.aggregate_type, entry.name, &accepted, request.command_id).await?;
+    Ok(answer(&accepted, api.location(aggregate.aggregate_type, id), made))
 }
 
 fn refuse_lists_for_objects(api: &Api, entry: &CommandEntry, body: &RawValue) -> Result<(), Problem> {
@@ -99,8 +101,9 @@ fn refuse_lists_for_objects(api: &Api, entry: &CommandEntry, body: &RawValue) ->
     }
 }
 
-/// 201 for a new stream, 200 for one more version of it. A repeat is answered as the first one was.
-fn answer(accepted: &Accepted, location: Option<String>, key: Option<String>) -> HttpResponse {
+/// 201 for a new stream, 200 for one more version of it. A repeat is answered as the first one was, but for a key that is
+/// not shown again.
+fn answer(accepted: &Accepted, location: Option<String>, made: Option<MadeKey>) -> HttpResponse {
     let Accepted { id, version, position, repeated, created } = accepted;
     let mut response = if *created { HttpResponse::Created() } else { HttpResponse::Ok() };
     response.insert_header((ETAG, format!("\"{version}\"")));
@@ -111,8 +114,13 @@ fn answer(accepted: &Accepted, location: Option<String>, key: Option<String>) ->
         response.insert_header((REPLAYED, "true"));
     }
     let mut body = json!({ "id": id, "version": version, "position": position });
-    if let Some(key) = key {
-        body["key"] = key.into();
+    match made {
+        Some(MadeKey::Shown(key)) => body["key"] = key.into(),
+        Some(MadeKey::Withheld) => {
+            body["key"] = Value::Null;
+            body["hint"] = "the key was shown when it was made: rotate it where it was lost".into();
+        }
+        None => {}
     }
     response.json(body)
 }

@@ -105,7 +105,12 @@ fn accepted() -> Value {
                 "minimum": 0,
                 "description": "The position of the command's last event; carry it as `min_position` to read this write.",
             },
-            "key": { "type": "string", "description": "The key that the command made. It is shown once." },
+            "key": {
+                "type": ["string", "null"],
+                "description": "The key that the command made. It is shown once: a repeat under the same `Idempotency-Key` \
+                                shows it for ten minutes, as long as nothing else has happened to the client, and then `null`.",
+            },
+            "hint": { "type": "string", "description": "What to do where the key is not shown again, for people." },
         },
         "additionalProperties": false,
     })

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    identity::{call, call_with, holder, mailed_to, member, read_with, refused_soon, tokens},
+    identity::{PASSWORD, call, call_with, holder, mailed_to, member, read_with, refused_soon, tokens},
     node::{ADMIN, Answer, TestNode, node},
 };
 
@@ -237,4 +237,50 @@ async fn rfc6749_52_whoever_is_refused_a_token_is_told_in_the_words_of_oauth() {
     let login = login.insert_header(("Content-Type", "application/x-www-form-urlencoded"));
     let refused = node.send(login.set_payload("email=ada%40example.edu&password=x")).await;
     assert_eq!(refused.problem(415, "UnsupportedMediaType")["error"], Value::Null);
+}
+
+#[actix_web::test]
+async fn idn_c1_a_repeat_shows_the_key_again_until_anything_else_happens_to_the_client() {
+    let node = node().await;
+    let owner = member(&node, "ada@example.edu").await;
+    let (access, _) = tokens(&node, "ada@example.edu").await;
+    let elevated = call_with(&node, &access, "/v1/auth/elevate", json!({ "password": PASSWORD })).await;
+    assert_eq!(elevated.status, 200, "{}", elevated.text);
+    let keyed = async |path: &str, key: &'static str, body: &Value| {
+        let request = TestRequest::post().uri(path).set_json(body).insert_header(("Idempotency-Key", key));
+        let answer = node.send(request.insert_header(("Authorization", format!("Bearer {access}")))).await;
+        assert!(answer.status.is_success(), "{}", answer.text);
+        answer
+    };
+    let fields = json!({ "name": "Import", "owner": owner, "scopes": ["read:public"], "per_minute": 60 });
+    let issue = async || keyed("/v1/api-clients", "issue", &fields).await;
+    let first = issue().await.json();
+    let again = issue().await;
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(again.json(), first, "whoever lost the answer is given it again");
+
+    let id = first["id"].as_str().unwrap();
+    let path = format!("/v1/api-clients/{id}/rotate");
+    let overlap = json!({ "overlap_s": 60 });
+    let rotate = async || keyed(&path, "rotate", &overlap).await;
+    let second = rotate().await.json();
+    assert!(second["key"].is_string() && second["key"] != first["key"], "{second}");
+    assert_eq!(rotate().await.json(), second);
+
+    let withheld = |answer: &Answer, then: &Value| {
+        let now = answer.json();
+        assert!(!answer.text.contains(then["key"].as_str().unwrap()), "{now}");
+        assert!(now["key"].is_null() && now["hint"].is_string(), "{now}");
+        for same in ["id", "version", "position"] {
+            assert_eq!(now[same], then[same]);
+        }
+        assert_eq!(answer.header("idempotent-replayed"), "true");
+    };
+    let late = issue().await;
+    assert_eq!(late.status, 201);
+    withheld(&late, &first);
+    let revoke = format!("/v1/identity/api-client/{id}/revoke-api-key");
+    let revoked = call_with(&node, &access, &revoke, json!({ "reason": "leaked" })).await;
+    assert_eq!(revoked.status, 200, "{}", revoked.text);
+    withheld(&rotate().await, &second);
 }

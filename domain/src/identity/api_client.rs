@@ -4,6 +4,7 @@
 //! `-RevokeApiKey-> revoked`.
 //!
 //! - **IDN-C1** the key is shown once: it is the prefix and a MAC of [`api_key_label`], of which only the hash is stored.
+//!   Whoever repeats the command that made it, having lost the answer, is shown it again for some minutes (the edge).
 //!   After a rotation the old key works for a day at most.
 //! - **IDN-C2** a key may be exchanged for an access token (OAuth 2.0 client credentials).
 //! - **IDN-C3** a client that has not called for 180 days is found out: by then nobody may need its key any more.

@@ -16,6 +16,7 @@ use actix_web::{
     web,
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use commands::{Accepted, CommandError};
 use domain::{
     Actor, Decider, Stated,
     identity::{ApiClient, api_key_label, api_key_prefix},
@@ -43,19 +44,49 @@ use crate::{
 /// How long a client's access token lives, in seconds (IDN-C2).
 const TOKEN_S: i64 = 7200;
 
-/// The key that a command has just made, if it has made one: its label is that of the command.
-pub(in crate::http) fn key_of(
+/// For how long a repeat of the command that made a key shows it again, to whoever lost the first answer.
+const SHOWN_AGAIN_FOR: SignedDuration = SignedDuration::from_mins(10);
+
+/// A key that a command has made.
+pub(in crate::http) enum MadeKey {
+    /// Here it is.
+    Shown(String),
+    /// It was shown before, and is not shown again (IDN-C1).
+    Withheld,
+}
+
+/// The key that a command has made, if it has made one: its label is that of the command.
+///
+/// # Errors
+/// The command is a repeat, and whether the key is still shown cannot be looked up.
+pub(in crate::http) async fn key_of(
     api: &Api,
     aggregate_type: &str,
     command: &str,
-    id: Uuid,
+    accepted: &Accepted,
     command_id: Uuid,
-) -> Option<String> {
-    let makes = aggregate_type == ApiClient::TYPE && matches!(command, "IssueApiKey" | "RotateApiKey");
-    makes.then(|| {
-        let label = api_key_label(id, Uuid::new_v5(&command_id, b"key"));
-        format!("{}.{}", api_key_prefix(id), api.credentials.tokens.token(&label))
-    })
+) -> Result<Option<MadeKey>, Problem> {
+    if aggregate_type != ApiClient::TYPE || !matches!(command, "IssueApiKey" | "RotateApiKey") {
+        return Ok(None);
+    }
+    if accepted.repeated && !is_shown_again(api, accepted, command_id).await? {
+        return Ok(Some(MadeKey::Withheld));
+    }
+    let label = api_key_label(accepted.id, Uuid::new_v5(&command_id, b"key"));
+    let key = format!("{}.{}", api_key_prefix(accepted.id), api.credentials.tokens.token(&label));
+    Ok(Some(MadeKey::Shown(key)))
+}
+
+/// Whether a repeat shows the key again: it was made just now, and nothing has happened to the client since.
+async fn is_shown_again(api: &Api, accepted: &Accepted, command_id: Uuid) -> Result<bool, Problem> {
+    let current = api.commands.state::<ApiClient>(accepted.id).await?.version;
+    let made = api.commands.store().outcome(command_id).await.map_err(CommandError::from)?;
+    let recent = made.is_some_and(|made| is_recent(made.recorded_at, Timestamp::now()));
+    Ok(recent && current == accepted.version)
+}
+
+fn is_recent(made: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(made) <= SHOWN_AGAIN_FOR
 }
 
 /// The caller that a key names.
@@ -231,6 +262,16 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, HeaderValue::from_str(header).unwrap());
         basic(&headers)
+    }
+
+    #[test]
+    fn idn_c1_a_repeat_shows_a_key_again_for_ten_minutes() {
+        let made: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let after = |seconds| {
+            let now = made.saturating_add(SignedDuration::from_secs(seconds)).unwrap();
+            is_recent(made, now)
+        };
+        assert!(after(0) && after(600) && !after(601));
     }
 
     #[test]

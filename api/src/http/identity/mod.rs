@@ -30,7 +30,7 @@ use domain::{
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-pub(super) use clients::{caller, key_of};
+pub(super) use clients::{MadeKey, caller, key_of};
 pub(super) use cookies::{access_cookie, is_forged};
 pub(super) use usage::Usage;
 
