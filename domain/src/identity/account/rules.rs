@@ -55,7 +55,8 @@ pub fn normalised_email(text: &str) -> Option<String> {
     };
     let named =
         domain.split('.').all(|label| !label.is_empty()) && !domain.contains(['@', ',', ';', '<', '>']);
-    let quiet = !local.contains(['<', '>', ',', ';', '"', '(', ')', '\\', '@']);
+    let atoms = local.split('.').all(|atom| !atom.is_empty());
+    let quiet = atoms && !local.contains(['<', '>', ',', ';', '"', '(', ')', '\\', '@']);
     (address.len() <= 254 && local.len() <= 64 && visible(local) && visible(domain) && named && quiet)
         .then_some(address)
 }
@@ -324,6 +325,8 @@ pub(super) fn evolve(state: &mut Account, event: &AccountEvent) {
         }
         E::EmailChanged { email, email_hmac, .. } => {
             (state.email, state.email_hmac, state.next_email) = (email.clone(), email_hmac.clone(), None);
+            // They were mailed to the former address, which says nothing for the account any more.
+            (state.verification, state.reset) = (None, None);
         }
         E::LoginSucceeded { totp_step, .. } => {
             state.step_used(*totp_step);
@@ -358,6 +361,8 @@ pub(super) fn evolve(state: &mut Account, event: &AccountEvent) {
             state.passwords.insert(0, password_hash.clone());
             state.passwords.truncate(PASSWORDS_KEPT);
             (state.must_change_password, state.reset) = (false, None);
+            // Whoever changes the password may do so because somebody else has asked for another address.
+            state.next_email = None;
             state.failures.clear();
             (state.locks, state.locked_until) = (0, None);
             state.tokens_void_before(*token_version);

@@ -156,7 +156,18 @@ fn decided(events: impl IntoIterator<Item = E>, command: C, now: &str) -> Decide
 fn idn_a1_an_address_is_trimmed_lower_case_and_nfc() {
     assert_eq!(normalised_email("  Ada@Example.EDU ").as_deref(), Some("ada@example.edu"));
     assert_eq!(normalised_email("Cafe\u{301}@example.edu"), normalised_email("caf\u{e9}@example.edu"));
-    for text in ["", "ada", "@example.edu", "ada@", "a b@example.edu", "ada@ex..edu", "a@b@c.d", "a\n@b.c"] {
+    for text in [
+        "",
+        "ada",
+        "@example.edu",
+        "ada@",
+        "a b@example.edu",
+        "ada@ex..edu",
+        "a..b@c.d",
+        ".a@b.c",
+        "a@b@c.d",
+        "a\n@b.c",
+    ] {
         assert_eq!(normalised_email(text), None, "{text}");
     }
 }
@@ -290,6 +301,28 @@ fn idn_a4_a_token_for_a_forgotten_password_lives_an_hour_and_only_its_hash_is_ke
     asked().when(reset("mailed", true)).refused(R::PasswordReused {});
     let done = asked().when(reset("mailed", false)).events();
     active(events.clone().into_iter().chain(done)).when(reset("mailed", false)).refused(R::TokenInvalid {});
+    // It was mailed to an address that is not the account's any more.
+    let moved = E::EmailChanged {
+        email: told("countess@example.edu".into()),
+        email_hmac: told("mac of the countess".into()),
+        previous_hmac: told("mac of ada".into()),
+    };
+    active(events.into_iter().chain([moved])).when(reset("mailed", false)).refused(R::TokenInvalid {});
+}
+
+#[test]
+fn another_address_that_was_asked_for_before_the_password_was_changed_comes_to_nothing() {
+    let asked = E::EmailChangeRequested {
+        new_email: told("mallory@example.edu".into()),
+        email_hmac: told("mac of mallory".into()),
+        token_id: ME,
+        token_hash: told(sha256_hex("mailed")),
+        expires_at: at("2026-01-02T12:00:00Z"),
+    };
+    let confirm = || C::ConfirmEmailChange { token: said("mailed") };
+    active([asked.clone()]).when(confirm()).then_names(["EmailChanged"]);
+    let changed = E::PasswordChanged { password_hash: told("hash 2".into()), token_version: 1 };
+    active([asked, changed]).when(confirm()).refused(R::TokenInvalid {});
 }
 
 #[test]
