@@ -1,14 +1,17 @@
 //! Read models as of an earlier moment: the facts up to then are folded in memory, and filtered, sorted and paged as SQL
 //! would.
 
+use domain::Actor;
 use event_store::{AsOf, Position, Recorded, StreamId};
 
-use super::{Page, QueryError, plan::Plan, show::Shown};
+use super::{LIMIT_MAX, Page, Query, QueryError, plan::Plan, show::Shown};
 use crate::{
     Projections,
     error::ProjectionError,
     fact::{Batch, Fact},
+    filter::Filter,
     model::{Changed, ReadModel, Stage},
+    row::RowKey,
     table::Shape,
 };
 
@@ -19,6 +22,7 @@ impl Projections {
     pub(super) async fn list_as_of(
         &self,
         model: &'static dyn ReadModel,
+        actor: &Actor,
         plan: &Plan,
         as_of: AsOf,
     ) -> Result<Page, QueryError> {
@@ -57,7 +61,43 @@ impl Projections {
         }
         let changes = past.stage.changes().map_err(ProjectionError::from)?;
         let rows = changes.upserts.into_iter().map(Shown::from).collect();
-        Ok(plan.page(shape, plan.select(shape, rows), until))
+        let rows = self.still_visible(model, actor, plan.select(shape, rows), plan.limit + 1).await?;
+        Ok(plan.page(shape, rows, until))
+    }
+
+    /// Of rows as they were, the first that the actor may see now as well, so many of them: what somebody may see is a question
+    /// of today, and the past is no way round it. A row that is there no more is shown to whoever could see it then.
+    async fn still_visible(
+        &self,
+        model: &'static dyn ReadModel,
+        actor: &Actor,
+        mut rows: Vec<Shown>,
+        most: usize,
+    ) -> Result<Vec<Shown>, QueryError> {
+        let query = Query { limit: Some(LIMIT_MAX), ..Query::default() };
+        let mut there = Plan::new(model, actor, &query)?;
+        if there.filter == Filter::All {
+            rows.truncate(most);
+            return Ok(rows);
+        }
+        let columns: Vec<&str> = model.shape().key().iter().map(|column| column.name).collect();
+        let key = |row: &Shown| -> RowKey { row.values[..columns.len()].to_vec() };
+        let mut found = Vec::new();
+        while !rows.is_empty() && found.len() < most {
+            let mut some: Vec<Shown> = rows.drain(..rows.len().min(LIMIT_MAX)).collect();
+            let keys: Vec<RowKey> = some.iter().map(key).collect();
+            let (visible, _) = self.find(model.shape().name, actor, &keys, 0).await?;
+            let others: Vec<RowKey> = keys.into_iter().filter(|key| !visible.contains(key)).collect();
+            if !others.is_empty() {
+                there.filter = Filter::Keys(columns.clone(), others);
+                let (hidden, _) = self.rows_now(model, &there, None).await?;
+                let hidden: Vec<RowKey> = hidden.iter().map(key).collect();
+                some.retain(|row| !hidden.contains(&key(row)));
+            }
+            found.append(&mut some);
+        }
+        found.truncate(most);
+        Ok(found)
     }
 
     async fn fold_past(&self, past: &mut Past, events: Vec<Recorded>) -> Result<(), QueryError> {

@@ -187,7 +187,7 @@ impl Projections {
         let mut plan = Plan::new(model, actor, query)?;
         self.tell_units_below(&mut plan, query).await?;
         match query.as_of {
-            Some(as_of) => self.list_as_of(model, &plan, as_of).await,
+            Some(as_of) => self.list_as_of(model, actor, &plan, as_of).await,
             None => self.list_now(model, &plan, query.min_position).await,
         }
     }
@@ -227,7 +227,7 @@ impl Projections {
         }
         self.tell_units_below(&mut plan, query).await?;
         let mut page = match query.as_of {
-            Some(as_of) => self.list_as_of(model, &plan, as_of).await?,
+            Some(as_of) => self.list_as_of(model, actor, &plan, as_of).await?,
             None => self.list_now(model, &plan, query.min_position).await?,
         };
         Ok((page.rows.pop(), page))

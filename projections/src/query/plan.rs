@@ -184,7 +184,6 @@ impl Plan {
             })
             .collect();
         rows.sort_by(|one, other| self.compare(&one.values, |_, sort| other.values[sort.index].clone()));
-        rows.truncate(self.limit + 1);
         rows
     }
 

@@ -48,4 +48,16 @@ async fn idn_a8_who_manages_users_of_an_org_unit_sees_the_accounts_of_those_with
         let seen = seen_within(&world, "department_admin", "accounts", as_of).await;
         assert_eq!(seen, [1, 1, 1, 0], "the member of 5 by whoever is above");
     }
+    // Whoever has left is seen by none of them, as of the time before either: the past is no way round.
+    let left = ProfileEvent::OrgUnitLeft {
+        org: unit(5),
+        relation: Relation::Student,
+        until: "2025-12-01".parse().unwrap(),
+    };
+    let left = new_event::<Profile>(StreamId::new(Profile::TYPE, member.to_string()), &left);
+    let last = append_events(&world.store, vec![left]).await;
+    world.visible("accounts", last).await;
+    for as_of in [None, Some(AsOf::Position(position))] {
+        assert_eq!(seen_within(&world, "department_admin", "accounts", as_of).await, [0; 4]);
+    }
 }
