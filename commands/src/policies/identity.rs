@@ -12,7 +12,9 @@ use domain::{
 use jiff::SignedDuration;
 use uuid::Uuid;
 
-use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, notices::post, timer_id};
+use super::{
+    Fact, Issue, Policy, Reaction, Reactions, Timer, World, mail::hand_over, notices::post, timer_id,
+};
 use crate::{CommandError, ports::Mail};
 
 /// How long an account may wait for its address to be verified.
@@ -301,7 +303,7 @@ async fn send(
     if let Some(to) = to {
         let message_id = Uuid::new_v5(&fact.event_id, subject.as_bytes());
         let mail = Mail { to, subject: subject.to_owned(), text, html: None, message_id };
-        world.ports().mailer.send(&mail).await?;
+        hand_over(&mail, fact, world).await?;
     }
     Ok(Vec::new())
 }

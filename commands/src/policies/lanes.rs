@@ -1,6 +1,9 @@
 //! Carries out what policies want: lane by lane in order, many lanes at a time.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use domain::{Actor, dispatch, governance::ConsentLedger};
 use event_store::Position;
@@ -14,6 +17,8 @@ use crate::{CommandError, Request, execute::now};
 const LANES: usize = 64;
 /// How often a transient failure is tried again at once, before the lane waits.
 const QUICK: u32 = 4;
+/// What takes longer to fail, such as a server that does not answer, is not tried again at once: all policies would wait.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// What became of one fact.
 pub(super) enum Outcome {
@@ -58,6 +63,7 @@ pub(super) async fn react(
 async fn one(policy: &dyn Policy, fact: &Fact, world: &World) -> Result<Outcome, CommandError> {
     let mut wait = Duration::from_millis(20);
     for attempt in 0.. {
+        let begun = Instant::now();
         let error = match attempt_one(policy, fact, world).await {
             Ok(()) => return Ok(Outcome::Done),
             Err(error) => error,
@@ -66,7 +72,7 @@ async fn one(policy: &dyn Policy, fact: &Fact, world: &World) -> Result<Outcome,
             tracing::error!(policy = policy.name(), position = fact.position, %error, "a policy failed and is parked");
             return Ok(Outcome::Park(error.to_string()));
         }
-        if attempt == QUICK {
+        if attempt == QUICK || begun.elapsed() > SLOW {
             // If the log is gone, so is the place to remember the failure in: the caller starts over from where it was.
             world.commands().store().head().await?;
             tracing::warn!(policy = policy.name(), position = fact.position, %error, "a policy failed for now");

@@ -8,7 +8,10 @@ use domain::{
 use uuid::Uuid;
 
 use super::{Fact, Policy, Reactions, World, identity::proven_address};
-use crate::{CommandError, ports::Mail};
+use crate::{
+    CommandError,
+    ports::{Mail, Undelivered},
+};
 
 /// Where the code goes: to the verified address of the account, whatever address staff gave; only where there is none, to the
 /// one on file. Whoever opens a request in person is verified by their session, and needs none.
@@ -25,6 +28,18 @@ pub(super) async fn code_address(
     // Whose address was erased meanwhile is not written to.
     let on_file = address.as_ref().and_then(|address| address.get().cloned());
     proven_address(*subject, on_file, world).await
+}
+
+/// Hands over a mail. False: it is refused for good, so that to try it again would only hold up the mail of others.
+pub(super) async fn hand_over(mail: &Mail, fact: &Fact, world: &World) -> Result<bool, CommandError> {
+    match world.ports().mailer.send(mail).await {
+        Ok(()) => Ok(true),
+        Err(Undelivered::Refused { reason }) => {
+            tracing::warn!(position = fact.position, reason, "a mail is refused for good");
+            Ok(false)
+        }
+        Err(not_now) => Err(not_now.into()),
+    }
 }
 
 /// GOV-P2: the code with which somebody verifies that a request is theirs.
@@ -56,7 +71,7 @@ impl Policy for MailCodes {
                 html: None,
                 message_id: Uuid::new_v5(&fact.event_id, b"mail"),
             };
-            world.ports().mailer.send(&mail).await?;
+            hand_over(&mail, fact, world).await?;
             Ok(Vec::new())
         })
     }

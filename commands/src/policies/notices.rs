@@ -16,12 +16,9 @@ use uuid::Uuid;
 use super::{
     Fact, Issue, Policy, Reactions, World,
     identity::{address_for_request, address_of},
-    mail::code_address,
+    mail::{code_address, hand_over},
 };
-use crate::{
-    CommandError,
-    ports::{Mail, Undelivered},
-};
+use crate::{CommandError, ports::Mail};
 
 /// Hands a mail over, at least once: each attempt has the same Message-ID, one for each reader of the same event. False where
 /// the address takes no mail: who writes to several goes on with the others.
@@ -34,14 +31,7 @@ pub(super) async fn post(
 ) -> Result<bool, CommandError> {
     let message_id = Uuid::new_v5(&fact.event_id, format!("{subject}|{reader}").as_bytes());
     let mail = Mail { to, subject: subject.to_owned(), text, html: None, message_id };
-    match world.ports().mailer.send(&mail).await {
-        Ok(()) => Ok(true),
-        Err(Undelivered::Refused { reason }) => {
-            tracing::warn!(%reader, position = fact.position, reason, "a notice cannot be mailed");
-            Ok(false)
-        }
-        Err(not_now) => Err(not_now.into()),
-    }
+    hand_over(&mail, fact, world).await
 }
 
 /// A notice to one person, which is tried again and then shown as undone where their address takes no mail.

@@ -276,21 +276,20 @@ async fn retry_backlog(policies: &[Box<dyn Policy>], world: &World) -> Result<()
     }
     for (name, positions) in by_policy {
         let Some(policy) = policies.iter().find(|policy| policy.name() == name) else { continue };
-        for position in positions {
-            let event = store.read_all(position - 1, 1).await?;
-            let Some((_, Ok(fact))) = read(world, event).await?.pop() else { continue };
-            let left = lanes::react(&**policy, vec![fact], world).await?;
-            match left.into_iter().next() {
-                Some((position, lane, outcome)) => {
-                    remember(store, &**policy, position, lane, &outcome).await?
-                }
-                None => {
-                    let done =
-                        sqlx::query("DELETE FROM annals.policy_backlog WHERE policy = $1 AND position = $2");
-                    done.bind(&name).bind(position as i64).execute(store.pool()).await.map_err(broken)?;
-                }
-            }
+        let read = read(world, store.read_at(&positions).await?).await?;
+        let facts: Vec<Fact> = read.into_iter().filter_map(|(_, fact)| fact.ok()).collect();
+        let mut done: Vec<i64> = facts.iter().map(|fact| fact.position as i64).collect();
+        // All lanes at a time, as for what is new: what takes long holds up no other.
+        for (position, lane, outcome) in lanes::react(&**policy, facts, world).await? {
+            remember(store, &**policy, position, lane, &outcome).await?;
+            done.retain(|tried| *tried != position as i64);
         }
+        sqlx::query("DELETE FROM annals.policy_backlog WHERE policy = $1 AND position = ANY ($2)")
+            .bind(&name)
+            .bind(done)
+            .execute(store.pool())
+            .await
+            .map_err(broken)?;
     }
     Ok(())
 }

@@ -10,13 +10,14 @@ use lettre::{
 
 use super::{MailError, message, not_now, refused, sender};
 
-/// How long a server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a server may take to accept a message.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A mail server.
 pub struct Smtp {
     from: Mailbox,
     server: AsyncSmtpTransport<Tokio1Executor>,
+    patience: Duration,
 }
 
 impl Smtp {
@@ -27,7 +28,13 @@ impl Smtp {
     /// An address that cannot be understood.
     pub fn new(url: &str, from: &str) -> Result<Self, MailError> {
         let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| MailError::Server)?;
-        Ok(Smtp { from: sender(from)?, server: server.timeout(Some(PATIENCE)).build() })
+        let server = server.timeout(Some(PATIENCE)).build();
+        Ok(Smtp { from: sender(from)?, server, patience: PATIENCE })
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_patience(self, patience: Duration) -> Self {
+        Smtp { patience, ..self }
     }
 }
 
@@ -35,7 +42,11 @@ impl Mailer for Smtp {
     fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), Undelivered>> {
         Box::pin(async move {
             let message = message(mail, &self.from)?;
-            self.server.send(message).await.map(drop).map_err(|error| undelivered(&error))
+            // The library's own time limit is for the connection; a server that was reached may say nothing.
+            match tokio::time::timeout(self.patience, self.server.send(message)).await {
+                Ok(sent) => sent.map(drop).map_err(|error| undelivered(&error)),
+                Err(_) => Err(not_now("the mail server does not answer")),
+            }
         })
     }
 }

@@ -159,3 +159,25 @@ async fn the_outbox_keeps_one_file_for_each_message_for_its_owner_alone() {
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     std::fs::remove_dir_all(&folder).unwrap();
 }
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_given_up_and_holds_up_nobody() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("smtp://{}", listener.local_addr().unwrap());
+    let silent = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        // The next one finds a server that speaks.
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let (next, _) = listener.accept().await.unwrap();
+        let talked = talk(next, "250 fine", taken.clone()).await;
+        drop((stream, talked));
+        taken.lock().unwrap().len()
+    });
+    let smtp = Smtp::new(&url, FROM).unwrap().with_patience(std::time::Duration::from_millis(300));
+    let given_up = smtp.send(&mail()).await;
+    assert!(matches!(&given_up, Err(Undelivered::NotNow(error)) if error.reason.contains("does not answer")));
+    let smtp = smtp.with_patience(std::time::Duration::from_secs(20));
+    smtp.send(&mail()).await.unwrap();
+    drop(smtp);
+    assert_eq!(silent.await.unwrap(), 1);
+}
