@@ -66,6 +66,9 @@ pub enum StoreError {
         /// What it was begun with.
         what: &'static str,
     },
+    /// The ledger of erasures cannot be written now: nothing is destroyed until it can.
+    #[error("{0}")]
+    Ledger(String),
     /// The system has no thread left for the writer.
     #[error("the writer cannot be started: {0}")]
     Thread(#[source] std::io::Error),
@@ -81,6 +84,7 @@ impl StoreError {
             Self::Database(error) => is_outage(error),
             Self::Writer(error) => lost_connection(error),
             Self::Shared(error) => error.is_transient(),
+            Self::Ledger(_) => true,
             _ => false,
         }
     }

@@ -46,13 +46,17 @@ impl Ledger {
     /// Adds what it does not have yet. It is on disk when this returns, in the file that has the ledger's name.
     pub(super) async fn add(&self, lines: Vec<Line>) -> Result<(), StoreError> {
         let ledger = self.clone();
-        blocking(move || {
+        let added = blocking(move || {
             let mut open = lock(&ledger.0);
             open.see_to_it_that_it_is_there()?;
             let new: Vec<Line> = lines.into_iter().filter(|line| !open.known.contains(line)).collect();
             open.write(new)
+        });
+        // A full disk, or a folder that is not mounted: whoever destroys a key tries again until it is there.
+        added.await.map_err(|error| match error {
+            StoreError::Configuration(why) => StoreError::Ledger(why),
+            error => error,
         })
-        .await
     }
 
     /// What it names, as far as it is known here.

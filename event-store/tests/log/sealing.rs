@@ -403,7 +403,7 @@ async fn a_ledger_that_was_taken_away_is_written_anew_before_anything_is_destroy
     let unreadable = folder.join("unreadable");
     std::fs::write(&unreadable, "nonsense\n").unwrap();
     std::fs::rename(&unreadable, &file).unwrap();
-    assert!(matches!(shred(people[4]).await, Err(StoreError::Configuration(_))));
+    assert!(matches!(shred(people[4]).await, Err(StoreError::Ledger(_))));
     assert_eq!(keyring.key_ids(people[4], "identity", Basis::Erasure).await.unwrap().len(), 1, "it waits");
     std::fs::remove_file(&file).unwrap();
     assert_eq!(shred(people[4]).await.unwrap(), 1);
