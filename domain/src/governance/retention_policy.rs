@@ -206,6 +206,7 @@ pub struct RetentionPolicy {
 #[serde(deny_unknown_fields)]
 pub enum RetentionPolicyCommand {
     /// Sets how long data is kept.
+    #[schemars(extend("x-elevated" = "login"))]
     SetRetentionPolicy {
         /// The class.
         record_class: RecordClass,
@@ -231,6 +232,7 @@ pub enum RetentionPolicyCommand {
         reason: String,
     },
     /// Starts a run of this policy.
+    #[schemars(extend("x-elevated" = "login"))]
     StartRetentionRun {
         /// The run's id.
         run: Uuid,
