@@ -15,7 +15,7 @@ use std::{
 
 use commands::{CommandError, Commands};
 use domain::{
-    Actor, ActorKind, Decider, Permission,
+    Actor, ActorKind, Decider, Permission, RoleGrant,
     identity::{Account, ApiClient, IpAudience, SecurityPolicy, Session, security_policy_id},
 };
 use event_store::EventStore;
@@ -180,7 +180,9 @@ impl Standing {
             let session = self.session(id).await?;
             let account = session.account.filter(|account| ticket.actor.is(*account));
             let account = self.state(&self.known.accounts, account.ok_or(Withdrawn::Revoked)?).await?;
-            if !session.is_live(&account, now) || ticket.version != Some(account.token_version) {
+            // Whoever must change the password first gets a token without roles at the next refresh.
+            let asleep = account.must_change_password && !ticket.actor.roles.is_empty();
+            if !session.is_live(&account, now) || ticket.version != Some(account.token_version) || asleep {
                 return Err(Withdrawn::Revoked);
             }
             stand.elevated_until = session.elevated_until.filter(|until| *until > now);
@@ -197,10 +199,13 @@ impl Standing {
             let client = self.client(id).await?;
             // A client that was never registered here has a token of the operator's.
             if let Some(owner) = client.owner {
-                if !client.is_live(now) || self.is_out_of_use(owner, now).await? {
+                let works = ticket.version.map_or(client.is_live(now), |number| client.works(number, now));
+                if !works || self.is_out_of_use(owner, now).await? {
                     return Err(Withdrawn::Revoked);
                 }
-                let has = |scope: &&String| client.scopes.contains(scope);
+                let held = self.held(owner, now).await?.filter(|_| client.granted_by.is_none());
+                let holds = |scope: &String| held.as_ref().is_none_or(|held| held.has(scope));
+                let has = |scope: &&String| client.scopes.contains(scope) && holds(scope);
                 stand.lost = ticket.actor.scopes.iter().filter(|scope| !has(scope)).cloned().collect();
             }
             if !client.may_call_from(address) {
@@ -223,6 +228,22 @@ impl Standing {
         Ok(account.account.is_some() && !account.is_active(now))
     }
 
+    /// What somebody may do with the roles that they hold now; none where they have no account.
+    async fn held(&self, owner: Uuid, now: Timestamp) -> Result<Option<Actor>, CommandError> {
+        let account = self.state(&self.known.accounts, owner).await?;
+        if account.account.is_none() {
+            return Ok(None);
+        }
+        let policy = self.policy().await?;
+        let grants: Vec<RoleGrant> = account.roles_at(now).map(|held| held.grant.clone()).collect();
+        let whole = |grant: &&RoleGrant| grant.within.is_none();
+        let of_deployment = grants.iter().filter(whole).filter_map(|grant| policy.roles.get(&grant.role));
+        let brought: Vec<String> = of_deployment.flat_map(|role| role.scopes.iter().cloned()).collect();
+        let mut held = Actor::with_roles(owner, grants);
+        Arc::make_mut(&mut held.scopes).extend(brought);
+        Ok(Some(held))
+    }
+
     async fn state<D: Decider>(&self, kept: &Remembered<D>, id: Uuid) -> Result<Arc<D>, CommandError> {
         if let Some(found) = kept.get(&id)
             && found.until > Instant::now()
@@ -240,9 +261,11 @@ impl Standing {
     }
 }
 
-/// Whether somebody holds a role that needs a second factor: those are the ones that the administrators' list is about.
+/// Whether somebody holds a role that needs a second factor, or a scope that such roles are for: those are the ones that the
+/// administrators' list is about, be it by a key or by another role.
 fn holds_guarded(actor: &Actor, policy: &SecurityPolicy) -> bool {
     actor.roles.iter().any(|grant| policy.needs_mfa(&grant.role))
+        || actor.scopes.iter().any(|scope| policy.guards(scope))
 }
 
 /// Forgets what the log says something new of, for as long as this is not dropped.

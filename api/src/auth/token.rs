@@ -139,7 +139,7 @@ pub struct Ticket {
     pub actor: Actor,
     /// The login session.
     pub session: Option<String>,
-    /// The token version of the account when it was issued.
+    /// The token version of the account when it was issued; of a client, the number of the key that it was issued for.
     pub version: Option<u64>,
     /// When the token expires, in seconds of Unix time.
     pub expires: i64,

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    identity::{PASSWORD, call, call_with, holder, mailed_to, member, read_with, refused_soon, tokens},
+    identity::{
+        PASSWORD, call, call_with, elevate, holder, mailed_to, member, read_with, refused_soon, tokens,
+    },
     node::{ADMIN, Answer, TestNode, node},
 };
 
@@ -53,6 +55,7 @@ async fn idn_c3_a_key_that_is_not_used_for_180_days_is_told_to_its_owner_and_to_
     assert_eq!(assigned.status, 200, "{}", assigned.text);
     let (access, _) = tokens(&node, "ada@example.edu").await;
     let fields = json!({ "name": "Import", "owner": owner, "scopes": ["read:public"], "per_minute": 100 });
+    elevate(&node, &access).await;
     let issued = call_with(&node, &access, "/v1/api-clients", fields).await.json();
     let (client, key) = (issued["id"].as_str().unwrap(), issued["key"].as_str().unwrap());
     let client: Uuid = client.parse().unwrap();
@@ -101,6 +104,7 @@ async fn client_of(node: &TestNode, email: &str, scopes: Value) -> (String, Stri
     let fields = json!({
         "name": "Import", "owner": owner, "scopes": scopes, "per_minute": 60, "allowed_ips": [],
     });
+    elevate(node, &access).await;
     let issued = call_with(node, &access, "/v1/api-clients", fields).await;
     assert_eq!(issued.status, 201, "{}", issued.text);
     let text = |answer: &Answer, name: &str| answer.json()[name].as_str().unwrap().to_owned();
@@ -143,6 +147,60 @@ async fn a_scope_that_was_taken_from_a_key_is_gone_from_its_tokens_at_once() {
     assert_eq!(narrowed.status, 200, "{}", narrowed.text);
     assert_eq!(scopes().await, ["write:community"]);
     assert_eq!(read_with(&node, &token).await.status, 200, "what is left holds");
+}
+
+#[actix_web::test]
+async fn a_token_does_not_outlive_the_key_that_it_was_got_with() {
+    let node = node().await;
+    let (id, _, token) = client_of(&node, "ada@example.edu", json!(["read:public"])).await;
+    assert_eq!(read_with(&node, &token).await.status, 200);
+    let rotated = node.post(&format!("/v1/api-clients/{id}/rotate"), json!({ "overlap_s": 0 })).await.json();
+    refused_soon(&node, &token).await;
+    let grant = json!({ "grant_type": "client_credentials", "client_secret": rotated["key"] });
+    let fresh = call(&node, "/v1/auth/token", grant).await.json();
+    assert_eq!(read_with(&node, fresh["access_token"].as_str().unwrap()).await.status, 200);
+}
+
+#[actix_web::test]
+async fn whoever_must_change_the_password_acts_in_no_role_from_then_on() {
+    let node = node().await;
+    let id = member(&node, "ada@example.edu").await;
+    let assigned = node.post(&format!("/v1/accounts/{id}/roles"), json!({ "role": "staff" })).await;
+    assert_eq!(assigned.status, 200, "{}", assigned.text);
+    let (access, _) = tokens(&node, "ada@example.edu").await;
+    assert_eq!(read_with(&node, &access).await.status, 200);
+    let require = format!("/v1/identity/account/{id}/require-password-change");
+    let required = node.post(&require, json!({ "reason": "It was seen elsewhere." })).await;
+    assert!(required.status.is_success(), "{}", required.text);
+    refused_soon(&node, &access).await;
+}
+
+#[actix_web::test]
+async fn what_an_owner_gave_a_key_of_their_own_ends_when_they_lose_it_themselves() {
+    let node = node().await;
+    let owner = member(&node, "ada@example.edu").await;
+    let assigned = node.post(&format!("/v1/accounts/{owner}/roles"), json!({ "role": "staff" })).await;
+    assert_eq!(assigned.status, 200, "{}", assigned.text);
+    let (access, _) = tokens(&node, "ada@example.edu").await;
+    let fields = json!({ "name": "Import", "owner": owner, "scopes": ["manage:events"], "per_minute": 60 });
+    call_with(&node, &access, "/v1/api-clients", fields.clone()).await.problem(401, "ElevationRequired");
+    elevate(&node, &access).await;
+    let own = call_with(&node, &access, "/v1/api-clients", fields.clone()).await.json();
+    let given = node.post("/v1/api-clients", fields).await.json();
+    let token = async |issued: &Value| {
+        let grant = json!({ "grant_type": "client_credentials", "client_secret": issued["key"] });
+        call(&node, "/v1/auth/token", grant).await.json()["access_token"].as_str().unwrap().to_owned()
+    };
+    let (own, given) = (token(&own).await, token(&given).await);
+    let lost = async |token: &str| {
+        let ticket = node.node.api.keys.verify(token).unwrap();
+        node.node.api.standing.examine(&ticket, None, jiff::Timestamp::now()).await.unwrap().lost
+    };
+    assert_eq!((lost(&own).await, lost(&given).await), (Vec::new(), Vec::new()));
+    let revoke = format!("/v1/identity/account/{owner}/revoke-role");
+    assert_eq!(node.post(&revoke, json!({ "role": "staff" })).await.status, 200);
+    assert_eq!(lost(&own).await, ["manage:events"]);
+    assert_eq!(lost(&given).await, [""; 0], "an administrator gave it that, who answers for it");
 }
 
 /// A form as standard clients send it.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    identity::{call_with, member, tokens},
+    identity::{call_with, elevate, member, tokens},
     node::{ADMIN, Answer, TestNode, node},
 };
 
@@ -238,6 +238,7 @@ async fn r_04_api_clients_are_shown_to_whoever_answers_for_them_and_to_operators
     let ada = member(&node, "ada@example.edu").await;
     let (hers, _) = tokens(&node, "ada@example.edu").await;
     let fields = json!({ "name": "Import", "owner": ada, "scopes": ["read:public"], "per_minute": 60 });
+    elevate(&node, &hers).await;
     let issued = call_with(&node, &hers, "/v1/api-clients", fields).await.json();
     let (id, last) = (issued["id"].as_str().unwrap(), issued["position"].as_u64().unwrap());
     let (one, all) = (format!("/v1/api-clients/{id}"), format!("/v1/api-clients?min_position={last}"));

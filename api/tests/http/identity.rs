@@ -17,6 +17,12 @@ pub(crate) async fn call(node: &TestNode, path: &str, body: Value) -> Answer {
     node.send(TestRequest::post().uri(path).set_json(body)).await
 }
 
+/// Shows the password once more, as sensitive commands ask for.
+pub(crate) async fn elevate(node: &TestNode, token: &str) {
+    let shown = call_with(node, token, "/v1/auth/elevate", json!({ "password": PASSWORD })).await;
+    assert_eq!(shown.status, 200, "{}", shown.text);
+}
+
 pub(crate) async fn call_with(node: &TestNode, token: &str, path: &str, body: Value) -> Answer {
     let request = TestRequest::post().uri(path).set_json(body);
     node.send(request.insert_header(("Authorization", format!("Bearer {token}")))).await
@@ -508,6 +514,7 @@ async fn idn_c1_a_key_is_shown_once_opens_by_itself_or_for_a_token_and_ends_at_o
     let fields = json!({
         "name": "Import", "owner": owner, "scopes": ["read:public"], "per_minute": 60, "allowed_ips": [],
     });
+    elevate(&node, &access).await;
     let issued = call_with(&node, &access, "/v1/api-clients", fields).await;
     assert_eq!(issued.status, 201, "{}", issued.text);
     let (id, key) = (issued.json()["id"].clone(), issued.json()["key"].as_str().unwrap().to_owned());

@@ -8,7 +8,9 @@
 //!   After a rotation the old key works for a day at most.
 //! - **IDN-C2** a key may be exchanged for an access token (OAuth 2.0 client credentials).
 //! - **IDN-C3** a client that has not called for 180 days is found out: by then nobody may need its key any more.
-//! - A key has no scope that whoever issues it lacks, and never what only a person can hold (`own`).
+//! - A key has no scope that whoever issues it, rotates it or changes it lacks (IDN-A8), and never what only a person can hold
+//!   (`own`). What its owner gave it of their own ends when they lose it themselves; what somebody else gave it does not.
+//! - Who has logged in makes and changes keys with a second factor only (IDN-S5): a key outlives the session.
 
 use core::net::IpAddr;
 
@@ -18,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
-use super::{Cidr, is_known_scope, is_within};
+use super::{Account, Cidr, is_known_scope, is_within};
 use crate::kernel::{
     Actor, ActorKind, Answer, Context, Decided, Decider, Event, Known, NotYet, Personal, Question, Refusal,
     RefusalKind, Refused, RefusedBy, bounds, class::Secret, schemas, sha256_hex,
@@ -56,6 +58,8 @@ pub struct ApiClient {
     pub owner: Option<Uuid>,
     /// What it may do.
     pub scopes: Vec<String>,
+    /// Who gave it that, where it was not the owner.
+    pub granted_by: Option<Uuid>,
     /// How many requests it may make in a minute.
     pub per_minute: u32,
     /// How many requests it may make in a month.
@@ -66,6 +70,8 @@ pub struct ApiClient {
     pub expires_at: Option<Timestamp>,
     /// Its keys, the newest first.
     pub keys: Vec<ClientKey>,
+    /// How often another key was made: the number of the newest.
+    pub rotations: u64,
     /// The month, `YYYY-MM`, whose quota is used up.
     pub exhausted: Option<String>,
     /// Whether it was revoked.
@@ -73,13 +79,23 @@ pub struct ApiClient {
 }
 
 impl ApiClient {
-    /// Whether this is a key that works now. A client of another name, or none, has none.
-    pub fn opens(&self, key: &str, now: Timestamp) -> bool {
+    /// The number of this key, if it is one that works now. A client of another name, or none, has none.
+    pub fn opened_by(&self, key: &str, now: Timestamp) -> Option<u64> {
         let hash = sha256_hex(key);
-        let fits = |known: &ClientKey| {
-            known.hash.get() == Some(&hash) && known.until.is_none_or(|until| until > now)
-        };
-        self.is_live(now) && self.keys.iter().any(fits)
+        let mut working = self.working(now);
+        working.find(|(_, known)| known.hash.get() == Some(&hash)).map(|(number, _)| number)
+    }
+
+    /// Whether the key of this number works now, and with it what was got for it.
+    pub fn works(&self, number: u64, now: Timestamp) -> bool {
+        self.working(now).any(|(working, _)| working == number)
+    }
+
+    /// The keys that work now, with their numbers.
+    fn working(&self, now: Timestamp) -> impl Iterator<Item = (u64, &ClientKey)> {
+        let numbers = (0..=self.rotations).rev();
+        let live = self.is_live(now);
+        numbers.zip(&self.keys).filter(move |(_, key)| live && key.until.is_none_or(|until| until > now))
     }
 
     /// Whether what was issued for it is accepted now.
@@ -104,6 +120,7 @@ impl ApiClient {
 #[serde(deny_unknown_fields)]
 pub enum ApiClientCommand {
     /// Makes a client and its first key.
+    #[schemars(extend("x-elevated" = "login"))]
     IssueApiKey {
         /// The name, 1 to 100 characters.
         #[schemars(transform = schemas::text::<1, 100>)]
@@ -129,12 +146,14 @@ pub enum ApiClientCommand {
         expires_at: Option<Timestamp>,
     },
     /// Makes another key.
+    #[schemars(extend("x-elevated" = "login"))]
     RotateApiKey {
         /// For how many seconds the old one goes on to work.
         #[schemars(transform = schemas::number::<0, 86_400>)]
         overlap_s: u32,
     },
     /// Changes what the client may do, how often, and from where.
+    #[schemars(extend("x-elevated" = "login"))]
     ChangeApiKeyLimits {
         /// What it may do.
         #[schemars(transform = schemas::some_texts::<50, 100>)]
@@ -189,6 +208,9 @@ pub enum ApiClientEvent {
         key_id: Uuid,
         key_prefix: String,
         key_hash: Personal<String, Secret>,
+        /// Who gave it its scopes, where that was not the owner.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        granted_by: Option<Uuid>,
     },
     /// Another key was made; the old one works until `previous_until`.
     ApiKeyRotated {
@@ -203,6 +225,9 @@ pub enum ApiClientEvent {
         per_minute: u32,
         monthly_quota: Option<u64>,
         allowed_ips: Vec<String>,
+        /// Who gave it these scopes, where that was not the owner.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        granted_by: Option<Uuid>,
     },
     /// The quota of a month is used up.
     ApiQuotaExhausted { month: String, used: u64 },
@@ -250,6 +275,8 @@ pub struct ApiClientFacts {
     key_hash: Option<String>,
     /// When the client called last, where it has.
     last_used: Option<Timestamp>,
+    /// Whether there is an account with the id of the client that is made: what one does would pass for the other's.
+    is_account: bool,
 }
 
 impl Decider for ApiClient {
@@ -276,6 +303,9 @@ impl Decider for ApiClient {
                 let label = api_key_label(context.id, context.derive("key"));
                 if let Answer::Hash(hash) = known.ask(Question::TokenHash { label })? {
                     facts.key_hash = Some(hash);
+                }
+                if Self::creates(command) {
+                    facts.is_account = known.pinned::<Account>(context.id)?.exists();
                 }
             }
             C::ReviewApiKeyUse { .. } => {
@@ -315,9 +345,13 @@ impl Decider for ApiClient {
             let hash = facts.key_hash.clone().ok_or(Refused::Forbidden)?;
             Ok::<_, RefusedBy<Self>>((context.derive("key"), Personal::about(context.id, hash)))
         };
+        let granter = |owner: Uuid| context.actor.account().filter(|account| *account != owner);
         let key_prefix = api_key_prefix(context.id);
         Ok(vec![match command {
             C::IssueApiKey { name, owner, scopes, per_minute, monthly_quota, allowed_ips, expires_at } => {
+                if facts.is_account {
+                    return Err(Refused::invalid("id", "not that of an account"));
+                }
                 bounds::text("name", &name, 1..=100)?;
                 check_limits(&scopes, per_minute, monthly_quota, &allowed_ips, &context.actor)?;
                 if let Some(end) = expires_at {
@@ -327,6 +361,7 @@ impl Decider for ApiClient {
                     }
                 }
                 let (key_id, key_hash) = key()?;
+                let granted_by = granter(owner);
                 E::ApiKeyIssued {
                     name,
                     owner,
@@ -338,10 +373,13 @@ impl Decider for ApiClient {
                     key_id,
                     key_prefix,
                     key_hash,
+                    granted_by,
                 }
             }
             C::RotateApiKey { overlap_s } => {
                 bounds::number("overlap_s", overlap_s.into(), 0..=OVERLAP_MAX_S.into())?;
+                // Whoever makes a key holds it.
+                grantable(&self.scopes, &context.actor)?;
                 let overlap = SignedDuration::from_secs(overlap_s.into());
                 let previous_until = context.now.saturating_add(overlap).unwrap_or(context.now);
                 let (key_id, key_hash) = key()?;
@@ -349,7 +387,8 @@ impl Decider for ApiClient {
             }
             C::ChangeApiKeyLimits { scopes, per_minute, monthly_quota, allowed_ips } => {
                 check_limits(&scopes, per_minute, monthly_quota, &allowed_ips, &context.actor)?;
-                E::ApiKeyLimitsChanged { scopes, per_minute, monthly_quota, allowed_ips }
+                let granted_by = self.owner.and_then(granter);
+                E::ApiKeyLimitsChanged { scopes, per_minute, monthly_quota, allowed_ips, granted_by }
             }
             C::RecordApiQuotaExhausted { month, used } => {
                 if self.exhausted.as_ref() == Some(&month) {
@@ -389,10 +428,12 @@ impl Decider for ApiClient {
                 key_id: _,
                 key_prefix: _,
                 key_hash,
+                granted_by,
             } => {
                 *self = ApiClient {
                     owner: Some(*owner),
                     scopes: scopes.clone(),
+                    granted_by: *granted_by,
                     per_minute: *per_minute,
                     monthly_quota: *monthly_quota,
                     allowed_ips: allowed_ips.clone(),
@@ -405,8 +446,10 @@ impl Decider for ApiClient {
                 self.keys.truncate(1);
                 self.keys.iter_mut().for_each(|key| key.until = Some(*previous_until));
                 self.keys.insert(0, ClientKey { hash: key_hash.clone(), until: None });
+                self.rotations += 1;
             }
-            E::ApiKeyLimitsChanged { scopes, per_minute, monthly_quota, allowed_ips } => {
+            E::ApiKeyLimitsChanged { scopes, per_minute, monthly_quota, allowed_ips, granted_by } => {
+                self.granted_by = *granted_by;
                 (self.scopes, self.allowed_ips) = (scopes.clone(), allowed_ips.clone());
                 (self.per_minute, self.monthly_quota) = (*per_minute, *monthly_quota);
             }
@@ -420,6 +463,17 @@ impl Decider for ApiClient {
     }
 }
 
+/// Whether somebody can give these scopes to a client.
+fn grantable(scopes: &[String], actor: &Actor) -> Result<(), RefusedBy<ApiClient>> {
+    for scope in scopes {
+        if scope == "own" || !is_known_scope(scope) || !actor.has(scope) {
+            bounds::text("scopes", scope, 1..=100)?;
+            return Err(ApiClientRefusal::ScopeNotGrantable { scope: scope.clone() }.into());
+        }
+    }
+    Ok(())
+}
+
 fn check_limits(
     scopes: &[String],
     per_minute: u32,
@@ -431,12 +485,7 @@ fn check_limits(
         return Err(Refused::invalid("scopes", "at least one"));
     }
     bounds::count("scopes", scopes.len(), 50)?;
-    for scope in scopes {
-        if scope == "own" || !is_known_scope(scope) || !actor.has(scope) {
-            bounds::text("scopes", scope, 1..=100)?;
-            return Err(ApiClientRefusal::ScopeNotGrantable { scope: scope.clone() }.into());
-        }
-    }
+    grantable(scopes, actor)?;
     bounds::number("per_minute", per_minute.into(), 1..=100_000)?;
     let quota = monthly_quota.map_or(1, |quota| i64::try_from(quota).unwrap_or(i64::MAX));
     bounds::number("monthly_quota", quota, 1..=1_000_000_000)?;

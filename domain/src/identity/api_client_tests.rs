@@ -48,8 +48,12 @@ const NOON: &str = "2026-01-01T12:00:00Z";
 #[test]
 fn idn_c1_a_key_opens_by_its_hash_and_another_does_not() {
     let state = after([]).state().clone();
-    assert!(state.opens("first", at(NOON)) && !state.opens("second", at(NOON)) && !state.opens("", at(NOON)));
-    assert!(!ApiClient::default().opens("first", at(NOON)));
+    assert!(
+        state.opened_by("first", at(NOON)).is_some()
+            && state.opened_by("second", at(NOON)).is_none()
+            && state.opened_by("", at(NOON)).is_none()
+    );
+    assert!(ApiClient::default().opened_by("first", at(NOON)).is_none());
     assert!(format!("{:?}", state.keys[0].hash).contains("[personal]"));
 }
 
@@ -58,8 +62,15 @@ fn idn_c1_after_a_rotation_the_old_key_works_for_a_day_at_most() {
     let rotate = |overlap_s| C::RotateApiKey { overlap_s };
     let events = after([]).looking_up(&rotate(60), &mut world("second")).when(rotate(60)).events();
     let state = after(events).state().clone();
-    assert!(state.opens("second", at(NOON)) && state.opens("first", at("2026-01-01T12:00:59Z")));
-    assert!(!state.opens("first", at("2026-01-01T12:01:00Z")));
+    assert!(
+        state.opened_by("second", at(NOON)).is_some()
+            && state.opened_by("first", at("2026-01-01T12:00:59Z")).is_some()
+    );
+    assert!(state.opened_by("first", at("2026-01-01T12:01:00Z")).is_none());
+    // And with it whatever was got for it.
+    let works = |number, instant| state.works(number, at(instant));
+    assert!(works(1, NOON) && works(0, "2026-01-01T12:00:59Z") && !works(0, "2026-01-01T12:01:00Z"));
+    assert!(works(1, "2026-01-01T12:01:00Z") && !works(2, NOON));
     after([]).looking_up(&rotate(86_401), &mut world("x")).when(rotate(86_401)).invalid("overlap_s");
 }
 
@@ -83,6 +94,43 @@ fn a_key_has_no_scope_that_its_maker_lacks_and_none_that_only_a_person_holds() {
 }
 
 #[test]
+fn no_client_has_the_id_of_an_account() {
+    let account = Account { account: Some(ME), ..Account::default() };
+    let command = issue(&["write:transactions"]);
+    let taken = nothing::<ApiClient>().by(owner());
+    taken.looking_up(&command, &mut world("first").with(ME, account)).when(command).invalid("id");
+}
+
+#[test]
+fn idn_a8_whoever_makes_another_key_holds_what_it_opens() {
+    let rotate = C::RotateApiKey { overlap_s: 0 };
+    let by = |roles| after([]).by(Actor::user(Uuid::from_u128(7), roles));
+    let rotated = |scenario: Scenario<ApiClient>| {
+        scenario.looking_up(&rotate, &mut world("second")).when(rotate.clone())
+    };
+    rotated(by(&["operator"])).refused(R::ScopeNotGrantable { scope: "write:transactions".into() });
+    rotated(by(&["operator", "budget_user"])).then_names(["ApiKeyRotated"]);
+    rotated(after([])).then_names(["ApiKeyRotated"]);
+}
+
+#[test]
+fn it_is_known_who_gave_a_client_its_scopes_where_it_was_not_the_owner() {
+    assert_eq!(after([]).state().granted_by, None);
+    let admin = Actor::user(Uuid::from_u128(7), &["admin"]);
+    let command = issue(&["read:public"]);
+    let made = nothing::<ApiClient>().by(admin.clone()).looking_up(&command, &mut world("first"));
+    let made = given::<ApiClient>(made.when(command).events());
+    assert_eq!(made.state().granted_by, Some(Uuid::from_u128(7)));
+    let more = |by: Actor| {
+        let (scopes, allowed_ips) = (vec!["write:transactions".to_owned()], Vec::new());
+        let change = C::ChangeApiKeyLimits { scopes, per_minute: 60, monthly_quota: None, allowed_ips };
+        after([]).by(by).when(change).then_names(["ApiKeyLimitsChanged"])
+    };
+    assert_eq!(more(admin).granted_by, Some(Uuid::from_u128(7)));
+    assert_eq!(more(owner()).granted_by, None);
+}
+
+#[test]
 fn only_the_owner_and_operators_deal_with_a_client_and_no_client_does() {
     let revoke = C::RevokeApiKey { reason: "leaked".into() };
     let permits = |actor: &Actor| after([]).permits(actor, &revoke);
@@ -97,11 +145,14 @@ fn only_the_owner_and_operators_deal_with_a_client_and_no_client_does() {
 fn a_revoked_or_expired_key_opens_nothing() {
     let revoked = E::ApiKeyRevoked { reason: "leaked".into() };
     let state = after([revoked.clone()]).state().clone();
-    assert!(!state.opens("first", at(NOON)) && !state.is_live(at(NOON)));
+    assert!(state.opened_by("first", at(NOON)).is_none() && !state.is_live(at(NOON)));
     after([revoked.clone()]).when(C::RevokeApiKey { reason: "again".into() }).then([]);
     after([revoked]).when(C::RotateApiKey { overlap_s: 0 }).invalid_state("revoked");
     let expired = ApiClient { expires_at: Some(at(NOON)), ..after([]).state().clone() };
-    assert!(!expired.opens("first", at(NOON)) && expired.opens("first", at("2026-01-01T11:59:59Z")));
+    assert!(
+        expired.opened_by("first", at(NOON)).is_none()
+            && expired.opened_by("first", at("2026-01-01T11:59:59Z")).is_some()
+    );
 }
 
 #[test]
@@ -162,6 +213,7 @@ fn every_event_reads_as_it_was_stored() {
         per_minute: 10,
         monthly_quota: None,
         allowed_ips: vec!["2001:db8::/32".into()],
+        granted_by: None,
     };
     let rotated = E::ApiKeyRotated {
         key_id: key_id(),

@@ -104,7 +104,7 @@ impl Table for ApiClients {
                 }
                 E::ApiKeyFoundInUse { .. } => row.unused_since = None,
                 E::ApiKeyFoundUnused { since } => row.unused_since = Some(*since),
-                E::ApiKeyLimitsChanged { scopes, per_minute, monthly_quota, allowed_ips } => {
+                E::ApiKeyLimitsChanged { scopes, per_minute, monthly_quota, allowed_ips, granted_by: _ } => {
                     (row.scopes, row.allowed_ips) = (scopes.clone(), allowed_ips.clone());
                     row.per_minute = (*per_minute).into();
                     row.monthly_quota = number(monthly_quota);
@@ -142,6 +142,7 @@ mod tests {
             key_id: Uuid::nil(),
             key_prefix: "ak_1".into(),
             key_hash: Personal::about(ID, "hash".into()),
+            granted_by: None,
         };
         let events = [issued].into_iter().chain(events);
         given::<ApiClients>(events.map(|event| (ID, AnyEvent::ApiClient(event)))).rows().remove(0)

@@ -94,12 +94,12 @@ fn is_recent(made: Timestamp, now: Timestamp) -> bool {
 /// # Errors
 /// None that works now has such a key, or the quota of its month is used up.
 pub(in crate::http) async fn caller(api: &Api, key: &str) -> Result<Ticket, Problem> {
-    let (id, client) = holder(api, key).await?;
+    let (id, client, number) = holder(api, key).await?;
     let now = Timestamp::now();
     Ok(Ticket {
         actor: actor(id, client.scopes.iter().cloned().collect()),
         session: None,
-        version: None,
+        version: Some(number),
         elevated_at: None,
         operator: false,
         brought: BTreeSet::new(),
@@ -138,7 +138,7 @@ async fn granted(api: &Api, call: &Call<'_>, body: Body) -> Result<HttpResponse,
     if body.grant_type != "client_credentials" {
         return Err(Problem::new(UNSUPPORTED_GRANT_TYPE, "expected `client_credentials`").at("grant_type"));
     }
-    let (id, client) = authenticated(api, call.request.headers(), &body).await?;
+    let (id, client, number) = authenticated(api, call.request.headers(), &body).await?;
     let address = call.request.address().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     if !client.may_call_from(address) {
         return Err(Problem::new(FORBIDDEN, "this caller is not let in from there"));
@@ -162,6 +162,8 @@ async fn granted(api: &Api, call: &Call<'_>, body: Body) -> Result<HttpResponse,
         scope: Some(scope.clone()),
         client_id: Some(id.to_string()),
         token_type: Some("access".to_owned()),
+        // A token does not outlive the key either that it was got with.
+        version: Some(number),
         ..Claims::new(id, Vec::new(), SignedDuration::from_secs(expires_in), now)
     };
     let access_token = api.keys.sign(&claims).map_err(|error| {
@@ -196,7 +198,7 @@ async fn authenticated(
     api: &Api,
     headers: &HeaderMap,
     body: &ClientGrant,
-) -> Result<(Uuid, Arc<ApiClient>), Problem> {
+) -> Result<(Uuid, Arc<ApiClient>, u64), Problem> {
     let (named, key) = match (basic(headers)?, &body.client_secret) {
         (Some(_), Some(_)) => {
             return Err(Problem::new(MALFORMED, "the key is sent in two places").at("client_secret"));
@@ -206,10 +208,10 @@ async fn authenticated(
         (None, None) => return Err(unproven("the key is needed, as `client_secret` or in `Authorization`")),
     };
     let by_header = body.client_secret.is_none();
-    let found = holder(api, &key).await.and_then(|(id, client)| {
+    let found = holder(api, &key).await.and_then(|(id, client, number)| {
         let itself = |name: &String| *name == id.to_string() || *name == api_key_prefix(id);
         let all = named.iter().chain(&body.client_id).all(itself);
-        if all { Ok((id, client)) } else { Err(unproven("the key is another client's")) }
+        if all { Ok((id, client, number)) } else { Err(unproven("the key is another client's")) }
     });
     found.map_err(|problem| if by_header && problem.status() == 401 { not_basic() } else { problem })
 }
@@ -240,14 +242,15 @@ fn not_basic() -> Problem {
         .header(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"annals\", charset=\"UTF-8\""))
 }
 
-/// Whose key this is. Only its hash is compared: how long that takes tells nothing of the key.
-async fn holder(api: &Api, key: &str) -> Result<(Uuid, Arc<ApiClient>), Problem> {
+/// Whose key this is, and which of theirs. Only its hash is compared: how long that takes tells nothing of the key.
+async fn holder(api: &Api, key: &str) -> Result<(Uuid, Arc<ApiClient>, u64), Problem> {
     let refused = || unproven("the key is not accepted");
     let (prefix, mac) = key.split_once('.').ok_or_else(refused)?;
     let id = prefix.strip_prefix("ak_").filter(|id| id.len() == 32).and_then(|id| id.parse().ok());
     let id: Uuid = id.ok_or_else(refused)?;
     let client = api.standing.client(id).await?;
-    if client.opens(mac, Timestamp::now()) { Ok((id, client)) } else { Err(refused()) }
+    let number = client.opened_by(mac, Timestamp::now()).ok_or_else(refused)?;
+    Ok((id, client, number))
 }
 
 fn actor(id: Uuid, scopes: BTreeSet<String>) -> Actor {

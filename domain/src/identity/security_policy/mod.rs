@@ -157,6 +157,12 @@ impl SecurityPolicy {
         MFA_ROLES.contains(&role) || self.roles.get(role).is_some_and(|role| role.mfa_required)
     }
 
+    /// Whether a role that needs a second factor brings a scope.
+    pub fn guards(&self, scope: &str) -> bool {
+        MFA_ROLES.iter().any(|role| scopes_of_role(role).contains(&scope))
+            || self.roles.values().any(|role| role.mfa_required && role.scopes.iter().any(|own| own == scope))
+    }
+
     /// Whether a role of this deployment brings a scope to whoever holds it everywhere.
     pub fn brings(&self, grant: &RoleGrant, scope: &str) -> bool {
         let role = self.roles.get(&grant.role).filter(|_| grant.within.is_none());

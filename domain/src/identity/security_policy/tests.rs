@@ -151,3 +151,14 @@ fn every_event_reads_as_it_was_stored() {
         requests(),
     ]);
 }
+
+#[test]
+fn what_roles_with_a_second_factor_bring_is_guarded_however_somebody_comes_by_it() {
+    let defined =
+        E::RoleDefined { role: "auditor".into(), scopes: vec!["read:analytics".into()], mfa_required: true };
+    let policy = given::<SecurityPolicy>([defined]).state().clone();
+    for guarded in ["read:audit", "manage:ops", "read:analytics"] {
+        assert!(policy.guards(guarded), "{guarded}");
+    }
+    assert!(!policy.guards("manage:scholarships") && !policy.guards("read:public"));
+}
