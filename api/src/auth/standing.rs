@@ -203,7 +203,10 @@ impl Standing {
                 if !works || self.is_out_of_use(owner, now).await? {
                     return Err(Withdrawn::Revoked);
                 }
-                let held = self.held(owner, now).await?.filter(|_| client.granted_by.is_none());
+                let held = match client.granted_by {
+                    None => self.held(owner, now).await?,
+                    Some(_) => None,
+                };
                 let holds = |scope: &String| held.as_ref().is_none_or(|held| held.has(scope));
                 let has = |scope: &&String| client.scopes.contains(scope) && holds(scope);
                 stand.lost = ticket.actor.scopes.iter().filter(|scope| !has(scope)).cloned().collect();
@@ -216,9 +219,8 @@ impl Standing {
             }
         }
         let policy = self.policy().await?;
-        let guarded = holds_guarded(&ticket.actor, &policy);
         let admitted = policy.admits(IpAudience::All, address)
-            && (!guarded || policy.admits(IpAudience::Admin, address));
+            && (policy.admits(IpAudience::Admin, address) || !holds_guarded(&ticket.actor, &policy));
         if admitted { Ok(stand) } else { Err(Withdrawn::Address) }
     }
 
