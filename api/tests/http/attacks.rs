@@ -367,24 +367,6 @@ async fn gov_i2_fifty_failed_logins_from_one_address_open_one_incident() {
     assert_eq!(opened().await, 1);
 }
 
-/// Until what is recorded so far was looked at.
-async fn watched(node: &TestNode) {
-    let store = node.node.api.commands.store();
-    let head = i64::try_from(store.head().await.unwrap().position).unwrap();
-    let look = async {
-        loop {
-            let position = "SELECT position FROM annals.policies WHERE name = 'watch_logins'";
-            let position: Option<i64> =
-                sqlx::query_scalar(position).fetch_optional(store.pool()).await.unwrap();
-            if position.is_some_and(|position| position >= head) {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), look).await.unwrap();
-}
-
 #[actix_web::test]
 async fn gov_i2_refresh_tokens_of_five_accounts_used_twice_open_an_incident_and_five_sessions_of_one_do_not()
 {
@@ -396,7 +378,7 @@ async fn gov_i2_refresh_tokens_of_five_accounts_used_twice_open_an_incident_and_
         call(&node, "/v1/auth/refresh", refresh).await.problem(401, "LoginRefused");
     };
     let opened = async || {
-        watched(&node).await;
+        node.settled().await;
         let events = node.node.api.commands.store().read_all(0, 1000).await.unwrap();
         let opened = events.iter().filter(|event| event.event_type == "SecurityIncidentOpened");
         opened.map(|event| event.payload.to_string()).collect::<Vec<_>>()

@@ -196,6 +196,8 @@ async fn nobody_reads_or_commands_what_is_somebody_elses_over_any_route() {
     let node = node().await;
     let catalog = Catalog::new();
     belongings(&node).await;
+    // What he bought is booked in his month by a policy.
+    node.settled().await;
     let before = streams(&node).await;
     let types: Vec<&str> = before.keys().filter_map(|name| name.split(' ').next()).collect();
     for expected in [

@@ -206,6 +206,23 @@ impl TestNode {
         self.send_as(ADMIN, &["admin"], TestRequest::get().uri(path)).await
     }
 
+    /// Until every policy has reacted to what is recorded, and to what it recorded itself.
+    pub(crate) async fn settled(&self) {
+        let store = self.node.api.commands.store();
+        let reacted = async {
+            loop {
+                let reached = sqlx::query_scalar("SELECT min(position) FROM annals.policies");
+                let reached: Option<i64> = reached.fetch_one(store.pool()).await.unwrap();
+                let head = i64::try_from(store.head().await.unwrap().position).unwrap();
+                if reached.is_some_and(|reached| reached >= head) {
+                    return;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), reacted).await.unwrap();
+    }
+
     /// Creates an org unit and gives its id and the position.
     pub(crate) async fn org(&self, code: &str) -> (Uuid, u64) {
         let created = self.post("/v1/orgs", org(code)).await.json();
