@@ -15,6 +15,7 @@ pub mod governance;
 pub mod identity;
 pub mod intelligence;
 pub mod kernel;
+pub mod notifications;
 pub mod opportunities;
 pub mod registry;
 

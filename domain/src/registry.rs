@@ -171,6 +171,8 @@ aggregates! {
     identity::Session,
     identity::ApiClient,
     identity::SecurityPolicy,
+    notifications::Notification,
+    notifications::RecipientSettings,
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{
     budgeting::{ClosedMonths, MerchantRules, Transactions},
     credentials::{Credentials, Recognitions},
     governance::{DisclosureLog, LogIndex, PrivacyRequests},
-    identity::{Accounts, OrgDirectory, Sessions},
+    identity::{Accounts, ApiClients, OrgDirectory, Sessions},
     opportunities::Applications,
     query::{Condition, LIMIT_MAX, Op, Query, QueryError},
 };
@@ -36,6 +36,7 @@ pub fn asked(question: &Question) -> &'static [&'static str] {
         Question::Recipients { .. } => &[DisclosureLog::NAME, LogIndex::NAME],
         Question::DisclosuresOn { .. } => &[DisclosureLog::NAME],
         Question::RoleHolders { .. } => &[Accounts::NAME],
+        Question::LiveClients { .. } => &[ApiClients::NAME],
         Question::ApprovedRecognitions { .. } => &[Recognitions::NAME],
         Question::Statements { .. } => &[PrivacyRequests::NAME],
         // It looks into all of them, as far as each one is.
@@ -83,6 +84,11 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
             let rows = all(read, Sessions::NAME, &filters, "session").await?;
             Ok(Answer::References(rows.iter().filter_map(|row| id(row, "session")).collect()))
         }
+        Question::LiveClients { owner } => {
+            let filters = [is("owner", owner), is("status", "active")];
+            let rows = all_as(&operator(), read, ApiClients::NAME, &filters, "client").await?;
+            Ok(Answer::References(rows.iter().filter_map(|row| id(row, "client")).collect()))
+        }
         Question::IsNewDevice { account, session } => new_device(read, *account, *session).await,
         Question::ApprovedRecognitions { credential } => {
             let filters = [is("credential", credential), is("state", "approved")];
@@ -129,7 +135,9 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
             let on = rows.iter().filter(|row| id(row, "consent") == Some(*consent));
             Ok(Answer::References(on.filter_map(|row| id(row, "id")).collect()))
         }
-        Question::RoleHolders { roles } => role_holders(read, roles).await.map(Answer::References),
+        Question::RoleHolders { roles, within } => {
+            role_holders(read, roles, *within).await.map(Answer::References)
+        }
         Question::TokenHash { .. } => Err(unanswered("tokens")),
         Question::LastCall { .. } => Err(unanswered("counts of calls")),
         Question::Holders { .. } => Err(unanswered("claims")),
@@ -137,7 +145,11 @@ pub async fn answer(read: &Projections, question: &Question) -> Result<Answer, P
 }
 
 /// The active accounts that hold any of these roles now, and everywhere.
-async fn role_holders(read: &Projections, roles: &[String]) -> Result<Vec<Uuid>, ProjectionError> {
+async fn role_holders(
+    read: &Projections,
+    roles: &[String],
+    within: Option<Uuid>,
+) -> Result<Vec<Uuid>, ProjectionError> {
     let mut holders = BTreeSet::new();
     for role in roles {
         let holding = Condition { column: "roles".to_owned(), op: Op::Contains, values: vec![role.clone()] };
@@ -147,11 +159,12 @@ async fn role_holders(read: &Projections, roles: &[String]) -> Result<Vec<Uuid>,
         let over = |until: &Value| {
             until.as_str().and_then(|until| until.parse::<Timestamp>().ok()).is_some_and(|until| until <= now)
         };
-        let everywhere = |row: &&Value| {
+        let there = within.map_or(Value::Null, |within| Value::from(within.to_string()));
+        let holds = |row: &&Value| {
             let mut grants = row["grants"].as_array().into_iter().flatten();
-            grants.any(|grant| grant["role"] == **role && grant["within"].is_null() && !over(&grant["until"]))
+            grants.any(|grant| grant["role"] == **role && grant["within"] == there && !over(&grant["until"]))
         };
-        holders.extend(rows.iter().filter(everywhere).filter_map(|row| id(row, "account")));
+        holders.extend(rows.iter().filter(holds).filter_map(|row| id(row, "account")));
     }
     Ok(holders.into_iter().collect())
 }
@@ -243,17 +256,26 @@ fn id(row: &Value, column: &str) -> Option<Uuid> {
 
 /// Decisions that are about nobody's own rows rest on what everybody may know.
 fn reader() -> Actor {
-    Actor { scopes: BTreeSet::from(["read:public".to_owned()]).into(), ..Actor::policy("answers") }
+    with_scope("read:public")
 }
 
 /// What is on file about a student counts for whoever discloses it.
 fn officer() -> Actor {
-    Actor { scopes: BTreeSet::from(["manage:privacy".to_owned()]).into(), ..Actor::policy("answers") }
+    with_scope("manage:privacy")
 }
 
 /// Who holds a role counts for whoever writes to them.
 fn auditor() -> Actor {
-    Actor { scopes: BTreeSet::from(["read:audit".to_owned()]).into(), ..Actor::policy("answers") }
+    with_scope("read:audit")
+}
+
+/// Who sees every API client.
+fn operator() -> Actor {
+    with_scope("manage:ops")
+}
+
+fn with_scope(scope: &str) -> Actor {
+    Actor { scopes: BTreeSet::from([scope.to_owned()]).into(), ..Actor::policy("answers") }
 }
 
 fn unanswered(what: &str) -> ProjectionError {

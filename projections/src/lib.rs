@@ -45,6 +45,7 @@ pub mod intelligence;
 pub mod model;
 mod models;
 pub mod nats;
+pub mod notifications;
 mod operation;
 pub mod opportunities;
 mod pack;

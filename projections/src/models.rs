@@ -48,4 +48,6 @@ read_models! {
     table crate::governance::ProcessingRegister;
     table crate::governance::Incidents;
     table crate::governance::AuditReplays;
+    table crate::notifications::Notifications;
+    table crate::notifications::NotificationSettings;
 }

@@ -24,6 +24,7 @@ mod limits;
 mod log;
 mod nearest;
 mod node;
+mod notifications;
 mod packages;
 mod passkeys;
 mod permissions;

@@ -14,7 +14,9 @@ use domain::{
 use jiff::{civil::Date, tz::TimeZone};
 use uuid::Uuid;
 
-use super::{Computes, Fact, Issue, Policy, Reaction, Reactions, Timer, World, timer_id};
+use super::{
+    Computes, Fact, Issue, Policy, Reaction, Reactions, Timer, World, notifications::overspent, timer_id,
+};
 use crate::CommandError;
 
 /// P-23: the current month is opened when a budget is set up, each next one as it begins; a month is closed three days
@@ -278,9 +280,10 @@ impl Policy for ProposeRedistributions {
             let lapse =
                 |redistribution: &Uuid| timer_id(self.name(), &["lapse", &redistribution.to_string()]);
             Ok(match event {
-                BudgetMonthEvent::OverspendDetected { category, date, transaction, .. } => {
+                BudgetMonthEvent::OverspendDetected { category, date, transaction, overspend } => {
+                    let month = world.state::<BudgetMonth>(fact.id).await?.state;
                     // In mode auto it was answered in the same decision; in mode off it is only told.
-                    if world.state::<BudgetMonth>(fact.id).await?.state.mode != RedistributionMode::Propose {
+                    if month.mode != RedistributionMode::Propose {
                         return Ok(Vec::new());
                     }
                     let command = BudgetMonthCommand::ProposeRedistribution {
@@ -292,7 +295,19 @@ impl Policy for ProposeRedistributions {
                         category: category.clone(),
                         date: *date,
                     };
-                    vec![Issue::new(fact.id, AnyCommand::BudgetMonth(command), "propose").into()]
+                    let propose = Issue::new(fact.id, AnyCommand::BudgetMonth(command), "propose");
+                    // Where nobody has anything to give, there is nothing to propose, and the owner is told that.
+                    let owner = month.account.filter(|_| !month.after_end);
+                    let (cause, category, uncovered) =
+                        (fact.event_id, category.clone(), overspend.get().copied());
+                    let propose = propose.otherwise(move |refusal| {
+                        if !matches!(refusal, CommandError::Refused { code: "NothingToGive", .. }) {
+                            return Vec::new();
+                        }
+                        let told = owner.map(|owner| overspent(owner, &category, uncovered));
+                        told.map(|told| told.because_of(cause).into()).into_iter().collect()
+                    });
+                    vec![propose.into()]
                 }
                 BudgetMonthEvent::RedistributionProposed { redistribution, expires_at, .. } => {
                     let dismiss = BudgetMonthCommand::DismissRedistribution {

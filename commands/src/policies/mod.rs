@@ -16,6 +16,7 @@ mod identity;
 mod lanes;
 mod mail;
 mod notices;
+mod notifications;
 mod opportunities;
 mod package;
 mod privacy;
@@ -252,6 +253,7 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(identity::TellFormerAddresses),
         Box::new(clients::ReviewKeys),
         Box::new(clients::TellOfUnusedKeys),
+        Box::new(clients::RevokeOrphans),
         Box::new(budgeting::KeepMonths),
         Box::new(budgeting::BookSpending),
         Box::new(budgeting::ProposeRedistributions),
@@ -279,6 +281,8 @@ pub fn every_policy() -> Vec<Box<dyn Policy>> {
         Box::new(notices::TellStudents),
         Box::new(notices::TellAffected),
         Box::new(notices::TellCompliance),
+        Box::new(notifications::RequestNotifications),
+        Box::new(notifications::DeliverNotifications),
         Box::new(fulfilment::WatchFulfilment),
         Box::new(fulfilment::RefuseDisclosures),
         Box::new(recipients::OweNotices),

@@ -57,6 +57,7 @@ impl Answers for Residue {
                 Question::Holdings { .. } => Ok(Answer::Counts([("identity".to_owned(), 1)].into())),
                 Question::OpenApplications { .. }
                 | Question::RoleHolders { .. }
+                | Question::LiveClients { .. }
                 | Question::Holders { .. }
                 | Question::DisclosuresOn { .. } => Ok(Answer::References(Vec::new())),
                 Question::TokenHash { label } => Ok(Answer::Hash(domain::sha256_hex(&label))),

@@ -58,7 +58,7 @@ pub(crate) async fn spend(
         note: None,
         category: Some(category.into()),
         source: TransactionSource::Import,
-        external_ref: Some(id.to_string()),
+        external_ref: None,
         receipt: None,
         goal: None,
         installment: None,
@@ -184,4 +184,84 @@ async fn gov_p5_nothing_is_computed_about_somebody_who_has_it_restricted() {
         "OverspendDetected",
         "it is booked, and nothing is proposed"
     );
+}
+
+/// What the owner was told, in order: the types.
+async fn told(node: &Node) -> Vec<String> {
+    let events = node.commands.store().read_all(0, 1000).await.unwrap();
+    let asked = events.iter().filter(|event| event.event_type == "NotificationRequested");
+    let told = asked.map(|event| {
+        let payload: serde_json::Value = serde_json::from_str(&event.payload).unwrap();
+        let fields = &payload["NotificationRequested"];
+        assert_eq!(fields["recipient"], owner().0.to_string());
+        fields["type"].as_str().unwrap().to_owned()
+    });
+    told.collect()
+}
+
+fn today() -> String {
+    Timestamp::now().to_string()
+}
+
+#[tokio::test]
+async fn p_25_in_mode_off_the_owner_is_told_of_an_overspend() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    set_up(&node, RedistributionMode::Off).await;
+    spend(&node, Uuid::now_v7(), "dining", 50_000, &today()).await.unwrap();
+    node.settled().await;
+    assert!(told(&node).await.contains(&"overspend".to_owned()));
+    assert!(node.names().await.contains(&"NotificationRouted".to_owned()), "it is there at once");
+}
+
+#[tokio::test]
+async fn p_25_where_nobody_has_anything_to_give_there_is_no_proposal_and_the_owner_is_told() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    set_up(&node, RedistributionMode::Propose).await;
+    let donors = [
+        "clothing",
+        "personal_care",
+        "home_goods",
+        "restaurants",
+        "entertainment",
+        "hobbies",
+        "shopping",
+        "subscriptions",
+        "travel",
+    ];
+    for category in donors {
+        spend(&node, Uuid::now_v7(), category, 400_000, &today()).await.unwrap();
+    }
+    spend(&node, Uuid::now_v7(), "dining", 400_000, &today()).await.unwrap();
+    node.settled().await;
+    let told = told(&node).await;
+    assert_eq!(told.last().unwrap(), "overspend", "{told:?}");
+}
+
+#[tokio::test]
+async fn p_26_and_p_27_the_owner_is_told_that_money_moved_and_that_it_went_back() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    set_up(&node, RedistributionMode::Auto).await;
+    let (id, request) = (Uuid::now_v7(), owner().1);
+    spend(&node, id, "dining", 9_000, &today()).await.unwrap();
+    node.settled().await;
+    let told_once = told(&node).await;
+    assert_eq!(told_once.iter().filter(|told| *told == "budget_adjusted").count(), 1, "{told_once:?}");
+    let void = TransactionCommand::VoidTransaction { reason: "a mistake".to_owned().into() };
+    node.commands.execute::<Transaction>(id, void, &request).await.unwrap();
+    node.settled().await;
+    let told_twice = told(&node).await;
+    assert_eq!(told_twice.iter().filter(|told| *told == "budget_adjusted").count(), 2, "{told_twice:?}");
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_history_that_is_imported() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    set_up(&node, RedistributionMode::Auto).await;
+    spend(&node, Uuid::now_v7(), "dining", 5_000, "1993-05-03T12:00:00Z").await.unwrap();
+    node.settled().await;
+    assert_eq!(told(&node).await, [""; 0]);
 }

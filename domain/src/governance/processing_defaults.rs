@@ -25,17 +25,20 @@ pub enum ProcessingContext {
     Intelligence,
     /// Consents, rights, disclosures and who saw what.
     Governance,
+    /// Telling people what happened.
+    Notifications,
 }
 
 impl ProcessingContext {
     /// All of them.
-    pub const ALL: [ProcessingContext; 6] = [
+    pub const ALL: [ProcessingContext; 7] = [
         ProcessingContext::Identity,
         ProcessingContext::Opportunities,
         ProcessingContext::Credentials,
         ProcessingContext::Budgeting,
         ProcessingContext::Intelligence,
         ProcessingContext::Governance,
+        ProcessingContext::Notifications,
     ];
 
     /// The name, as aggregate types begin with it.
@@ -82,7 +85,9 @@ pub const PROCESSING_DEFAULT_MEASURES: &str = "sealed with a key of the person, 
 
 /// The defaults. Where two are about the same data, the first one counts: what is narrow stands before what is wide.
 pub static PROCESSING_DEFAULTS: &[ProcessingDefault] = {
-    use ProcessingContext::{Budgeting, Credentials, Governance, Identity, Intelligence, Opportunities};
+    use ProcessingContext::{
+        Budgeting, Credentials, Governance, Identity, Intelligence, Notifications, Opportunities,
+    };
     use RecordClass as C;
     &[
         ProcessingDefault {
@@ -211,6 +216,18 @@ pub static PROCESSING_DEFAULTS: &[ProcessingDefault] = {
             ferpa_basis: Some("34 CFR 99.10, 99.20, 99.21, 99.30 and 99.32"),
             subjects: &["whoever asks, consents or is asked about", "parties of disclosures"],
             recipients: &["compliance", "parties to whom records are disclosed", "supervisory authorities"],
+        },
+        ProcessingDefault {
+            name: "Notifications",
+            context: Notifications,
+            aggregates: &["notifications.notification", "notifications.recipient_settings"],
+            events: &[],
+            classes: &[C::Communication],
+            purpose: "To tell people what happened that concerns them, through the channels that they want",
+            legal_basis: "Art. 6(1)(b)",
+            ferpa_basis: None,
+            subjects: &["whoever has an account"],
+            recipients: &["the carrier of mail"],
         },
     ]
 };

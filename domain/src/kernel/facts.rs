@@ -131,10 +131,12 @@ pub enum Question {
         /// The consent.
         consent: Uuid,
     },
-    /// The active accounts that hold any of these roles everywhere.
+    /// The active accounts that hold any of these roles: everywhere, or within this org unit itself where one is named.
     RoleHolders {
         /// The roles.
         roles: Vec<String>,
+        /// The org unit.
+        within: Option<Uuid>,
     },
     /// The applications of a person that are not decided yet (P-53).
     OpenApplications {
@@ -148,6 +150,11 @@ pub enum Question {
         subject: Uuid,
         /// Of which classes.
         classes: Vec<RecordClass>,
+    },
+    /// The API clients that an account answers for and whose keys were not revoked.
+    LiveClients {
+        /// The account.
+        owner: Uuid,
     },
     /// The sessions of an account that nothing has ended (P-03).
     LiveSessions {

@@ -31,6 +31,8 @@ const INCIDENT: &str = "governance.security_incident";
 const RETENTION: &str = "governance.retention_policy";
 const HOLD: &str = "governance.legal_hold";
 const REPLAY: &str = "governance.audit_replay";
+const NOTIFICATION: &str = "notifications.notification";
+const SETTINGS: &str = "notifications.recipient_settings";
 
 /// The profile, the budget and the consents of a person have the id of their account.
 const OWN: IdFrom = IdFrom::Caller;
@@ -222,6 +224,22 @@ pub const TABLE: &[Resource] = &[
     one("/v1/decisions/{id}", "decisions", &[("id", Path("id"))]),
     post("/v1/decisions/{id}/contest", DECISION, "ContestDecision"),
     post("/v1/decisions/{id}/review", DECISION, "ReviewDecision").giving(&[("reviewer", Caller)]),
+
+    // 5.8 notifications
+    list("/v1/notifications", "notifications"),
+    post("/v1/notifications/{id}/read", NOTIFICATION, "MarkNotificationRead"),
+    post("/v1/notifications/{id}/unread", NOTIFICATION, "MarkNotificationUnread"),
+    post("/v1/notifications/{id}/archive", NOTIFICATION, "ArchiveNotification"),
+    one("/v1/notifications/settings", "notification_settings", &[("account", Caller)]),
+    put("/v1/notifications/settings/channels/{channel}", SETTINGS, "SwitchChannel")
+        .to(OWN)
+        .giving(&[("channel", Path("channel"))]),
+    put("/v1/notifications/settings/{type}/{channel}", SETTINGS, "SetPreference")
+        .to(OWN)
+        .giving(&[("type", Path("type")), ("channel", Path("channel"))]),
+    delete("/v1/notifications/settings/suppressions/{channel}", SETTINGS, "LiftSuppression")
+        .to(OWN)
+        .giving(&[("channel", Path("channel"))]),
 
     // 5.9 governance: consents and requests
     list("/v1/privacy/consents", "consents"),
