@@ -64,3 +64,24 @@ async fn p_02_that_an_account_has_another_address_is_told_at_the_old_one_and_at_
     mailed_to(&node, "countess@example.edu", "This address is now its e-mail address").await;
     mailed_to(&node, "ada@example.edu", "this one does not open it any more").await;
 }
+
+#[actix_web::test]
+async fn whose_address_somebody_else_registered_gets_the_account_by_reading_its_mail() {
+    let node = node().await;
+    let mut theirs = registration("ada@example.edu");
+    theirs["password"] = OTHER.into();
+    call(&node, "/v1/auth/register", theirs).await;
+    let id = holder(&node, "ada@example.edu").await.unwrap();
+    // She registers, is told by mail that the address has an account, and asks for a password.
+    assert_eq!(call(&node, "/v1/auth/register", registration("ada@example.edu")).await.status, 202);
+    let asked = call(&node, "/v1/auth/forgot-password", json!({ "email": "ada@example.edu" })).await;
+    assert_eq!(asked.status, 202);
+    mailed_to(&node, "ada@example.edu", "A new password was asked for").await;
+    let token = mailed(&node, id, TokenPurpose::ResetPassword, "PasswordResetRequested").await;
+    let reset = call(&node, "/v1/auth/reset-password", json!({ "token": token, "password": PASSWORD })).await;
+    assert_eq!(reset.status, 200, "{}", reset.text);
+    let log_in =
+        |password: &str| json!({ "email": "ada@example.edu", "password": password, "client": "api" });
+    assert_eq!(call(&node, "/v1/auth/login", log_in(PASSWORD)).await.status, 200);
+    call(&node, "/v1/auth/login", log_in(OTHER)).await.problem(401, "LoginRefused");
+}

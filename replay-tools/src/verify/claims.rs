@@ -91,6 +91,7 @@ fn claims_what_is_sealed(event: &AnyEvent) -> bool {
         event,
         AnyEvent::Account(
             E::AccountRegistered { .. }
+                | E::AccountDeactivated { freed: Some(_), .. }
                 | E::EmailChanged { .. }
                 | E::SsoIdentityLinked { .. }
                 | E::SsoIdentityUnlinked { .. }

@@ -38,8 +38,11 @@ impl Account {
                 for belongs in affiliations {
                     facts.reaches_person |= manages(actor, &lineage(belongs.org, known)?);
                 }
-                // Whoever says that they belong to a unit does not put themselves below its administrators by that.
-                facts.reaches_person = facts.reaches_person && !self.outranks(context, known)?;
+            }
+            // Whoever says that they belong to a unit does not put themselves below its administrators by that, and nobody
+            // acts on those who run the house by managing users alone.
+            if facts.reaches_person && !actor.is_system() {
+                facts.reaches_person = !self.outranks(context, known)?;
             }
         }
         if let C::AssignRole { within: Some(unit), .. } | C::RevokeRole { within: Some(unit), .. } = command {
@@ -63,14 +66,17 @@ impl Account {
         Ok(())
     }
 
-    /// IDN-A8: whether the holder has, outside the units in which the caller manages users, what the caller lacks there.
+    /// IDN-A8: whether the holder has, outside the units in which the caller manages users, what the caller lacks there; or
+    /// anywhere a role that asks for a second factor, with a scope that the caller lacks.
     fn outranks(&self, context: &Context, known: &mut impl Known) -> Result<bool, NotYet> {
         let policy = known.stream::<SecurityPolicy>(security_policy_id())?.state;
         for RoleGrant { role, within } in self.roles_at(context.now).map(|held| &held.grant) {
             let units = within.map_or(Ok(Vec::new()), |unit| lineage(unit, known))?;
             let lacks = |scope: &&str| !is_about_ones_own(scope) && !context.actor.has_within(scope, &units);
-            let more = role == "admin" || policy.scopes_of(role).unwrap_or_default().iter().any(lacks);
-            if more && !manages(&context.actor, &units) {
+            let more = role == "admin" && !context.actor.has_role("admin")
+                || policy.scopes_of(role).unwrap_or_default().iter().any(lacks);
+            let runs_the_house = within.is_none() && policy.needs_mfa(role);
+            if more && (runs_the_house || !manages(&context.actor, &units)) {
                 return Ok(true);
             }
         }
@@ -177,6 +183,8 @@ impl Account {
             C::ReinstateAccount { reason } => {
                 check_reason(&reason)?;
                 match self.status {
+                    // What nobody ever verified was given up, and its address with it.
+                    AccountStatus::Deactivated if self.verification.is_some() => return Err(wrong_state),
                     AccountStatus::Suspended | AccountStatus::Deactivated => {
                         vec![E::AccountReinstated { reason }]
                     }
@@ -190,7 +198,11 @@ impl Account {
                 check_reason(&reason)?;
                 match self.status {
                     AccountStatus::Pending | AccountStatus::Active | AccountStatus::Suspended => {
-                        vec![E::AccountDeactivated { reason, token_version }]
+                        let unverified = self.status == AccountStatus::Pending;
+                        let email =
+                            self.email_hmac.get().map(|hmac| email_claim(hmac)).filter(|_| unverified);
+                        let freed = email.map(|email| Personal::about(context.id, vec![email]));
+                        vec![E::AccountDeactivated { reason, token_version, freed }]
                     }
                     AccountStatus::Unregistered | AccountStatus::Deactivated | AccountStatus::Erased => {
                         return Err(wrong_state);

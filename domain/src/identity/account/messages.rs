@@ -187,6 +187,7 @@ pub enum AccountCommand {
         provider: SsoProvider,
     },
     /// Assigns a role (IDN-A8).
+    #[schemars(extend("x-elevated" = "login"))]
     AssignRole {
         /// The role.
         #[schemars(transform = schemas::token::<64>)]
@@ -199,6 +200,7 @@ pub enum AccountCommand {
         until: Option<Timestamp>,
     },
     /// Revokes a role. One that is not held is no error.
+    #[schemars(extend("x-elevated" = "login"))]
     RevokeRole {
         /// The role.
         #[schemars(transform = schemas::token::<64>)]
@@ -208,6 +210,7 @@ pub enum AccountCommand {
         within: Option<Uuid>,
     },
     /// Grants an action on one resource.
+    #[schemars(extend("x-elevated" = "login"))]
     GrantPermission {
         /// The type of the resource, `context.aggregate`.
         #[schemars(transform = schemas::token::<100>)]
@@ -233,6 +236,7 @@ pub enum AccountCommand {
         action: String,
     },
     /// Suspends the account.
+    #[schemars(extend("x-elevated" = "login"))]
     SuspendAccount {
         /// Why.
         #[schemars(transform = schemas::text::<1, 2000>)]
@@ -248,6 +252,7 @@ pub enum AccountCommand {
         reason: String,
     },
     /// Takes the account out of use (D-11).
+    #[schemars(extend("x-elevated" = "login"))]
     DeactivateAccount {
         /// Why.
         #[schemars(transform = schemas::text::<1, 2000>)]
@@ -369,8 +374,14 @@ pub enum AccountEvent {
     AccountSuspended { reason: String, until: Option<Timestamp>, token_version: u64 },
     /// The account may be used again.
     AccountReinstated { reason: String },
-    /// The account was taken out of use.
-    AccountDeactivated { reason: String, token_version: u64 },
+    /// The account was taken out of use. `freed` are the keys of its claims, where nobody had ever verified its address: whose
+    /// it is may register anew.
+    AccountDeactivated {
+        reason: String,
+        token_version: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        freed: Option<Personal<Vec<String>, Identity>>,
+    },
     /// Every token became void.
     TokensRevoked { reason: String, token_version: u64 },
     /// The account ended for good. `freed` are the keys of its claims.

@@ -338,15 +338,17 @@ impl Decider for Account {
                 let token_version = self.token_version + 1;
                 vec![E::PasswordChanged { password_hash: password_hash.about(me), token_version }]
             }
+            // Whoever reads the mail of an address that nobody has verified yet may have it, whoever registered it.
             C::RequestPasswordReset {} => {
-                if !self.is_active(now) {
+                if !self.is_active(now) && self.status != AccountStatus::Pending {
                     return Err(R::AccountNotActive {}.into());
                 }
                 let (token_id, token_hash, expires_at) = token(RESET_LIFETIME)?;
                 vec![E::PasswordResetRequested { token_id, token_hash, expires_at }]
             }
             C::ResetPassword { token, password_hash, reused } => {
-                if !self.is_active(now) {
+                let pending = self.status == AccountStatus::Pending;
+                if !self.is_active(now) && !pending {
                     return Err(R::AccountNotActive {}.into());
                 }
                 check_token(&self.reset, &token, now)?;
@@ -354,7 +356,8 @@ impl Decider for Account {
                     return Err(R::PasswordReused {}.into());
                 }
                 let token_version = self.token_version + 1;
-                vec![E::PasswordReset { password_hash: password_hash.about(me), token_version }]
+                let reset = E::PasswordReset { password_hash: password_hash.about(me), token_version };
+                pending.then_some(E::EmailVerified {}).into_iter().chain([reset]).collect()
             }
             C::EnrollTotp { label, totp_secret } => {
                 self.in_use(now)?;

@@ -153,6 +153,18 @@ impl Account {
         }
     }
 
+    /// Whether a mailed token of this hash confirms something now.
+    pub fn awaits(&self, purpose: TokenPurpose, hash: &str, now: Timestamp) -> bool {
+        let awaited = match purpose {
+            TokenPurpose::VerifyEmail => self.verification.as_ref(),
+            TokenPurpose::ChangeEmail => self.next_email.as_ref().map(|next| &next.token),
+            TokenPurpose::ResetPassword => self.reset.as_ref(),
+        };
+        awaited.is_some_and(|token| {
+            token.expires_at > now && token.hash.get().is_some_and(|known| known == hash)
+        })
+    }
+
     /// Whether one-time codes are on.
     pub fn has_totp(&self) -> bool {
         self.totp.as_ref().is_some_and(|totp| totp.enabled)
@@ -259,6 +271,9 @@ pub(super) fn claims(event: &AccountEvent) -> Vec<Claim> {
             claims.extend(freed.get().into_iter().flatten().cloned().map(Claim::Free));
             claims
         }
+        E::AccountDeactivated { freed: Some(freed), .. } => {
+            freed.get().into_iter().flatten().cloned().map(Claim::Free).collect()
+        }
         E::RoleRevoked { elsewhere: true, .. }
         | E::RegistrationAttempted { .. }
         | E::VerificationRequested { .. }
@@ -285,7 +300,7 @@ pub(super) fn claims(event: &AccountEvent) -> Vec<Claim> {
         | E::PermissionRevoked { .. }
         | E::AccountSuspended { .. }
         | E::AccountReinstated { .. }
-        | E::AccountDeactivated { .. }
+        | E::AccountDeactivated { freed: None, .. }
         | E::TokensRevoked { .. } => Vec::new(),
     }
 }

@@ -311,6 +311,30 @@ fn idn_a4_a_token_for_a_forgotten_password_lives_an_hour_and_only_its_hash_is_ke
 }
 
 #[test]
+fn whoever_reads_the_mail_of_an_address_that_nobody_verified_may_have_the_account_whoever_registered_it() {
+    let asked = E::PasswordResetRequested {
+        token_id: ME,
+        token_hash: told(sha256_hex("for the reader")),
+        expires_at: at("2026-01-01T13:00:00Z"),
+    };
+    let events = [registered(), asked];
+    let reset =
+        C::ResetPassword { token: said("for the reader"), password_hash: said("hash 2"), reused: false };
+    let state = given::<Account>(events)
+        .with_id(ME)
+        .by(edge())
+        .at(NOON)
+        .when(reset)
+        .then_names(["EmailVerified", "PasswordReset"]);
+    assert_eq!(state.status, AccountStatus::Active);
+    assert_eq!(
+        state.passwords[0].get().map(String::as_str),
+        Some("hash 2"),
+        "and not that of who registered"
+    );
+}
+
+#[test]
 fn another_address_that_was_asked_for_before_the_password_was_changed_comes_to_nothing() {
     let asked = E::EmailChangeRequested {
         new_email: told("mallory@example.edu".into()),
@@ -526,7 +550,7 @@ fn every_event_reads_as_it_was_stored() {
         },
         E::AccountSuspended { reason: reason(), until: Some(expires_at), token_version: 5 },
         E::AccountReinstated { reason: reason() },
-        E::AccountDeactivated { reason: reason(), token_version: 6 },
+        E::AccountDeactivated { reason: reason(), token_version: 6, freed: None },
         E::TokensRevoked { reason: reason(), token_version: 7 },
         E::AccountErased {
             account: ME,

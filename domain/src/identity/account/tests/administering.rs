@@ -119,6 +119,55 @@ fn idn_a8_who_administers_an_org_unit_acts_on_nobody_who_holds_more_elsewhere() 
 }
 
 #[test]
+fn idn_a8_who_manages_users_everywhere_acts_on_nobody_who_runs_the_house() {
+    let mut world = member().with(security_policy_id(), SecurityPolicy::default());
+    let everywhere = || Actor::user(ROOT, &["department_admin"]);
+    for (name, by, acts) in [
+        ("admin", everywhere(), false),
+        ("compliance", everywhere(), false),
+        ("operator", everywhere(), false),
+        ("staff", everywhere(), true),
+        ("department_admin", everywhere(), true),
+        ("compliance", Actor::user(ROOT, &["admin"]), true),
+    ] {
+        let command = C::RevokeAllTokens { reason: "asked".into() };
+        let scenario = active([role(name, None)]).by(by).looking_up(&command, &mut world);
+        match acts {
+            true => drop(scenario.when(command).then_names(["TokensRevoked"])),
+            false => scenario.when(command).forbidden(),
+        }
+    }
+}
+
+#[test]
+fn an_account_that_nobody_verified_frees_its_address_when_it_ends_and_does_not_come_back() {
+    let deactivate = C::DeactivateAccount { reason: "the address was not verified".into() };
+    let ended = given::<Account>([registered()])
+        .with_id(ME)
+        .by(Actor::scheduler("timers"))
+        .knowing(reaching())
+        .at(NOON)
+        .when(deactivate.clone());
+    assert_eq!(ended.claims(), [Claim::Free(email_claim("mac of ada"))]);
+    let gone = given::<Account>([registered()])
+        .with_id(ME)
+        .by(Actor::scheduler("timers"))
+        .knowing(reaching())
+        .at(NOON)
+        .when(deactivate)
+        .events();
+    let back = C::ReinstateAccount { reason: "back".into() };
+    let events: Vec<E> = [registered()].into_iter().chain(gone).collect();
+    given::<Account>(events)
+        .with_id(ME)
+        .by(Actor::user(ROOT, &["admin"]))
+        .knowing(reaching())
+        .when(back)
+        .invalid_state("deactivated");
+    assert!(managed([]).when(C::DeactivateAccount { reason: "left".into() }).claims().is_empty());
+}
+
+#[test]
 fn idn_a8_role_holders_of_an_org_unit_act_within_it_and_below() {
     let (top, other) = (TOP, OTHER);
     for (within, reaches) in [(ORG, true), (top, true), (other, false)] {
@@ -227,7 +276,7 @@ fn a_suspension_ends_by_itself_and_a_deactivated_account_comes_back() {
     let suspended = E::AccountSuspended { reason: "asked".into(), until, token_version: 1 };
     active([suspended.clone()]).when(right()).refused(R::AccountNotActive {});
     active([suspended]).at("2026-01-02T00:00:00Z").when(right()).then_names(["LoginSucceeded"]);
-    let gone = E::AccountDeactivated { reason: "left".into(), token_version: 1 };
+    let gone = E::AccountDeactivated { reason: "left".into(), token_version: 1, freed: None };
     let back = C::ReinstateAccount { reason: "back".into() };
     assert!(managed([gone]).when(back.clone()).then_names(["AccountReinstated"]).is_active(at(NOON)));
     managed([]).when(back).invalid_state("active");
