@@ -70,3 +70,38 @@ async fn a_key_used_on_one_node_is_known_to_the_other() {
     let reused = two.send(send(&two, &other)).await.unwrap();
     assert_eq!(reused.problem(), (409, "IdempotencyConflict".to_owned()));
 }
+
+#[tokio::test]
+async fn the_keys_of_access_tokens_are_rotated_while_nodes_run() {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let one = Annals::start().await;
+    let two = one.second_node().await;
+    let before = one.caller(&["admin"]);
+    let file = std::path::PathBuf::from(&one.env["ANNALS_JWT_KEY_FILE"]);
+    let key =
+        |kid: &str, byte: u8| json!({ "kid": kid, "alg": "HS256", "secret": STANDARD.encode([byte; 32]) });
+    let rotated = serde_json::to_vec(&json!([key("new", 1), key("newer", 2)])).unwrap();
+    let keys = api::auth::SigningKeys::read(&rotated).unwrap();
+    let roles = vec!["admin".to_owned()];
+    let claims = api::auth::Claims::new(
+        Uuid::now_v7(),
+        roles,
+        jiff::SignedDuration::from_hours(1),
+        jiff::Timestamp::now(),
+    );
+    let after = annals_tests::Caller { id: before.id, token: keys.sign(&claims).unwrap() };
+    for node in [&one, &two] {
+        assert_eq!(node.get(&before, "/v1/orgs").await.status, 200);
+        assert_eq!(node.get(&after, "/v1/orgs").await.status, 401);
+    }
+    std::fs::write(&file, rotated).unwrap();
+    for node in [&one, &two] {
+        let known = async {
+            while node.get(&after, "/v1/orgs").await.status != 200 {
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), known).await.unwrap();
+        assert_eq!(node.get(&before, "/v1/orgs").await.status, 401, "its key is gone");
+    }
+}

@@ -40,7 +40,8 @@ pub struct Annals {
 pub struct Caller {
     /// The account.
     pub id: Uuid,
-    token: String,
+    /// Their access token.
+    pub token: String,
 }
 
 /// An answer over HTTP.

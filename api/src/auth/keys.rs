@@ -1,11 +1,14 @@
 //! The keys of access tokens: each has an identifier and exactly one algorithm. The first one that can sign signs;
-//! all of them verify, so that keys can be rotated without anybody noticing.
+//! all of them verify, so that keys can be rotated without anybody noticing, while nodes run.
 //!
 //! The file is a JSON list, such as
 //! `[{"kid":"2026-07","alg":"EdDSA","public":"…","private":"…"},{"kid":"2026-01","alg":"HS256","secret":"…"}]`, binary
 //! values in base64; or, for one HS256 key, the secret alone in base64 or hexadecimal.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use base64::{
     Engine,
@@ -19,7 +22,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::token::{Claims, MEDIA_TYPE, Rejected, Ticket, validation};
+use super::token::{Claims, MEDIA_TYPE, MEDIA_TYPES, Rejected, Ticket, validation};
 
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -64,14 +67,17 @@ const REMEMBERED: usize = 10_000;
 
 /// The keys that sign and verify access tokens.
 pub struct SigningKeys {
+    held: RwLock<Arc<Held>>,
+    /// From which other keys are derived: a secret that outlasts a rotation of these.
+    lasting: [u8; 32],
+}
+
+/// The keys of one content of the file.
+struct Held {
     verifying: HashMap<String, Verifying>,
     signing: Option<(String, Algorithm, EncodingKey)>,
-    /// Tokens that were verified, by their hash: a client sends the same one many times.
+    /// Tokens that were verified, by their hash: a client sends the same one many times. They go with the keys.
     verified: Cache<[u8; 32], Arc<Ticket>>,
-    /// From which other keys of this node are derived.
-    root: [u8; 32],
-    /// From which those keys are derived that must outlast a rotation of these.
-    lasting: [u8; 32],
     /// What anybody may verify with: the public keys (RFC 8037).
     public: Vec<Value>,
 }
@@ -79,7 +85,7 @@ pub struct SigningKeys {
 /// Keys never reach a log.
 impl std::fmt::Debug for SigningKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SigningKeys").field("kids", &self.verifying.keys()).finish_non_exhaustive()
+        f.debug_struct("SigningKeys").field("kids", &self.held().verifying.keys()).finish_non_exhaustive()
     }
 }
 
@@ -89,6 +95,91 @@ impl SigningKeys {
     /// # Errors
     /// Content that is neither a list of keys nor a secret, and keys that make no sense.
     pub fn read(content: &[u8]) -> Result<Self, KeyError> {
+        Ok(Self::holding(Held::read(content)?, content))
+    }
+
+    /// One HS256 key, whose identifier follows from the secret.
+    ///
+    /// # Errors
+    /// A secret of less than 32 bytes.
+    pub fn single(secret: &[u8]) -> Result<Self, KeyError> {
+        Ok(Self::holding(Held::single(secret)?, secret))
+    }
+
+    fn holding(held: Held, source: &[u8]) -> Self {
+        SigningKeys { held: RwLock::new(Arc::new(held)), lasting: root_of(source) }
+    }
+
+    fn held(&self) -> Arc<Held> {
+        Arc::clone(&self.held.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Goes on with the keys of another content of the file: what is signed from now on is signed with them, and a token whose
+    /// key is not among them verifies no more.
+    ///
+    /// # Errors
+    /// As [`SigningKeys::read`], and where none of them can sign; the keys stay as they were.
+    pub fn replace(&self, content: &[u8]) -> Result<(), KeyError> {
+        let held = Held::read(content)?;
+        if held.signing.is_none() {
+            return Err(KeyError::NoneSigns);
+        }
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(held);
+        Ok(())
+    }
+
+    /// The same keys, beside a secret that outlasts their rotation: what is stored keyed must be found again.
+    pub fn with_lasting(mut self, secret: [u8; 32]) -> Self {
+        self.lasting = secret;
+        self
+    }
+
+    /// A key for another purpose, which tells nothing about these and outlasts their rotation.
+    pub fn derive_lasting(&self, purpose: &str) -> [u8; 32] {
+        let mut mac = keyed(&self.lasting);
+        mac.update(purpose.as_bytes());
+        mac.finalize().into_bytes().into()
+    }
+
+    /// The public keys, as JSON Web Keys (RFC 7517). Secrets that are shared are not among them.
+    pub fn public(&self) -> Vec<Value> {
+        self.held().public.clone()
+    }
+
+    /// Signs a token.
+    ///
+    /// # Errors
+    /// When no key can sign.
+    pub fn sign(&self, claims: &Claims) -> Result<String, KeyError> {
+        let held = self.held();
+        let (kid, algorithm, key) = held.signing.as_ref().ok_or(KeyError::NoneSigns)?;
+        let mut header = Header::new(*algorithm);
+        header.typ = Some(MEDIA_TYPE.to_owned());
+        header.kid = Some(kid.clone());
+        Ok(jsonwebtoken::encode(&header, claims, key)?)
+    }
+
+    /// Verifies a token: a known key, that key's algorithm and no other, type, issuer, audience and times.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words for the developer of the client.
+    pub fn verify(&self, token: &str) -> Result<Arc<Ticket>, Rejected> {
+        self.verify_at(token, Timestamp::now())
+    }
+
+    fn verify_at(&self, token: &str, now: Timestamp) -> Result<Arc<Ticket>, Rejected> {
+        let (held, hash) = (self.held(), Sha256::digest(token.as_bytes()).into());
+        if let Some(ticket) = held.verified.get(&hash) {
+            return if ticket.has_expired(now) { Err(Rejected::EXPIRED) } else { Ok(ticket) };
+        }
+        let ticket = Arc::new(held.examine(token)?);
+        held.verified.insert(hash, ticket.clone());
+        Ok(ticket)
+    }
+}
+
+impl Held {
+    fn read(content: &[u8]) -> Result<Self, KeyError> {
         if content.len() == 32 {
             return Self::single(content);
         }
@@ -99,16 +190,10 @@ impl SigningKeys {
                 .ok_or_else(|| KeyError::Unreadable("neither JSON nor base64 nor hexadecimal".into()))?;
             return Self::single(&secret);
         }
-        let entries: Vec<Entry> =
-            serde_json::from_str(text).map_err(|error| KeyError::Unreadable(error.to_string()))?;
-        Self::of(entries, text.as_bytes())
+        Self::of(serde_json::from_str(text).map_err(|error| KeyError::Unreadable(error.to_string()))?)
     }
 
-    /// One HS256 key, whose identifier follows from the secret.
-    ///
-    /// # Errors
-    /// A secret of less than 32 bytes.
-    pub fn single(secret: &[u8]) -> Result<Self, KeyError> {
+    fn single(secret: &[u8]) -> Result<Self, KeyError> {
         let kid = format!("{:x}", Sha256::digest(secret))[..16].to_owned();
         let entry = Entry {
             kid,
@@ -117,19 +202,17 @@ impl SigningKeys {
             public: None,
             private: None,
         };
-        Self::of(vec![entry], secret)
+        Self::of(vec![entry])
     }
 
-    fn of(entries: Vec<Entry>, source: &[u8]) -> Result<Self, KeyError> {
+    fn of(entries: Vec<Entry>) -> Result<Self, KeyError> {
         if entries.is_empty() {
             return Err(KeyError::Unreadable("the list is empty".into()));
         }
-        let mut keys = SigningKeys {
+        let mut keys = Held {
             verifying: HashMap::new(),
             signing: None,
             verified: Cache::new(REMEMBERED),
-            root: root_of(source),
-            lasting: root_of(source),
             public: Vec::new(),
         };
         for entry in entries {
@@ -170,65 +253,15 @@ impl SigningKeys {
         Ok(keys)
     }
 
-    /// A key for another purpose, which tells nothing about these.
-    pub fn derive(&self, purpose: &str) -> [u8; 32] {
-        let mut mac = keyed(&self.root);
-        mac.update(purpose.as_bytes());
-        mac.finalize().into_bytes().into()
-    }
-
-    /// The same keys, beside a secret that outlasts their rotation: what is stored keyed must be found again.
-    pub fn with_lasting(mut self, secret: [u8; 32]) -> Self {
-        self.lasting = secret;
-        self
-    }
-
-    /// A key for another purpose, that outlasts a rotation of these.
-    pub fn derive_lasting(&self, purpose: &str) -> [u8; 32] {
-        let mut mac = keyed(&self.lasting);
-        mac.update(purpose.as_bytes());
-        mac.finalize().into_bytes().into()
-    }
-
-    /// The public keys, as JSON Web Keys (RFC 7517). Secrets that are shared are not among them.
-    pub fn public(&self) -> Vec<Value> {
-        self.public.clone()
-    }
-
-    /// Signs a token.
-    ///
-    /// # Errors
-    /// When no key can sign.
-    pub fn sign(&self, claims: &Claims) -> Result<String, KeyError> {
-        let (kid, algorithm, key) = self.signing.as_ref().ok_or(KeyError::NoneSigns)?;
-        let mut header = Header::new(*algorithm);
-        header.typ = Some(MEDIA_TYPE.to_owned());
-        header.kid = Some(kid.clone());
-        Ok(jsonwebtoken::encode(&header, claims, key)?)
-    }
-
-    /// Verifies a token: a known key, that key's algorithm and no other, type, issuer, audience and times.
-    ///
-    /// # Errors
-    /// What is wrong with it, in words for the developer of the client.
-    pub fn verify(&self, token: &str) -> Result<Arc<Ticket>, Rejected> {
-        self.verify_at(token, Timestamp::now())
-    }
-
-    fn verify_at(&self, token: &str, now: Timestamp) -> Result<Arc<Ticket>, Rejected> {
-        let hash = Sha256::digest(token.as_bytes()).into();
-        if let Some(ticket) = self.verified.get(&hash) {
-            return if ticket.has_expired(now) { Err(Rejected::EXPIRED) } else { Ok(ticket) };
-        }
-        let ticket = Arc::new(self.examine(token)?);
-        self.verified.insert(hash, ticket.clone());
-        Ok(ticket)
-    }
-
     fn examine(&self, token: &str) -> Result<Ticket, Rejected> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Rejected("it is not a JWT"))?;
-        if header.typ.as_deref().is_none_or(|typ| !typ.eq_ignore_ascii_case(MEDIA_TYPE)) {
+        let is_ours = |typ: &str| MEDIA_TYPES.iter().any(|known| typ.eq_ignore_ascii_case(known));
+        if !header.typ.as_deref().is_some_and(is_ours) {
             return Err(Rejected("its type is not at+jwt"));
+        }
+        // Nothing is understood of what a header may ask to be understood (RFC 7515, 4.1.11).
+        if header.crit.is_some() {
+            return Err(Rejected("it asks for what is not supported"));
         }
         let known = header.kid.as_deref().and_then(|kid| self.verifying.get(kid));
         let known = known.ok_or(Rejected("its key is not known"))?;
@@ -326,6 +359,29 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_rotated_while_they_are_in_use_and_what_makes_no_sense_changes_nothing() {
+        let content = |entries: &[String]| format!("[{}]", entries.join(",")).into_bytes();
+        let keys = list(&[hs256("old", 1)]);
+        let lasting = keys.derive_lasting("x");
+        let token = keys.sign(&claims()).unwrap();
+        assert!(keys.verify(&token).is_ok());
+        keys.replace(&content(&[eddsa("new"), hs256("old", 1)])).unwrap();
+        assert!(keys.verify(&token).is_ok() && keys.public().len() == 1);
+        let newer = keys.sign(&claims()).unwrap();
+        assert!(keys.replace(b"[]").is_err() && keys.replace(b"half a fi").is_err());
+        let only_public = format!(r#"[{{"kid":"e","alg":"EdDSA","public":"{PUBLIC}"}}]"#);
+        assert!(matches!(keys.replace(only_public.as_bytes()), Err(KeyError::NoneSigns)));
+        keys.replace(&content(&[eddsa("new")])).unwrap();
+        assert!(keys.verify(&newer).is_ok());
+        assert_eq!(
+            keys.verify(&token).unwrap_err(),
+            Rejected("its key is not known"),
+            "though it was verified before"
+        );
+        assert_eq!(keys.derive_lasting("x"), lasting, "what is stored keyed is found again");
+    }
+
+    #[test]
     fn a_public_key_is_never_taken_for_a_secret() {
         // The classic confusion: sign with HMAC under the public key's bytes and name that key.
         let both = list(&[eddsa("e")]);
@@ -346,6 +402,24 @@ mod tests {
     }
 
     #[test]
+    fn a_header_that_asks_for_more_than_is_understood_is_rejected_and_either_name_of_the_type_will_do() {
+        let ours = list(&[hs256("a", 1)]);
+        let signed = |header: Header| {
+            jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(&[1; 32])).unwrap()
+        };
+        let mut header = Header::new(Algorithm::HS256);
+        (header.kid, header.typ) = (Some("a".into()), Some("application/AT+JWT".into()));
+        assert!(ours.verify(&signed(header.clone())).is_ok());
+        header.crit = Some(vec!["exp".into()]);
+        assert_eq!(
+            ours.verify(&signed(header.clone())).unwrap_err(),
+            Rejected("it asks for what is not supported")
+        );
+        (header.crit, header.typ) = (None, Some("JWT".into()));
+        assert_eq!(ours.verify(&signed(header)).unwrap_err(), Rejected("its type is not at+jwt"));
+    }
+
+    #[test]
     fn weak_or_ambiguous_keys_are_refused() {
         assert!(SigningKeys::single(&[1; 31]).is_err());
         assert!(SigningKeys::read(b"[]").is_err() && SigningKeys::read(b"not a key!").is_err());
@@ -356,8 +430,8 @@ mod tests {
     #[test]
     fn derived_keys_differ_by_purpose_and_by_secret() {
         let (one, two) = (list(&[hs256("a", 1)]), list(&[hs256("a", 2)]));
-        assert_ne!(one.derive("x"), one.derive("y"));
-        assert_ne!(one.derive("x"), two.derive("x"));
-        assert_eq!(one.derive("x"), list(&[hs256("a", 1)]).derive("x"));
+        assert_ne!(one.derive_lasting("x"), one.derive_lasting("y"));
+        assert_ne!(one.derive_lasting("x"), two.derive_lasting("x"));
+        assert_eq!(one.derive_lasting("x"), list(&[hs256("a", 1)]).derive_lasting("x"));
     }
 }

@@ -13,6 +13,9 @@ use super::{AUDIENCE, ISSUER};
 /// The type of an access token (`typ`).
 pub(super) const MEDIA_TYPE: &str = "at+jwt";
 
+/// How that may be written (RFC 9068, 4).
+pub(super) const MEDIA_TYPES: [&str; 2] = [MEDIA_TYPE, "application/at+jwt"];
+
 /// How far clocks may differ, in seconds.
 const LEEWAY: u64 = 30;
 

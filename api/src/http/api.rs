@@ -105,9 +105,9 @@ impl Api {
         let filters = shapes.map(|shape| (shape.name, filters::parameters(shape, &mut schemas))).collect();
         Arc::new(Api {
             stream: Hub::start(commands.store().clone(), projections.clone()),
-            fingerprint_key: keys.derive("idempotency fingerprints"),
+            fingerprint_key: keys.derive_lasting("idempotency fingerprints"),
             standing: Standing::start(commands.clone()),
-            limiter: Limiter::start(commands.store().clone(), keys.derive("rate limits")),
+            limiter: Limiter::start(commands.store().clone(), keys.derive_lasting("rate limits")),
             usage: Usage::start(commands.clone()),
             credentials,
             metrics: Metrics::new(),

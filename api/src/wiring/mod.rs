@@ -5,6 +5,7 @@ mod alarm;
 mod answers;
 mod entrances;
 mod mail;
+mod rotation;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -120,6 +121,8 @@ pub struct Node {
     stop: watch::Sender<bool>,
     policies: JoinHandle<()>,
     alarm: JoinHandle<()>,
+    /// Where the keys of access tokens come from a file.
+    rotation: Option<JoinHandle<()>>,
 }
 
 impl Node {
@@ -157,7 +160,11 @@ impl Node {
         };
         let mailer = mail::mailer(config, servers.embedded)?;
         let door = Door { keys: signing, entrances: entrances::entrances(config)? };
-        Self::assemble(store, reading, notary, door, mailer, limits).await
+        let mut node = Self::assemble(store, reading, notary, door, mailer, limits).await?;
+        // As it is named: where the name is a link, another file may take its place.
+        let file = config.jwt_key_file.clone().unwrap_or(keys.jwt_file);
+        node.rotation = Some(tokio::spawn(rotation::watch(file, keys.jwt, node.api.clone().into_inner())));
+        Ok(node)
     }
 
     /// Starts everything on a database that is there.
@@ -202,13 +209,23 @@ impl Node {
         let log = notary.directory().clone();
         let read = projections.clone();
         let api = Api::new(commands, read, &ports, log, gate, vitals, limits);
-        Ok(Node { api: web::Data::from(api), store, projections, notary, stop, policies, alarm })
+        Ok(Node {
+            api: web::Data::from(api),
+            store,
+            projections,
+            notary,
+            stop,
+            policies,
+            alarm,
+            rotation: None,
+        })
     }
 
     /// Stops in order: what reacts, what follows, what writes. Whatever was acknowledged is on disk already.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         self.alarm.abort();
+        self.rotation.inspect(JoinHandle::abort);
         if let Err(error) = self.policies.await {
             tracing::error!(%error, "the policies did not end well");
         }
