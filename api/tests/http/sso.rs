@@ -99,6 +99,8 @@ async fn what_a_provider_must_not_say_opens_nothing() {
         Twist::NoNonce,
         Twist::OtherAudience,
         Twist::OneMoreAudience,
+        Twist::OtherParty,
+        Twist::OfTheFuture,
         Twist::OtherIssuer,
         Twist::Expired,
         Twist::Unsigned,

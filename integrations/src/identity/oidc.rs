@@ -12,6 +12,7 @@ use std::{
 
 use commands::ports::{IdentityProviders, PortError, SsoError, SsoFlow, SsoIdentity, SsoProvider};
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use openidconnect::{
     AccessTokenHash, AdditionalProviderMetadata, AuthorizationCode, ClaimsVerificationError, ClientId,
     ClientSecret, CsrfToken, EndpointMaybeSet, EndpointNotSet, EndpointSet, IssuerUrl, Nonce,
@@ -32,6 +33,8 @@ use super::outside::Outside;
 const KEPT: Duration = Duration::from_secs(600);
 /// How soon it is asked again where its token names a key that is not known: keys are rotated.
 const KEPT_AT_LEAST: Duration = Duration::from_secs(30);
+/// By how many seconds the clock of a provider may be ahead.
+const LEEWAY_S: i64 = 60;
 
 /// The ways to sign that are believed. None of them is one that a client's secret could have made.
 const ALGORITHMS: [CoreJwsSigningAlgorithm; 6] = [
@@ -309,6 +312,13 @@ impl Provider {
         let token = tokens.id_token().ok_or(Unproven::Because("there is no token of who it is"))?;
         let nonce = Nonce::new(flow.nonce.clone());
         let claims: &CoreIdTokenClaims = token.claims(&verifier, &nonce)?;
+        // OpenID Connect Core 3.1.3.7, 5 and 10.
+        if claims.authorized_party().is_some_and(|party| **party != self.settings.client_id) {
+            return Err(Unproven::Because("it is for another client"));
+        }
+        if claims.issue_time().timestamp() > Timestamp::now().as_second() + LEEWAY_S {
+            return Err(Unproven::Because("it is of the future"));
+        }
         if let Some(expected) = claims.access_token_hash() {
             let malformed = |_| Unproven::Because("it is malformed");
             let signed_with = token.signing_key(&verifier).map_err(malformed)?;

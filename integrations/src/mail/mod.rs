@@ -24,6 +24,11 @@ pub enum MailError {
         "the address of the mail server cannot be used; it is smtp://user:password@host:port, smtps://host or smtp://host?tls=required"
     )]
     Server,
+    /// The password would cross a network in the clear.
+    #[error(
+        "the password of the mail server would be sent in the clear; use smtps://… or smtp://…?tls=required, or no password"
+    )]
+    Clear,
     /// The sender's address.
     #[error("`{0}` is not an address to send mail from, such as `Registrar <registrar@example.edu>`")]
     Sender(String),

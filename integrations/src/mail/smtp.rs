@@ -1,12 +1,13 @@
 //! Hands mail to an SMTP server (RFC 5321).
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use commands::ports::{Mail, Mailer, Undelivered};
 use futures_util::future::BoxFuture;
 use lettre::{
     AsyncSmtpTransport, AsyncTransport, Tokio1Executor, message::Mailbox, transport::smtp::response::Category,
 };
+use openidconnect::url::Url;
 
 use super::{MailError, message, not_now, refused, sender};
 
@@ -25,8 +26,12 @@ impl Smtp {
     /// `smtp://…?tls=required` is STARTTLS, and bare `smtp://` is for a relay on this machine.
     ///
     /// # Errors
-    /// An address that cannot be understood.
+    /// An address that cannot be understood, or one that would send a password in the clear to another machine.
     pub fn new(url: &str, from: &str) -> Result<Self, MailError> {
+        let address: Url = url.parse().map_err(|_| MailError::Server)?;
+        if address.password().is_some() && !is_protected(&address) {
+            return Err(MailError::Clear);
+        }
         let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| MailError::Server)?;
         let server = server.timeout(Some(PATIENCE)).build();
         Ok(Smtp { from: sender(from)?, server, patience: PATIENCE })
@@ -36,6 +41,18 @@ impl Smtp {
     pub(super) fn with_patience(self, patience: Duration) -> Self {
         Smtp { patience, ..self }
     }
+}
+
+/// Whether nobody on the way reads along: it is encrypted, or goes nowhere.
+fn is_protected(address: &Url) -> bool {
+    let required = address.query_pairs().any(|(name, value)| name == "tls" && value == "required");
+    let here = match address.host_str().map(|host| host.trim_matches(['[', ']'])) {
+        Some(host) => {
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+        None => false,
+    };
+    address.scheme() == "smtps" || required || here
 }
 
 impl Mailer for Smtp {

@@ -9,7 +9,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{Nowhere, Outbox, Smtp};
+use super::{MailError, Nowhere, Outbox, Smtp};
 
 const FROM: &str = "Registrar <registrar@example.edu>";
 
@@ -180,4 +180,24 @@ async fn a_server_that_says_nothing_is_given_up_and_holds_up_nobody() {
     smtp.send(&mail()).await.unwrap();
     drop(smtp);
     assert_eq!(silent.await.unwrap(), 1);
+}
+
+#[test]
+fn a_password_is_sent_to_no_other_machine_in_the_clear() {
+    let made = |url: &str| Smtp::new(url, FROM).map(drop);
+    for url in
+        ["smtp://annals:secret@mail.example.edu", "smtp://annals:secret@192.0.2.2:2590?tls=opportunistic"]
+    {
+        assert!(matches!(made(url), Err(MailError::Clear)), "{url}");
+    }
+    for url in [
+        "smtps://annals:secret@mail.example.edu",
+        "smtp://annals:secret@mail.example.edu:587?tls=required",
+        "smtp://annals:secret@127.0.0.1:25",
+        "smtp://annals:secret@localhost:25",
+        "smtp://relay.example.edu",
+    ] {
+        assert!(made(url).is_ok(), "{url}");
+    }
+    assert!(matches!(made("not an address"), Err(MailError::Server)));
 }

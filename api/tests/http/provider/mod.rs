@@ -30,8 +30,11 @@ pub(crate) enum Twist {
     NoNonce,
     OtherAudience,
     OneMoreAudience,
+    /// `azp`: it was issued to another client.
+    OtherParty,
     OtherIssuer,
     Expired,
+    OfTheFuture,
     /// `alg: none`.
     Unsigned,
     /// HS256 under the client's secret.
@@ -230,6 +233,10 @@ fn tokens(state: &State, granted: &Granted, twist: Twist) -> Value {
         Twist::NoNonce => drop(claims.as_object_mut().unwrap().remove("nonce")),
         Twist::OtherAudience => claims["aud"] = "another".into(),
         Twist::OneMoreAudience => claims["aud"] = json!([CLIENT, "another"]),
+        Twist::OtherParty => claims["azp"] = "another".into(),
+        Twist::OfTheFuture => {
+            (claims["iat"], claims["exp"]) = ((now + 3600).into(), (now + 7200).into());
+        }
         Twist::OtherIssuer => claims["iss"] = "https://another.example".into(),
         Twist::Expired => claims["exp"] = (now - 300).into(),
         _ => {}
