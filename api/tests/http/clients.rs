@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use actix_web::test::TestRequest;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use commands::Request;
+use domain::identity::{Account, AccountCommand};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -341,4 +343,19 @@ async fn idn_c1_a_repeat_shows_the_key_again_until_anything_else_happens_to_the_
     let revoked = call_with(&node, &access, &revoke, json!({ "reason": "leaked" })).await;
     assert_eq!(revoked.status, 200, "{}", revoked.text);
     withheld(&rotate().await, &second);
+}
+
+#[actix_web::test]
+async fn whose_account_is_erased_has_no_client_whose_key_is_not_revoked() {
+    let node = node().await;
+    let owner = member(&node, "ada@example.edu").await;
+    let fields = json!({ "name": "Import", "owner": owner, "scopes": ["read:public"], "per_minute": 60 });
+    let issued = node.post("/v1/api-clients", fields).await.json();
+    let erase = AccountCommand::EraseAccount { privacy_request: Uuid::from_u128(0x9E) };
+    let system = Request::by(domain::Actor::policy("erase_on_request"));
+    node.node.api.commands.execute::<Account>(owner, erase, &system).await.unwrap();
+    node.settled().await;
+    let head = node.node.api.commands.store().head().await.unwrap().position;
+    let path = format!("/v1/api-clients/{}?min_position={head}", issued["id"].as_str().unwrap());
+    assert_eq!(node.get(&path).await.json()["status"], "revoked");
 }

@@ -1,18 +1,20 @@
 //! The keys of API clients that nobody uses any more (IDN-C3).
 
 use domain::{
-    Decider,
+    Answer, Decider, Question,
     identity::{API_KEY_UNUSED_FOR, ApiClient, ApiClientCommand, ApiClientEvent},
     registry::{AnyCommand, AnyEvent},
 };
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use super::{
-    Fact, Policy, Reaction, Reactions, Timer, World,
+    Fact, Issue, Policy, Reaction, Reactions, Timer, World,
     identity::address_of,
     notices::{day, holders, post},
     timer_id,
 };
+use crate::CommandError;
 
 /// IDN-C3: 180 days after a key was made or last used, somebody looks whether it is still used; and again later.
 pub(super) struct ReviewKeys;
@@ -50,6 +52,35 @@ impl Policy for ReviewKeys {
             E::ApiKeyLimitsChanged { .. } | E::ApiQuotaExhausted { .. } => Vec::new(),
         };
         Box::pin(std::future::ready(Ok(reactions)))
+    }
+}
+
+/// Whose account is erased answers for nothing any more: the keys of their clients, which open nothing since, are revoked.
+pub(super) struct RevokeOrphans;
+
+impl Policy for RevokeOrphans {
+    fn name(&self) -> &'static str {
+        "revoke_orphaned_api_keys"
+    }
+
+    fn interests(&self) -> &'static [&'static str] {
+        &["AccountErased"]
+    }
+
+    fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
+        Box::pin(async move {
+            let Answer::References(clients) =
+                world.ask(Question::LiveClients { owner: fact.id }, fact).await?
+            else {
+                return Err(CommandError::Internal("clients were not answered with references".into()));
+            };
+            let revoke = |client: Uuid| {
+                let reason = "the account that answers for it was erased".to_owned();
+                let revoke = AnyCommand::ApiClient(ApiClientCommand::RevokeApiKey { reason });
+                Issue::new(client, revoke, client.to_string()).into()
+            };
+            Ok(clients.into_iter().map(revoke).collect())
+        })
     }
 }
 

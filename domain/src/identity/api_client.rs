@@ -286,6 +286,19 @@ impl Decider for ApiClient {
     type Refusal = ApiClientRefusal;
     type Facts = ApiClientFacts;
 
+    /// Whoever answers for a client is a person whose client it is.
+    fn concerns(event: &ApiClientEvent) -> &[Uuid] {
+        match event {
+            ApiClientEvent::ApiKeyIssued { owner, .. } => std::slice::from_ref(owner),
+            ApiClientEvent::ApiKeyRotated { .. }
+            | ApiClientEvent::ApiKeyLimitsChanged { .. }
+            | ApiClientEvent::ApiQuotaExhausted { .. }
+            | ApiClientEvent::ApiKeyFoundInUse { .. }
+            | ApiClientEvent::ApiKeyFoundUnused { .. }
+            | ApiClientEvent::ApiKeyRevoked { .. } => &[],
+        }
+    }
+
     fn creates(command: &ApiClientCommand) -> bool {
         matches!(command, ApiClientCommand::IssueApiKey { .. })
     }
@@ -325,6 +338,7 @@ impl Decider for ApiClient {
         match command {
             C::RecordApiQuotaExhausted { .. } | C::ReviewApiKeyUse { .. } => actor.is_system(),
             C::IssueApiKey { owner, .. } => person && (actor.has("manage:ops") || actor.is(*owner)),
+            C::RevokeApiKey { .. } if actor.is_system() => true,
             C::RotateApiKey { .. } | C::ChangeApiKeyLimits { .. } | C::RevokeApiKey { .. } => {
                 person && (actor.has("manage:ops") || self.owner.is_some_and(|owner| actor.is(owner)))
             }
