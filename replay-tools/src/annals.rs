@@ -57,8 +57,7 @@ impl Annals {
             url: url.to_owned(),
             keys_url: keys.database_url.clone().unwrap_or_else(|| url.to_owned()),
             keys,
-            // Whoever has a shell on the server is an operator; the name in the records is the account of that shell.
-            actor: Actor::scheduler(&std::env::var("USER").unwrap_or_else(|_| "annals-replay".into())),
+            actor: Actor::scheduler(&account()),
             json,
         })
     }
@@ -79,6 +78,14 @@ impl Annals {
     pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
         Ok(writeln!(std::io::stdout(), "{text}")?)
     }
+}
+
+/// Whoever has a shell on the server is an operator; the name in the records is the account of that shell, as the system knows
+/// it: what the environment says of it, anybody can set.
+fn account() -> String {
+    let uid = nix::unistd::getuid();
+    let user = nix::unistd::User::from_uid(uid).ok().flatten();
+    user.map_or_else(|| format!("uid {uid}"), |user| user.name)
 }
 
 /// Prints an answer, as JSON where that was asked for.

@@ -240,9 +240,11 @@ impl Desk {
             if error.is_final() {
                 tracing::error!(%error, "the notary refuses to sign");
                 self.told.send_replace(NotaryState::Refused(error.to_string()));
-                // An error means that nobody can tell it to stop any more.
-                let _ = stop.wait_for(|stop| *stop).await;
-                return;
+                tokio::select! {
+                    () = self.pardoned() => continue,
+                    // An error means that nobody can tell it to stop any more.
+                    _ = stop.wait_for(|stop| *stop) => return,
+                }
             }
             tracing::warn!(%error, "the notary is interrupted and begins again");
             self.told.send_replace(NotaryState::Interrupted(error.to_string()));
@@ -250,6 +252,18 @@ impl Desk {
                 () = sleep(RETRY) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
+        }
+    }
+
+    /// Until somebody has looked into what it refused, and has taken the file away that says so. Where there is none, what is
+    /// wrong is not the log but how the notary was started.
+    async fn pardoned(&self) {
+        let refused = self.directory.path().join("refused");
+        if !refused.exists() {
+            std::future::pending::<()>().await;
+        }
+        while refused.exists() {
+            sleep(RETRY).await;
         }
     }
 

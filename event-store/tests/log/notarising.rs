@@ -187,6 +187,22 @@ async fn an_older_event_that_is_rewritten_is_noticed_while_the_notary_runs() {
 }
 
 #[tokio::test]
+async fn a_notary_that_refused_goes_on_once_the_log_is_right_again_and_somebody_says_so() {
+    let (database, folder) = (testing::database().await, Folder::new());
+    let store = database.store().await.unwrap();
+    grow(&store, 1000).await;
+    let notary = signs(&store, &folder, 1000).await;
+    behind_our_back(&database, "UPDATE annals.events SET sequence = sequence + 1000000 WHERE position = 300")
+        .await;
+    refuses(&notary, "position 300 is not what was signed").await;
+    behind_our_back(&database, "UPDATE annals.events SET sequence = sequence - 1000000 WHERE position = 300")
+        .await;
+    grow(&store, 10).await;
+    fs::remove_file(folder.0.join("refused")).unwrap();
+    reaches(&notary, |state| *state == NotaryState::Signed(1010)).await;
+}
+
+#[tokio::test]
 async fn a_restored_backup_and_another_log_are_refused() {
     let (database, folder) = (testing::database().await, Folder::new());
     let store = database.store().await.unwrap();

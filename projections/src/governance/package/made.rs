@@ -258,21 +258,32 @@ pub(super) fn by(event: &Event, subject: Uuid) -> &str {
     }
 }
 
-/// The fields that no person gets of their own records: those that read models hide from them, also where an event has one
-/// of what a row has several of.
-fn masks(projections: &Projections, request: &PackageRequest) -> BTreeSet<String> {
+/// The fields that no person gets of their own records, by the type of the aggregate: those that the read models of its events
+/// hide from them, also where an event has one of what a row has several of.
+type Masks = BTreeMap<&'static str, BTreeSet<String>>;
+
+fn masks(projections: &Projections, request: &PackageRequest) -> Masks {
     let own = own(request);
-    let hidden = projections.models().iter().flat_map(|model| model.hidden(&own));
-    hidden.flat_map(|name| [(*name).to_owned(), name.trim_end_matches('s').to_owned()]).collect()
+    let mut masks = Masks::new();
+    for model in projections.models() {
+        let hidden = model.hidden(&own).iter();
+        let names: Vec<String> =
+            hidden.flat_map(|name| [(*name).to_owned(), name.trim_end_matches('s').to_owned()]).collect();
+        for aggregate_type in model.shape().fed_by {
+            masks.entry(aggregate_type).or_default().extend(names.iter().cloned());
+        }
+    }
+    masks
 }
 
 fn has_class(request: &PackageRequest, event: &Event) -> bool {
     request.classes.is_empty() || event.record_classes.iter().any(|class| request.has_class(class))
 }
 
-fn record(event: &Event, subject: Uuid, masks: &BTreeSet<String>, left: &Left) -> PackageRecord {
+fn record(event: &Event, subject: Uuid, masks: &Masks, left: &Left) -> PackageRecord {
     let mut data = event.data.clone();
-    let masked = mask(&mut data, subject, masks);
+    let none = BTreeSet::new();
+    let masked = mask(&mut data, subject, masks.get(&*event.aggregate_type).unwrap_or(&none));
     left.masked.set(left.masked.get() + masked);
     PackageRecord {
         position: event.position,
