@@ -19,7 +19,7 @@ use super::{
 };
 
 /// What the person says, in every context: values that occur nowhere else.
-const SAID: [&str; 30] = [
+const SAID: [&str; 34] = [
     "Zephyrine",
     "Quillfeather-Ångström",
     "Knows \"Xylography\" & Tmesis",
@@ -50,6 +50,10 @@ const SAID: [&str; 30] = [
     "Statement-Snollygoster",
     "Void-Reason-Kerfuffle",
     "Refused-Phone-Lollygag",
+    "Theme-Collywobbles",
+    "Accessibility-Gardyloo",
+    "Reference-Bumfuzzle",
+    "Withdrawn-Cattywampus",
 ];
 /// What is about others, or is kept by law; it rests nowhere in the clear all the same.
 const KEPT: [&str; 4] = [
@@ -124,6 +128,9 @@ impl World {
         self.post("/v1/privacy/consents", consent).await;
         let demographics = json!({ "attributes": { "gender": SAID[15] }, "consent": self.person.id });
         self.put("/v1/users/me/demographics", demographics).await;
+        let preferences = json!({ "locale": "en", "currency": "USD", "tz": "UTC", "theme": SAID[30],
+            "accessibility": { "reader": SAID[31] } });
+        self.put("/v1/users/me/preferences", preferences).await;
         // What is refused is kept nowhere.
         let wrong = json!({ "phone": SAID[29] });
         self.send(&self.person, Method::PUT, "/v1/users/me/profile", wrong, 400).await;
@@ -136,6 +143,10 @@ impl World {
     async fn apply(&mut self) {
         let to = format!("/v1/opportunities/scholarship-application/{}", self.application);
         let start = json!({ "scholarship": self.scholarship, "applicant": self.person.id });
+        // One that was given up at once.
+        let given_up = format!("/v1/opportunities/scholarship-application/{}", Uuid::now_v7());
+        self.post(&format!("{given_up}/start-application"), start.clone()).await;
+        self.post(&format!("{given_up}/withdraw-application"), json!({ "reason": SAID[33] })).await;
         self.post(&format!("{to}/start-application"), start).await;
         let draft =
             json!({ "essays": { "Why?": SAID[16] }, "documents": [], "answers": { "Hobby?": SAID[17] } });
@@ -175,7 +186,8 @@ impl World {
             "pacing": "even", "keywords": [SAID[21]] });
         self.post("/v1/budget/categories", category).await;
         let expense = json!({ "kind": "expense", "amount": { "minor": AMOUNTS[1], "ccy": "USD" }, "merchant": SAID[22],
-            "note": SAID[23], "spent_at": "1993-05-03T12:00:00Z", "category": "dining", "source": "manual" });
+            "note": SAID[23], "spent_at": "1993-05-03T12:00:00Z", "category": "dining", "source": "manual",
+            "external_ref": SAID[32] });
         let transaction = self.post("/v1/transactions", expense).await;
         let amended = json!({ "amount": { "minor": AMOUNTS[2], "ccy": "USD" }, "merchant": SAID[24] });
         self.put(&format!("/v1/transactions/{transaction}"), amended).await;
@@ -343,7 +355,7 @@ async fn gov_p4_an_erasure_leaves_nothing_and_no_backup_brings_anything_back() {
     let erased = Needles::new(&SAID, &AMOUNTS);
     let read = world.read().await;
     let seen = erased.within(read.as_bytes());
-    let read = [0, 3, 5, 8, 16, 19, 20, 23, 24, 25, 26].map(|number| SAID[number]);
+    let read = [0, 3, 5, 8, 16, 19, 20, 23, 24, 25, 26, 31].map(|number| SAID[number]);
     assert!(read.iter().all(|value| seen.contains(value)), "people read what was said: {seen:?}");
     let replay = world.replay().await;
     let opened = ["--decrypt", "--purpose", "gdpr", "--reason", "Is anything left?", "--replay", &*replay];

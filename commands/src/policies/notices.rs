@@ -150,10 +150,10 @@ fn told(event: &PrivacyRequestEvent, request: &PrivacyRequest) -> Option<String>
         E::PrivacyRequestCompleted { r#type: PrivacyRequestType::Erasure, .. } => return None,
         E::PrivacyRequestCompleted { .. } if request.amended.is_some() => return None,
         E::PrivacyRequestCompleted { summary, .. } => format!("Your request was fulfilled: {summary}."),
-        E::RestrictionLiftAnnounced { reason, at, .. } => format!(
-            "From {} on your data is used again (Art. 18(3) GDPR): {reason}",
-            day(*at)
-        ),
+        E::RestrictionLiftAnnounced { reason, at, .. } => {
+            let reason = reason.get().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("From {} on your data is used again (Art. 18(3) GDPR){reason}", day(*at))
+        }
         E::RequesterVerified { .. }
         | E::FulfilmentStepRecorded { .. }
         | E::PrivacyPackageAttached { .. }
@@ -354,7 +354,7 @@ impl Policy for TellCompliance {
 /// The active accounts that hold any of these roles everywhere.
 pub(super) async fn holders(roles: &[&str], fact: &Fact, world: &World) -> Result<Vec<Uuid>, CommandError> {
     let roles = roles.iter().map(|role| (*role).to_owned()).collect();
-    match world.ask(Question::RoleHolders { roles }, fact).await? {
+    match world.ask(Question::RoleHolders { roles, within: None }, fact).await? {
         Answer::References(holders) => Ok(holders),
         _ => Err(CommandError::Internal("holders of roles were not answered with references".into())),
     }

@@ -33,4 +33,4 @@ pub use money::{Currency, Money, MoneyError};
 pub use personal::{Class, OpeningScope, Personal, PersonalGroup, RecordClass, SealingScope, Stated, class};
 pub use recipient::{ReceivedBy, Recipient};
 pub use refusal::{NoRefusal, Refusal, RefusalKind, Refused};
-pub use upcast::{Upcaster, upcast};
+pub use upcast::{Upcaster, upcast, withheld};

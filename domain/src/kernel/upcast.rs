@@ -13,6 +13,17 @@ pub struct Upcaster {
     pub step: fn(Value) -> Value,
 }
 
+/// For a step: what stood in the clear in these fields is personal now, and sealed where it is recorded; of what was recorded
+/// before it reads as erased. The stored bytes keep it.
+pub fn withheld(mut fields: Value, names: &[&str]) -> Value {
+    for name in names {
+        if let Some(field) = fields.get_mut(name).filter(|field| !field.is_null()) {
+            *field = serde_json::json!({ "$personal": null });
+        }
+    }
+    fields
+}
+
 /// Applies the steps of `chain` to the fields of an event stored at `version`, in order.
 pub fn upcast(chain: &[Upcaster], event_type: &str, version: u16, fields: Value) -> Value {
     let mut steps: Vec<&Upcaster> =
@@ -50,6 +61,14 @@ mod tests {
     fn a_payload_of_the_first_version_goes_through_every_step_in_order() {
         let lifted = upcast(CHAIN, "Moved", 1, json!({"place": "B1"}));
         assert_eq!((lifted["room"].clone(), lifted["floor"].clone()), (json!("B1"), json!(0)));
+    }
+
+    #[test]
+    fn what_was_in_the_clear_reads_as_erased_once_it_is_personal() {
+        let read = |fields| withheld(fields, &["reason"]);
+        assert_eq!(read(json!({"reason": "ill", "of": 1})), json!({"reason": {"$personal": null}, "of": 1}));
+        assert_eq!(read(json!({"reason": null})), json!({"reason": null}));
+        assert_eq!(read(json!({})), json!({}));
     }
 
     #[test]

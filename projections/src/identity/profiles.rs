@@ -65,8 +65,6 @@ row! {
             student_source: Option<FacetSource>,
             /// The offer to be a mentor, while it stands.
             mentor_offer: Option<Json<MentorOffer>>,
-            /// The preferences, once they were set.
-            preferences: Option<Json<Preferences>>,
             /// The consent ledger in which the consent to the demographics stands.
             demographics_consent: Option<Uuid>,
         }
@@ -101,6 +99,8 @@ row! {
             linkedin: Option<Personal<String, Profile>>,
             /// The research of an advisor.
             research: Option<Personal<String, Profile>>,
+            /// The preferences, once they were set.
+            preferences: Option<Personal<Preferences, Profile>>,
             /// The demographics, while they are declared.
             demographics: Option<Personal<BTreeMap<String, String>, Sensitive>>,
             /// What other platforms say of the person, by platform.
@@ -114,7 +114,7 @@ pub struct Profiles;
 
 impl Table for Profiles {
     const NAME: &'static str = "profiles";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = &["identity.profile"];
     const OPTIONS: Options = Options::DEFAULT;
     type Row = ProfileRow;
@@ -209,13 +209,14 @@ fn changed(mut row: ProfileRow, event: &E) -> ProfileRow {
             row.demographics_consent = None;
         }
         E::PreferencesChanged { locale, currency, tz, theme, accessibility } => {
-            row.preferences = Some(Json(Preferences {
+            let preferences = Preferences {
                 locale: locale.clone(),
                 currency: *currency,
                 tz: tz.clone(),
-                theme: theme.clone(),
-                accessibility: accessibility.clone(),
-            }));
+                theme: theme.as_ref().and_then(Personal::get).cloned(),
+                accessibility: accessibility.as_ref().and_then(Personal::get).cloned(),
+            };
+            row.preferences = Some(Personal::about(row.account, preferences));
         }
         E::ExternalProfileRecorded { provider, fields } => {
             row.external.insert(provider.clone(), fields.clone());

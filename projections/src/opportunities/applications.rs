@@ -78,10 +78,10 @@ row! {
             award: Option<Money>,
             /// Until when the offer can be accepted.
             offer_ends: Option<Timestamp>,
-            /// Why it was withdrawn or declined.
-            reason: Option<String>,
         }
         personal {
+            /// Why it was withdrawn or declined.
+            reason: Option<Personal<String, Education>>,
             /// The essays, by prompt.
             essays: Option<Personal<BTreeMap<String, String>, Education>>,
             /// Further answers, by question.
@@ -110,7 +110,7 @@ pub struct Applications;
 
 impl Table for Applications {
     const NAME: &'static str = "applications";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const FED_BY: &'static [&'static str] = &["opportunities.scholarship_application"];
     const OPTIONS: Options = Options {
         time_travel: true,
@@ -365,17 +365,22 @@ mod tests {
 
     #[test]
     fn how_it_ends_is_told_with_the_reason() {
-        let declined = folded([started(), submitted(), E::ApplicationDeclined { reason: "full".into() }]);
+        let declined = folded([
+            started(),
+            submitted(),
+            E::ApplicationDeclined { reason: Personal::about(ADA, "full".into()) },
+        ]);
         assert_eq!(
-            (declined.status, declined.reason.as_deref()),
+            (declined.status, declined.reason.as_ref().and_then(Personal::get).map(String::as_str)),
             (ApplicationStatus::Declined, Some("full"))
         );
         let withdrawn = E::ApplicationWithdrawn {
-            reason: Some("moved".into()),
+            reason: Some(Personal::about(ADA, "moved".into())),
             scholarship: Uuid::from_u128(1),
             applicant: ADA,
         };
-        assert_eq!(folded([started(), withdrawn]).reason.as_deref(), Some("moved"));
+        let reason = folded([started(), withdrawn]).reason;
+        assert_eq!(reason.as_ref().and_then(Personal::get).map(String::as_str), Some("moved"));
         let refused = E::AwardRefused {
             reason: Some(Personal::Erased),
             lapsed: false,

@@ -188,6 +188,7 @@ pub enum TransactionEvent {
         confidence: BasisPoints,
         engine: String,
         source: TransactionSource,
+        /// The keyed hash of its reference there.
         external_ref: Option<String>,
         receipt: Option<Uuid>,
         goal: Option<Uuid>,

@@ -67,6 +67,8 @@ pub struct TransactionFacts {
     pub learned: Option<String>,
     /// A transaction that this one may repeat (BUD-T5).
     pub duplicate: Option<Uuid>,
+    /// The keyed hash of the reference that its source knows it by.
+    pub reference: Option<String>,
 }
 
 impl Decider for Transaction {
@@ -97,6 +99,12 @@ impl Decider for Transaction {
         let Some(account) = account else { return Ok(facts) };
         let found = known.stream::<BudgetProfile>(account)?;
         facts.profile = found.exists().then_some(found.state);
+        if let C::RecordTransaction { external_ref: Some(reference), .. } = command {
+            let label = reference_label(account, reference);
+            if let Answer::Hash(hash) = known.ask(Question::TokenHash { label })? {
+                facts.reference = Some(hash);
+            }
+        }
         let C::RecordTransaction { amount, spent_at, merchant: Some(merchant), category, kind, .. } = command
         else {
             return Ok(facts);
@@ -195,7 +203,11 @@ impl Decider for Transaction {
                     confidence: found.confidence,
                     engine: found.engine.to_owned(),
                     source,
-                    external_ref,
+                    // Enough to know it again, and nothing of what the bank calls it.
+                    external_ref: match external_ref {
+                        Some(_) => Some(facts.reference.clone().ok_or(Refused::Forbidden)?),
+                        None => None,
+                    },
                     receipt,
                     goal,
                     installment,
@@ -456,6 +468,12 @@ fn check_text(field: &'static str, text: Option<&Stated<String>>, most: usize) -
 }
 
 /// References and sources are tokens, not texts: they are kept in the clear.
+/// What a reference is recorded as: the token of this label, by its hash ([`Question::TokenHash`]). Whoever has the log alone
+/// cannot tell by trying what it was.
+fn reference_label(account: Uuid, reference: &str) -> String {
+    format!("transaction-reference|{account}|{reference}")
+}
+
 fn check_token(field: &'static str, token: Option<&str>, most: usize) -> Check {
     let fits = token.is_none_or(|token| {
         (1..=most).contains(&token.len()) && token.bytes().all(|letter| letter.is_ascii_graphic())

@@ -79,7 +79,8 @@ fn every_event_reads_as_it_was_stored() {
 
 fn facts() -> TransactionFacts {
     let profile = profile_after(RedistributionMode::Auto, 300_000, []);
-    TransactionFacts { profile: Some(Arc::new(profile)), ..TransactionFacts::default() }
+    let reference = Some("mac of the reference".to_owned());
+    TransactionFacts { profile: Some(Arc::new(profile)), reference, ..TransactionFacts::default() }
 }
 
 /// An expense of 10.00 at a bistro, stated in full only where a spec needs it.
@@ -263,7 +264,7 @@ fn the_date_is_that_of_the_owners_zone() {
 #[test]
 fn the_same_reference_of_a_source_is_recorded_once_and_a_void_does_not_free_it() {
     let command = Stating { external_ref: Some("bank-1"), ..stating() };
-    let key = format!("txn-ext:{OWNER}:import:bank-1");
+    let key = format!("txn-ext:{OWNER}:import:mac of the reference");
     assert_eq!(command.recorded().claims(), [Claim::Take(key.clone())]);
     assert_eq!(Transaction::taken(&key), Some(R::DuplicateExternal {}));
     assert_eq!(past([]).when(void()).claims(), []);

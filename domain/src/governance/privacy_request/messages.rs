@@ -9,9 +9,9 @@ use uuid::Uuid;
 use crate::{
     governance::{ConsentPurpose, PrivacyRegime, PrivacyRequestType, StepOutcome, Verification},
     kernel::{
-        Event, Personal, RecordClass, Refusal, RefusalKind, Stated,
+        Event, Personal, RecordClass, Refusal, RefusalKind, Stated, Upcaster,
         class::{Education, Identity},
-        schemas,
+        schemas, withheld,
     },
 };
 
@@ -164,7 +164,7 @@ pub enum PrivacyRequestCommand {
     LiftRestriction {
         /// Why.
         #[schemars(transform = schemas::text::<1, 20000>)]
-        reason: String,
+        reason: Stated<String>,
         /// When it ends; now where left out, which only the person may do.
         #[serde(default)]
         #[schemars(transform = schemas::instant)]
@@ -263,10 +263,21 @@ pub enum PrivacyRequestEvent {
     /// It was approved so many hours ago, and these steps are still open.
     FulfilmentStalled { hours: u32, waiting: Vec<String> },
     /// The restriction ends then, or the objection is taken back.
-    RestrictionLiftAnnounced { reason: String, at: Timestamp, r#type: PrivacyRequestType, subject: Uuid },
+    RestrictionLiftAnnounced {
+        reason: Personal<String, Identity>,
+        at: Timestamp,
+        r#type: PrivacyRequestType,
+        subject: Uuid,
+    },
 }
 
 impl Event for PrivacyRequestEvent {
+    const UPCASTERS: &'static [Upcaster] = &[Upcaster {
+        event_type: "RestrictionLiftAnnounced",
+        from: 1,
+        step: |fields| withheld(fields, &["reason"]),
+    }];
+
     fn name(&self) -> &'static str {
         self.into()
     }

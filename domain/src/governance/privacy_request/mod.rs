@@ -441,13 +441,13 @@ impl Decider for PrivacyRequest {
             }
             C::LiftRestriction { .. } if !self.restricts() => return Err(wrong_state),
             C::LiftRestriction { reason, at } => {
-                bounds::text("reason", &reason, 1..=bounds::LONG)?;
+                bounds::text("reason", &reason.0, 1..=bounds::LONG)?;
                 let at = self.lifts_at(at, context)?;
                 // What was announced is brought forward, and by the person only.
                 if self.lifted_at.is_some_and(|announced| announced <= at) {
                     return Err(wrong_state);
                 }
-                E::RestrictionLiftAnnounced { reason, at, r#type, subject }
+                E::RestrictionLiftAnnounced { reason: reason.about(subject), at, r#type, subject }
             }
         };
         Ok(vec![event])

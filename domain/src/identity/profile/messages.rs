@@ -11,9 +11,9 @@ use uuid::Uuid;
 use crate::{
     identity::{FacetSource, Relation, Visibility},
     kernel::{
-        Currency, Event, Personal, Refusal, RefusalKind, Stated,
+        Currency, Event, Personal, Refusal, RefusalKind, Stated, Upcaster,
         class::{Education, Profile as Told, Sensitive},
-        schemas,
+        schemas, withheld,
     },
 };
 
@@ -169,11 +169,11 @@ pub enum ProfileCommand {
         /// The theme of the user interface.
         #[serde(default)]
         #[schemars(transform = schemas::text::<1, 50>)]
-        theme: Option<String>,
+        theme: Option<Stated<String>>,
         /// Aids to perception.
         #[serde(default)]
         #[schemars(transform = schemas::text_map::<50, 200>)]
-        accessibility: Option<BTreeMap<String, String>>,
+        accessibility: Option<Stated<BTreeMap<String, String>>>,
     },
     /// Sets who finds the profile (IDN-R4).
     SetDirectoryVisibility {
@@ -276,8 +276,8 @@ pub enum ProfileEvent {
         locale: String,
         currency: Currency,
         tz: String,
-        theme: Option<String>,
-        accessibility: Option<BTreeMap<String, String>>,
+        theme: Option<Personal<String, Told>>,
+        accessibility: Option<Personal<BTreeMap<String, String>, Told>>,
     },
     /// Who finds the profile was set.
     DirectoryVisibilitySet { visibility: Visibility, ferpa_directory_opt_out: bool },
@@ -290,6 +290,12 @@ pub enum ProfileEvent {
 }
 
 impl Event for ProfileEvent {
+    const UPCASTERS: &'static [Upcaster] = &[Upcaster {
+        event_type: "PreferencesChanged",
+        from: 1,
+        step: |fields| withheld(fields, &["theme", "accessibility"]),
+    }];
+
     fn name(&self) -> &'static str {
         self.into()
     }

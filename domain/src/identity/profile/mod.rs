@@ -385,10 +385,12 @@ impl Profile {
                 if TimeZoneDatabase::bundled().get(&tz).is_err() {
                     return Err(Refused::invalid("tz", "an IANA time zone"));
                 }
-                bounds::maybe_text("theme", theme.as_deref(), 1..=50)?;
+                bounds::maybe_text("theme", theme.as_ref().map(|theme| theme.0.as_str()), 1..=50)?;
                 accessibility
                     .as_ref()
-                    .map_or(Ok(()), |aids| bounds::text_map("accessibility", aids, 50, 200))?;
+                    .map_or(Ok(()), |aids| bounds::text_map("accessibility", &aids.0, 50, 200))?;
+                let theme = theme.map(|theme| theme.about(me));
+                let accessibility = accessibility.map(|aids| aids.about(me));
                 E::PreferencesChanged { locale, currency, tz, theme, accessibility }
             }
             C::SetDirectoryVisibility { visibility, ferpa_directory_opt_out } => {

@@ -9,9 +9,9 @@ use strum::{IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
 use crate::kernel::{
-    BasisPoints, Event, Money, Personal, Refusal, RefusalKind, Stated,
+    BasisPoints, Event, Money, Personal, Refusal, RefusalKind, Stated, Upcaster,
     class::{Communication, Education, Identity, SecurityLog},
-    schemas,
+    schemas, withheld,
 };
 
 /// What a reviewer recommends.
@@ -111,7 +111,7 @@ pub enum ScholarshipApplicationCommand {
         /// Why.
         #[serde(default)]
         #[schemars(transform = schemas::text::<0, 2000>)]
-        reason: Option<String>,
+        reason: Option<Stated<String>>,
     },
     /// Assigns a reviewer; assigning one again changes nothing.
     AssignReviewer {
@@ -153,7 +153,7 @@ pub enum ScholarshipApplicationCommand {
     DeclineApplication {
         /// Why, 1 to 2000 characters.
         #[schemars(transform = schemas::text::<1, 2000>)]
-        reason: String,
+        reason: Stated<String>,
     },
     /// Accepts the award, within 14 days (OPP-A6).
     AcceptAward {},
@@ -211,7 +211,7 @@ pub enum ScholarshipApplicationEvent {
         model: Option<Uuid>,
     },
     /// It was withdrawn.
-    ApplicationWithdrawn { reason: Option<String>, scholarship: Uuid, applicant: Uuid },
+    ApplicationWithdrawn { reason: Option<Personal<String, Education>>, scholarship: Uuid, applicant: Uuid },
     /// A reviewer was assigned.
     ReviewerAssigned { reviewer: Uuid },
     /// Somebody was declared to be too close to the applicant.
@@ -230,7 +230,7 @@ pub enum ScholarshipApplicationEvent {
     /// An award is offered, until 14 days after `awarded_at`.
     ScholarshipAwarded { amount: Money, scholarship: Uuid, applicant: Uuid, awarded_at: Timestamp },
     /// It was declined.
-    ApplicationDeclined { reason: String },
+    ApplicationDeclined { reason: Personal<String, Education> },
     /// The award was accepted.
     AwardAccepted { scholarship: Uuid, applicant: Uuid },
     /// The award was refused, or lapsed.
@@ -238,6 +238,15 @@ pub enum ScholarshipApplicationEvent {
 }
 
 impl Event for ScholarshipApplicationEvent {
+    const UPCASTERS: &'static [Upcaster] = &[
+        Upcaster {
+            event_type: "ApplicationWithdrawn",
+            from: 1,
+            step: |fields| withheld(fields, &["reason"]),
+        },
+        Upcaster { event_type: "ApplicationDeclined", from: 1, step: |fields| withheld(fields, &["reason"]) },
+    ];
+
     fn name(&self) -> &'static str {
         self.into()
     }

@@ -303,7 +303,9 @@ impl Decider for ScholarshipApplication {
                 E::ApplicationMatchScored { decision, score, components, engine, model }
             }
             C::WithdrawApplication { reason } => {
-                bounds::maybe_text("reason", reason.as_deref(), 0..=2000)?;
+                let text = reason.as_ref().map(|reason| reason.0.as_str());
+                bounds::maybe_text("reason", text, 0..=2000)?;
+                let reason = reason.map(|reason| reason.about(applicant));
                 E::ApplicationWithdrawn { reason, scholarship, applicant }
             }
             C::AssignReviewer { reviewer } => {
@@ -341,8 +343,8 @@ impl Decider for ScholarshipApplication {
                 E::ScholarshipAwarded { amount, scholarship, applicant, awarded_at: context.now }
             }
             C::DeclineApplication { reason } => {
-                bounds::text("reason", &reason, 1..=2000)?;
-                E::ApplicationDeclined { reason }
+                bounds::text("reason", &reason.0, 1..=2000)?;
+                E::ApplicationDeclined { reason: reason.about(applicant) }
             }
             C::AcceptAward {} => {
                 let expired_at = self.offer_ends().unwrap_or(Timestamp::MIN);

@@ -172,7 +172,8 @@ fn opp_a1_a_start_takes_the_claim_and_only_a_withdrawal_frees_it() {
     assert_eq!(ScholarshipApplication::taken(&key), Some(R::AlreadyApplied {}));
     let freed = after([submitted()]).when(C::WithdrawApplication { reason: None }).claims();
     assert_eq!(freed, [Claim::Free(key)]);
-    let declined = after([submitted()]).when(C::DeclineApplication { reason: "others".into() }).claims();
+    let declined =
+        after([submitted()]).when(C::DeclineApplication { reason: Stated("others".into()) }).claims();
     assert_eq!(declined, []);
 }
 
@@ -346,7 +347,7 @@ fn idn_a8_staff_of_an_org_unit_decide_about_applications_to_the_sponsors_within_
         World::default().with(sponsor, unit(Some(campus))).with(campus, unit(None)).with(SCHOLARSHIP, offer);
     let mut by = |within| {
         let grant = RoleGrant { role: "staff".into(), within: Some(within) };
-        let decline = C::DeclineApplication { reason: "no".into() };
+        let decline = C::DeclineApplication { reason: Stated("no".into()) };
         let staff = Actor::with_roles(Uuid::from_u128(1), vec![grant]);
         after([submitted()]).by(staff).looking_up(&decline, &mut world).when(decline)
     };
@@ -410,9 +411,9 @@ fn opp_a6_the_clock_lets_an_offer_lapse_and_an_answer_is_final() {
 fn what_was_decided_is_not_withdrawn_or_declined() {
     let withdraw = || C::WithdrawApplication { reason: None };
     after([submitted(), awarded()]).when(withdraw()).invalid_state("awarded");
-    let declined = E::ApplicationDeclined { reason: "others".into() };
+    let declined = E::ApplicationDeclined { reason: Personal::about(APPLICANT, "others".into()) };
     after([submitted(), declined]).when(withdraw()).invalid_state("declined");
-    after([]).when(C::DeclineApplication { reason: "early".into() }).invalid_state("draft");
+    after([]).when(C::DeclineApplication { reason: Stated("early".into()) }).invalid_state("draft");
 }
 
 #[test]
@@ -506,7 +507,7 @@ fn every_event_reads_as_it_was_stored() {
             model: None,
         },
         E::ApplicationWithdrawn {
-            reason: Some("moving".into()),
+            reason: Some(Personal::about(APPLICANT, "moving".into())),
             scholarship: SCHOLARSHIP,
             applicant: APPLICANT,
         },
@@ -524,7 +525,7 @@ fn every_event_reads_as_it_was_stored() {
         },
         E::ApplicationShortlisted {},
         awarded(),
-        E::ApplicationDeclined { reason: "others".into() },
+        E::ApplicationDeclined { reason: Personal::about(APPLICANT, "others".into()) },
         E::AwardAccepted { scholarship: SCHOLARSHIP, applicant: APPLICANT },
         E::AwardRefused {
             reason: Some(Personal::about(APPLICANT, "abroad".into())),

@@ -53,7 +53,7 @@ fn completed(r#type: PrivacyRequestType) -> E {
 }
 
 fn lift(at: Option<Timestamp>) -> C {
-    C::LiftRestriction { reason: "The data is accurate".into(), at }
+    C::LiftRestriction { reason: Stated("The data is accurate".into()), at }
 }
 
 /// A request of this type that was carried out.
@@ -166,7 +166,7 @@ fn gov_p5_a_restriction_is_lifted_after_the_person_was_told_and_by_the_person_at
     let state = follows(case().when(lift(Some(later))), "RestrictionLiftAnnounced");
     assert_eq!(state.lifted_at, Some(later));
     let announced = |at| E::RestrictionLiftAnnounced {
-        reason: "The data is accurate".into(),
+        reason: Personal::about(ME, "The data is accurate".into()),
         at,
         r#type: restriction,
         subject: ME,
@@ -213,7 +213,7 @@ fn every_event_of_these_reads_as_it_was_stored() {
     keeps_history::<PrivacyRequest>([
         E::FulfilmentStalled { hours: 24, waiting: vec!["keys of device".into()] },
         E::RestrictionLiftAnnounced {
-            reason: "The data is accurate".into(),
+            reason: Personal::about(ME, "The data is accurate".into()),
             at: at("2026-01-20T12:00:00Z"),
             r#type: PrivacyRequestType::Restriction,
             subject: ME,
