@@ -337,6 +337,7 @@ async fn p54_portability_has_what_the_person_provided_and_classes_narrow_a_packa
     let package = fetch(&node, ADA, "student", &format!("{request}/package")).await.json();
     let records = package["records"].as_array().unwrap();
     assert!(!records.is_empty() && records.iter().all(|record| record["by"] == "you"), "{package}");
+    assert!(package.to_string().contains("It forgets my thesis"), "her own words are hers: {package}");
     assert_eq!((&package["rows"], &package["decisions"]), (&json!([]), &json!([])));
     assert!(package["withheld"].to_string().contains("Art. 20(1)"), "{package}");
 
