@@ -17,7 +17,7 @@ use domain::{
     opportunities::{OFFER_LASTS, Scholarship, ScholarshipApplication, ScholarshipApplicationEvent},
     registry::{AnyCommand, AnyEvent},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, timer_id};
@@ -25,6 +25,9 @@ use crate::{
     CommandError,
     ports::{Mail, Undelivered},
 };
+
+/// What happened longer ago than that when it was recorded is history that was imported: nobody is told of it.
+const NEWS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// What somebody is to be told.
 pub(super) struct Told {
@@ -108,6 +111,9 @@ impl Policy for RequestNotifications {
 
     fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
+            if fact.recorded_at.duration_since(fact.envelope.occurred_at) > NEWS {
+                return Ok(Vec::new());
+            }
             let told = match &fact.event {
                 AnyEvent::Account(event) => of_account(event, fact),
                 AnyEvent::ScholarshipApplication(event) => of_application(event, fact, world).await?,
@@ -378,7 +384,7 @@ async fn mail(fact: &Fact, world: &World) -> Result<Vec<Reaction>, CommandError>
         Ok(vec![issue(fact, failure, "failure")])
     };
     let rendered = notification.deliveries.get(&channel).and_then(|delivery| delivery.rendered.as_ref());
-    let text = rendered.and_then(|(subject, body)| Some((subject.as_ref()?.get()?, body.get()?)));
+    let text = rendered.and_then(|rendered| Some((rendered.subject.as_ref()?.get()?, rendered.body.get()?)));
     let Some(((subject, body), to)) = text.zip(address(notification.recipient, world).await?) else {
         return failed("there is no address, or what was to be sent is erased".to_owned(), false);
     };

@@ -4,8 +4,8 @@ use commands::{CommandError, Request};
 use domain::{
     Actor, BasisPoints, Money, RecordClass,
     budgeting::{
-        BudgetMonth, BudgetProfile, BudgetProfileCommand, RedistributionMode, Transaction,
-        TransactionCommand, TransactionKind, TransactionSource, YearMonth,
+        BudgetMonth, BudgetMonthCommand, BudgetProfile, BudgetProfileCommand, RedistributionMode,
+        Transaction, TransactionCommand, TransactionKind, TransactionSource, YearMonth,
     },
     derived_id,
     governance::{ConsentLedger, ConsentLedgerCommand},
@@ -263,5 +263,20 @@ async fn nobody_is_told_of_history_that_is_imported() {
     set_up(&node, RedistributionMode::Auto).await;
     spend(&node, Uuid::now_v7(), "dining", 5_000, "1993-05-03T12:00:00Z").await.unwrap();
     node.settled().await;
+    assert_eq!(told(&node).await, [""; 0]);
+    // It is about this month, and was said long ago.
+    let (account, by) = owner();
+    let long_ago = Request { occurred_at: Some("1993-05-03T12:00:00Z".parse().unwrap()), ..by };
+    let month = YearMonth::at(Timestamp::now(), &TimeZone::get("Europe/Prague").unwrap()).unwrap();
+    let spent = BudgetMonthCommand::ApplySpend {
+        transaction: Uuid::now_v7(),
+        category: "dining".into(),
+        date: month.first_day(),
+        amount: usd(90_000).into(),
+    };
+    let policy = Request { actor: Actor::policy("book_spending"), ..long_ago };
+    node.commands.execute::<BudgetMonth>(BudgetMonth::id(account, month), spent, &policy).await.unwrap();
+    node.settled().await;
+    assert!(node.names().await.contains(&"BudgetRedistributed".to_owned()));
     assert_eq!(told(&node).await, [""; 0]);
 }

@@ -55,11 +55,20 @@ pub enum NotificationStatus {
     Expired,
 }
 
+/// What is sent through a carrier.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rendered {
+    /// The subject, where the carrier has such.
+    pub subject: Option<Personal<String, Communication>>,
+    /// The text.
+    pub body: Personal<String, Communication>,
+}
+
 /// What became of a carrier.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Delivery {
-    /// What is sent, once it is rendered: the subject, where there is one, and the text.
-    pub rendered: Option<(Option<Personal<String, Communication>>, Personal<String, Communication>)>,
+    /// What is sent, once it is rendered.
+    pub rendered: Option<Rendered>,
     /// How often it was handed over, or tried to be.
     pub attempts: u32,
     /// Whether it is over: it was delivered, or given up.
@@ -381,7 +390,8 @@ impl Decider for Notification {
                 self.channels = channels.iter().copied().collect();
             }
             E::NotificationRendered { channel, subject, body, .. } => {
-                self.deliveries.entry(*channel).or_default().rendered = Some((subject.clone(), body.clone()));
+                let rendered = Rendered { subject: subject.clone(), body: body.clone() };
+                self.deliveries.entry(*channel).or_default().rendered = Some(rendered);
             }
             E::DeliveryDispatched { channel, attempt, .. } | E::DeliveryFailed { channel, attempt, .. } => {
                 self.deliveries.entry(*channel).or_default().attempts = *attempt;
