@@ -85,7 +85,8 @@ settings! {
     previous_master_key_file: Option<PathBuf> = "";
     /// A file with the key that signs access tokens: 32 bytes as they are, or 32 or more in base64 or hexadecimal; or
     /// with several of them, as a JSON list. The first one that can sign signs, all of them verify. It is read again
-    /// within a second of a change: put the new key first and leave the old one until its last token has expired.
+    /// within a second of a change. To rotate: add the new key as the second one for every node, then make it the first
+    /// one, and take the old one out once its last token has expired; each time replace the file by renaming another.
     /// Unset, a development key is made in data_dir/keys.
     jwt_key_file: Option<PathBuf> = "";
     /// A file with the secret by which people are found: e-mail addresses are stored as hashes under it. 32 bytes, as

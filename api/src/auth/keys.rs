@@ -180,7 +180,8 @@ impl SigningKeys {
 
 impl Held {
     fn read(content: &[u8]) -> Result<Self, KeyError> {
-        if content.len() == 32 {
+        // The beginning of a list that is being written is no secret.
+        if content.len() == 32 && !content.starts_with(b"[{") {
             return Self::single(content);
         }
         let text = std::str::from_utf8(content).map(str::trim);
@@ -369,6 +370,10 @@ mod tests {
         assert!(keys.verify(&token).is_ok() && keys.public().len() == 1);
         let newer = keys.sign(&claims()).unwrap();
         assert!(keys.replace(b"[]").is_err() && keys.replace(b"half a fi").is_err());
+        assert!(
+            keys.replace(br#"[{"kid":"2026-07","alg":"EdDSA","#).is_err(),
+            "the first 32 bytes of a list"
+        );
         let only_public = format!(r#"[{{"kid":"e","alg":"EdDSA","public":"{PUBLIC}"}}]"#);
         assert!(matches!(keys.replace(only_public.as_bytes()), Err(KeyError::NoneSigns)));
         keys.replace(&content(&[eddsa("new")])).unwrap();

@@ -1,6 +1,10 @@
 //! Hands mail to an SMTP server (RFC 5321).
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use commands::ports::{Mail, Mailer, Undelivered};
 use futures_util::future::BoxFuture;
@@ -19,6 +23,8 @@ pub struct Smtp {
     from: Mailbox,
     server: AsyncSmtpTransport<Tokio1Executor>,
     patience: Duration,
+    /// Until when nobody tries, because the server said nothing: each attempt would hold up others for as long again.
+    silent: Mutex<Option<Instant>>,
 }
 
 impl Smtp {
@@ -34,12 +40,18 @@ impl Smtp {
         }
         let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| MailError::Server)?;
         let server = server.timeout(Some(PATIENCE)).build();
-        Ok(Smtp { from: sender(from)?, server, patience: PATIENCE })
+        Ok(Smtp { from: sender(from)?, server, patience: PATIENCE, silent: Mutex::new(None) })
     }
 
     #[cfg(test)]
     pub(super) fn with_patience(self, patience: Duration) -> Self {
-        Smtp { patience, ..self }
+        Smtp { patience, silent: Mutex::new(None), ..self }
+    }
+}
+
+impl Smtp {
+    fn silent(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -59,10 +71,16 @@ impl Mailer for Smtp {
     fn send<'a>(&'a self, mail: &'a Mail) -> BoxFuture<'a, Result<(), Undelivered>> {
         Box::pin(async move {
             let message = message(mail, &self.from)?;
+            if self.silent().is_some_and(|until| Instant::now() < until) {
+                return Err(not_now("the mail server did not answer just now"));
+            }
             // The library's own time limit is for the connection; a server that was reached may say nothing.
             match tokio::time::timeout(self.patience, self.server.send(message)).await {
                 Ok(sent) => sent.map(drop).map_err(|error| undelivered(&error)),
-                Err(_) => Err(not_now("the mail server does not answer")),
+                Err(_) => {
+                    *self.silent() = Some(Instant::now() + self.patience);
+                    Err(not_now("the mail server does not answer"))
+                }
             }
         })
     }

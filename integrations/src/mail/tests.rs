@@ -176,6 +176,11 @@ async fn a_server_that_says_nothing_is_given_up_and_holds_up_nobody() {
     let smtp = Smtp::new(&url, FROM).unwrap().with_patience(std::time::Duration::from_millis(300));
     let given_up = smtp.send(&mail()).await;
     assert!(matches!(&given_up, Err(Undelivered::NotNow(error)) if error.reason.contains("does not answer")));
+    let others = smtp.send(&mail()).await;
+    assert!(
+        matches!(&others, Err(Undelivered::NotNow(error)) if error.reason.contains("just now")),
+        "they wait for nothing"
+    );
     let smtp = smtp.with_patience(std::time::Duration::from_secs(20));
     smtp.send(&mail()).await.unwrap();
     drop(smtp);

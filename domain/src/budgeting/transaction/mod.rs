@@ -467,13 +467,13 @@ fn check_text(field: &'static str, text: Option<&Stated<String>>, most: usize) -
     text.map_or(Ok(()), |text| bounds::text(field, &text.0, 1..=most))
 }
 
-/// References and sources are tokens, not texts: they are kept in the clear.
 /// What a reference is recorded as: the token of this label, by its hash ([`Question::TokenHash`]). Whoever has the log alone
 /// cannot tell by trying what it was.
 fn reference_label(account: Uuid, reference: &str) -> String {
     format!("transaction-reference|{account}|{reference}")
 }
 
+/// References and sources are tokens, not texts.
 fn check_token(field: &'static str, token: Option<&str>, most: usize) -> Check {
     let fits = token.is_none_or(|token| {
         (1..=most).contains(&token.len()) && token.bytes().all(|letter| letter.is_ascii_graphic())

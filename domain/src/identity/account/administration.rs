@@ -66,8 +66,8 @@ impl Account {
         Ok(())
     }
 
-    /// IDN-A8: whether the holder has, outside the units in which the caller manages users, what the caller lacks there; or
-    /// anywhere a role that asks for a second factor, with a scope that the caller lacks.
+    /// IDN-A8: whether the holder has, outside the units in which the caller manages users, what the caller lacks there; or a
+    /// role that is held everywhere, asks for a second factor and brings a scope that the caller lacks.
     fn outranks(&self, context: &Context, known: &mut impl Known) -> Result<bool, NotYet> {
         let policy = known.stream::<SecurityPolicy>(security_policy_id())?.state;
         for RoleGrant { role, within } in self.roles_at(context.now).map(|held| &held.grant) {
@@ -184,7 +184,7 @@ impl Account {
                 check_reason(&reason)?;
                 match self.status {
                     // What nobody ever verified was given up, and its address with it.
-                    AccountStatus::Deactivated if self.verification.is_some() => return Err(wrong_state),
+                    AccountStatus::Deactivated if self.given_up => return Err(wrong_state),
                     AccountStatus::Suspended | AccountStatus::Deactivated => {
                         vec![E::AccountReinstated { reason }]
                     }

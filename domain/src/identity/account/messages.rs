@@ -246,6 +246,7 @@ pub enum AccountCommand {
         until: Option<Timestamp>,
     },
     /// Lets a suspended or deactivated account be used again.
+    #[schemars(extend("x-elevated" = "login"))]
     ReinstateAccount {
         /// Why.
         #[schemars(transform = schemas::text::<1, 2000>)]

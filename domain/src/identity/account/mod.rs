@@ -171,6 +171,8 @@ pub struct Account {
     pub next_email: Option<NextEmail>,
     /// The token that verifies the address.
     pub verification: Option<MailedToken>,
+    /// Whether it ended before anybody verified its address, which others may register with since.
+    pub given_up: bool,
     /// The token that replaces a forgotten password.
     pub reset: Option<MailedToken>,
     /// When somebody last tried to register with the address, as far as that was put on record.
@@ -306,6 +308,10 @@ impl Decider for Account {
             C::RequestVerification {} => {
                 let (token_id, token_hash, expires_at) = token(VERIFICATION_LIFETIME)?;
                 vec![E::VerificationRequested { token_id, token_hash, expires_at }]
+            }
+            // What was given up stays so, whatever mail is still around.
+            C::VerifyEmail { .. } if self.status != AccountStatus::Pending => {
+                return Err(R::TokenInvalid {}.into());
             }
             C::VerifyEmail { token } => {
                 check_token(&self.verification, &token, now)?;

@@ -444,11 +444,15 @@ pub(super) fn evolve(state: &mut Account, event: &AccountEvent) {
             (state.status, state.suspended_until) = (AccountStatus::Suspended, *until);
             state.tokens_void_before(*token_version);
         }
+        // To reinstate somebody verifies no address.
         E::AccountReinstated { .. } => {
-            (state.status, state.suspended_until) = (AccountStatus::Active, None);
+            let unverified = state.verification.is_some();
+            state.status = if unverified { AccountStatus::Pending } else { AccountStatus::Active };
+            state.suspended_until = None;
         }
-        E::AccountDeactivated { token_version, .. } => {
+        E::AccountDeactivated { token_version, freed, .. } => {
             state.status = AccountStatus::Deactivated;
+            state.given_up = freed.is_some();
             state.tokens_void_before(*token_version);
         }
         E::TokensRevoked { token_version, .. } => state.tokens_void_before(*token_version),

@@ -165,6 +165,19 @@ fn an_account_that_nobody_verified_frees_its_address_when_it_ends_and_does_not_c
         .when(back)
         .invalid_state("deactivated");
     assert!(managed([]).when(C::DeactivateAccount { reason: "left".into() }).claims().is_empty());
+    let late = C::VerifyEmail { token: said("mailed") };
+    let gone = E::AccountDeactivated { reason: "late".into(), token_version: 1, freed: Some(told(vec![])) };
+    given::<Account>([registered(), gone])
+        .with_id(ME)
+        .by(edge())
+        .at(NOON)
+        .when(late)
+        .refused(R::TokenInvalid {});
+    // One that ended before addresses were freed comes back as it was: unverified.
+    let gone = E::AccountDeactivated { reason: "late".into(), token_version: 1, freed: None };
+    let back = E::AccountReinstated { reason: "back".into() };
+    let state = given::<Account>([registered(), gone, back]).state().clone();
+    assert_eq!(state.status, AccountStatus::Pending);
 }
 
 #[test]
