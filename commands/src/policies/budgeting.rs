@@ -15,7 +15,9 @@ use jiff::{civil::Date, tz::TimeZone};
 use uuid::Uuid;
 
 use super::{
-    Computes, Fact, Issue, Policy, Reaction, Reactions, Timer, World, notifications::overspent, timer_id,
+    Computes, Fact, Issue, Policy, Reaction, Reactions, Timer, World,
+    notifications::{is_news, overspent},
+    timer_id,
 };
 use crate::CommandError;
 
@@ -297,7 +299,7 @@ impl Policy for ProposeRedistributions {
                     };
                     let propose = Issue::new(fact.id, AnyCommand::BudgetMonth(command), "propose");
                     // Where nobody has anything to give, there is nothing to propose, and the owner is told that.
-                    let owner = month.account.filter(|_| !month.after_end);
+                    let owner = month.account.filter(|_| !month.after_end && is_news(fact));
                     let (cause, category, uncovered) =
                         (fact.event_id, category.clone(), overspend.get().copied());
                     let propose = propose.otherwise(move |refusal| {

@@ -9,7 +9,7 @@ use domain::{
     Answer, Money, Question, Stated,
     budgeting::{BudgetMonth, BudgetMonthEvent, RedistributionMode, Transfer, local_date, zone},
     credentials::{MicroCredential, Recognition, RecognitionEvent},
-    identity::{Account, AccountEvent},
+    identity::{Account, AccountEvent, OrgUnit},
     notifications::{
         Channel, Notification, NotificationCommand, NotificationEvent, NotificationType, Priority,
         RecipientSettings, notice, notification_id, route, title,
@@ -29,6 +29,14 @@ use crate::{
 /// What happened longer ago than that when it was recorded is history that was imported: nobody is told of it.
 const NEWS: SignedDuration = SignedDuration::from_hours(7 * 24);
 
+/// Whether an event is no history that is imported.
+pub(super) fn is_news(fact: &Fact) -> bool {
+    fact.recorded_at.duration_since(fact.envelope.occurred_at) <= NEWS
+}
+
+/// How long a value may be: a reader who wants more follows the link.
+const LONGEST: usize = 500;
+
 /// What somebody is to be told.
 pub(super) struct Told {
     recipient: Uuid,
@@ -44,7 +52,12 @@ impl Told {
         kind: NotificationType,
         data: [(&str, Option<String>); N],
     ) -> Self {
-        let data = data.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        let short = |value: String| match value.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!("{}…", &value[..end]),
+            None => value,
+        };
+        let data =
+            data.into_iter().filter_map(|(name, value)| Some((name.to_owned(), short(value?)))).collect();
         Told { recipient, kind, data, link: None, expires_at: None }
     }
 
@@ -111,7 +124,7 @@ impl Policy for RequestNotifications {
 
     fn react<'a>(&'a self, fact: &'a Fact, world: &'a World) -> Reactions<'a> {
         Box::pin(async move {
-            if fact.recorded_at.duration_since(fact.envelope.occurred_at) > NEWS {
+            if !is_news(fact) {
                 return Ok(Vec::new());
             }
             let told = match &fact.event {
@@ -213,12 +226,24 @@ async fn of_recognition(
     Ok(recipients.into_iter().map(told).collect())
 }
 
-/// The administrators of an institution.
+/// The administrators of an institution: those of the unit itself, or where it has none, of the next one above that has; or
+/// those of everything (IDN-A8).
 async fn administrators(institution: Uuid, fact: &Fact, world: &World) -> Result<Vec<Uuid>, CommandError> {
-    let roles = vec!["institution_admin".to_owned()];
-    match world.ask(Question::RoleHolders { roles, within: Some(institution) }, fact).await? {
-        Answer::References(holders) => Ok(holders),
-        _ => Err(CommandError::Internal("holders of roles were not answered with references".into())),
+    let mut within = Some(institution);
+    loop {
+        let roles = vec!["institution_admin".to_owned()];
+        let holders = match world.ask(Question::RoleHolders { roles, within }, fact).await? {
+            Answer::References(holders) => holders,
+            _ => {
+                return Err(CommandError::Internal(
+                    "holders of roles were not answered with references".into(),
+                ));
+            }
+        };
+        match within {
+            Some(unit) if holders.is_empty() => within = world.state::<OrgUnit>(unit).await?.state.parent,
+            Some(_) | None => return Ok(holders),
+        }
     }
 }
 
@@ -226,7 +251,8 @@ async fn administrators(institution: Uuid, fact: &Fact, world: &World) -> Result
 async fn of_month(event: &BudgetMonthEvent, fact: &Fact, world: &World) -> Result<Vec<Told>, CommandError> {
     use BudgetMonthEvent as E;
     use NotificationType as T;
-    let month = world.state::<BudgetMonth>(fact.id).await?.state;
+    // As it was: the mode may have been changed since.
+    let month = world.before::<BudgetMonth>(fact).await?;
     let Some(owner) = month.account.filter(|_| !month.after_end) else { return Ok(Vec::new()) };
     let told = match event {
         E::CategoryAlertTriggered { category, used } => {
@@ -302,8 +328,6 @@ impl Policy for DeliverNotifications {
             "NotificationRendered",
             "DeliveryFailed",
             "DeliveryRetried",
-            "NotificationRead",
-            "NotificationArchived",
         ]
     }
 
@@ -311,12 +335,12 @@ impl Policy for DeliverNotifications {
         use NotificationEvent as E;
         Box::pin(async move {
             let AnyEvent::Notification(event) = &fact.event else { return Ok(Vec::new()) };
-            let expiry = timer_id(self.name(), &["expire", &fact.id.to_string()]);
             Ok(match event {
                 E::NotificationRequested { recipient, r#type, expires_at, .. } => {
                     let expire = expires_at.map(|due_at| {
                         let command = AnyCommand::Notification(NotificationCommand::ExpireNotification {});
-                        Reaction::Arm(Timer { id: expiry, due_at, aggregate: fact.id, command })
+                        let id = timer_id(self.name(), &["expire", &fact.id.to_string()]);
+                        Reaction::Arm(Timer { id, due_at, aggregate: fact.id, command })
                     });
                     let settings = world.state::<RecipientSettings>(*recipient).await?.state;
                     let mailed = address(*recipient, world).await?.is_some();
@@ -354,7 +378,6 @@ impl Policy for DeliverNotifications {
                         command: AnyCommand::Notification(retry),
                     })]
                 }
-                E::NotificationRead {} | E::NotificationArchived {} => vec![Reaction::Disarm(expiry)],
                 _ => Vec::new(),
             })
         })

@@ -354,9 +354,7 @@ impl Decider for Notification {
                 E::NotificationExpired {}
             }
             C::MarkNotificationRead {} if self.status == S::Read => return Ok(Vec::new()),
-            C::MarkNotificationRead {} if matches!(self.status, S::Routed | S::Expired) => {
-                E::NotificationRead {}
-            }
+            C::MarkNotificationRead {} if self.status == S::Routed => E::NotificationRead {},
             C::MarkNotificationUnread {} if self.status == S::Routed => return Ok(Vec::new()),
             C::MarkNotificationUnread {} if self.status == S::Read => E::NotificationUnread {},
             C::ArchiveNotification {} if self.status == S::Archived => return Ok(Vec::new()),

@@ -178,6 +178,9 @@ impl Decider for RecipientSettings {
             C::SetPreference { r#type, enabled: false, .. } if r#type.is_critical() => {
                 return Err(R::CriticalType {}.into());
             }
+            C::SetPreference { channel: Channel::InApp, enabled: false, .. } => {
+                return Err(R::InAppAlwaysOn {}.into());
+            }
             C::SetPreference { r#type, channel, enabled } => {
                 if self.disabled.contains(&(r#type, channel)) != enabled {
                     return Ok(Vec::new());
@@ -293,6 +296,9 @@ mod tests {
     #[test]
     fn the_application_itself_is_always_on() {
         let refusal = RecipientSettingsRefusal::InAppAlwaysOn {};
+        let r#type = NotificationType::ApplicationSubmitted;
+        let one = C::SetPreference { r#type, channel: Channel::InApp, enabled: false };
+        after([]).when(one).refused(refusal.clone());
         after([]).when(C::SwitchChannel { channel: Channel::InApp, enabled: false }).refused(refusal);
         after([]).when(C::SwitchChannel { channel: Channel::Email, enabled: false }).then([switched(false)]);
         after([switched(false)])
