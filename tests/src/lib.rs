@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+pub mod server;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},

@@ -23,6 +23,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use annals_tests::server::{rest, settle};
 use api::{config::Config, embedded::Servers};
 use commands::{Commands, NoAnswers, Request};
 use domain::Actor;
@@ -154,20 +155,6 @@ async fn unnest(pool: &sqlx::PgPool, time: Duration) -> f64 {
         rows += 256;
     }
     rows as f64 / begin.elapsed().as_secs_f64()
-}
-
-/// Brings the write-ahead log to where it is on a server that has been at work: files from earlier checkpoints are used
-/// again. A new server fills each file with zeros first, which stops everybody for some 50 ms every 16 MiB.
-async fn settle(pool: &sqlx::PgPool) {
-    let write =
-        "SELECT pg_logical_emit_message(false, 'settle', repeat('x', 1 << 20)) FROM generate_series(1, 2000)";
-    sqlx::query(write).execute(pool).await.unwrap();
-    rest(pool).await;
-}
-
-/// Has the server write out what it owes, so that nobody pays for what was measured before.
-async fn rest(pool: &sqlx::PgPool) {
-    sqlx::query("CHECKPOINT").execute(pool).await.unwrap();
 }
 
 fn setting(name: &str, default: u64) -> u64 {

@@ -11,6 +11,7 @@ mod peer;
 
 use std::time::{Duration, Instant};
 
+use annals_tests::server::settle;
 use api::{config::Config, embedded::Servers, wiring::Node};
 use commands::Request;
 use domain::{
@@ -135,6 +136,7 @@ async fn main() {
     println!("\nPeak memory of the process, the log's filling included: {} MiB", peak_memory());
 
     let nats = servers.nats_url.is_some();
+    settle(store.pool()).await;
     let took = commit_to_visible(&node, &streams, 1000, Duration::from_secs(setting("SECONDS", 10))).await;
     let at = |share: f64| took[((took.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     println!(
