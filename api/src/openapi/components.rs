@@ -37,6 +37,24 @@ pub(super) fn all(catalog: &Catalog, models: &[&dyn ReadModel], mut rows: Schema
                 "bearerFormat": "JWT",
                 "description": "An access token (RFC 9068). `annals token` makes one for development.",
             },
+            "key": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-API-Key",
+                "description": "The key of an API client, in place of an access token.",
+            },
+            "browser": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": "__Host-annals_access",
+                "description": "The access token of a browser that logged in with the profile `browser`.",
+            },
+            "csrf": {
+                "type": "apiKey",
+                "in": "header",
+                "name": "X-CSRF-Token",
+                "description": "What the login told the browser; it goes along with the cookie wherever something is changed.",
+            },
             "client": {
                 "type": "http",
                 "scheme": "basic",

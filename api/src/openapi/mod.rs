@@ -65,7 +65,7 @@ pub fn document(catalog: &Catalog, models: &[&dyn ReadModel], routes: &[Route]) 
             "license": { "name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0" },
         },
         "servers": [{ "url": "/" }],
-        "security": [{ "bearer": [] }],
+        "security": [{ "bearer": [] }, { "key": [] }, { "browser": [], "csrf": [] }],
         "tags": tags.iter().map(|tag| json!({ "name": tag })).collect::<Vec<_>>(),
         "paths": paths,
         "components": components,
