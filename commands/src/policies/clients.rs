@@ -102,7 +102,7 @@ impl Policy for TellOfUnusedKeys {
                 return Ok(Vec::new());
             };
             let owner = world.state::<ApiClient>(fact.id).await?.state.owner;
-            let mut readers = holders(&["operator"], fact, world).await?;
+            let mut readers = holders(&["operator"], None, fact, world).await?;
             readers.extend(owner.filter(|owner| !readers.contains(owner)));
             for reader in readers {
                 if let Some(to) = address_of(reader, world).await? {

@@ -340,7 +340,7 @@ impl Policy for TellCompliance {
                 }
                 _ => return Ok(Vec::new()),
             };
-            for officer in holders(roles, fact, world).await? {
+            for officer in holders(roles, None, fact, world).await? {
                 if let Some(to) = address_of(officer, world).await? {
                     let text = format!("{what}\n\nReference: {}\n", fact.id);
                     post(to, "For your attention", text, (fact, officer), world).await?;
@@ -351,10 +351,15 @@ impl Policy for TellCompliance {
     }
 }
 
-/// The active accounts that hold any of these roles everywhere.
-pub(super) async fn holders(roles: &[&str], fact: &Fact, world: &World) -> Result<Vec<Uuid>, CommandError> {
+/// The active accounts that hold any of these roles: everywhere, or within this org unit itself where one is named.
+pub(super) async fn holders(
+    roles: &[&str],
+    within: Option<Uuid>,
+    fact: &Fact,
+    world: &World,
+) -> Result<Vec<Uuid>, CommandError> {
     let roles = roles.iter().map(|role| (*role).to_owned()).collect();
-    match world.ask(Question::RoleHolders { roles, within: None }, fact).await? {
+    match world.ask(Question::RoleHolders { roles, within }, fact).await? {
         Answer::References(holders) => Ok(holders),
         _ => Err(CommandError::Internal("holders of roles were not answered with references".into())),
     }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Answer, Money, Question, Stated,
+    Money, Stated,
     budgeting::{BudgetMonth, BudgetMonthEvent, RedistributionMode, Transfer, local_date, zone},
     credentials::{MicroCredential, Recognition, RecognitionEvent},
     identity::{Account, AccountEvent, OrgUnit},
@@ -20,7 +20,7 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, timer_id};
+use super::{Fact, Issue, Policy, Reaction, Reactions, Timer, World, notices::holders, timer_id};
 use crate::{
     CommandError,
     ports::{Mail, Undelivered},
@@ -231,18 +231,10 @@ async fn of_recognition(
 async fn administrators(institution: Uuid, fact: &Fact, world: &World) -> Result<Vec<Uuid>, CommandError> {
     let mut within = Some(institution);
     loop {
-        let roles = vec!["institution_admin".to_owned()];
-        let holders = match world.ask(Question::RoleHolders { roles, within }, fact).await? {
-            Answer::References(holders) => holders,
-            _ => {
-                return Err(CommandError::Internal(
-                    "holders of roles were not answered with references".into(),
-                ));
-            }
-        };
+        let found = holders(&["institution_admin"], within, fact, world).await?;
         match within {
-            Some(unit) if holders.is_empty() => within = world.state::<OrgUnit>(unit).await?.state.parent,
-            Some(_) | None => return Ok(holders),
+            Some(unit) if found.is_empty() => within = world.state::<OrgUnit>(unit).await?.state.parent,
+            Some(_) | None => return Ok(found),
         }
     }
 }
@@ -251,8 +243,7 @@ async fn administrators(institution: Uuid, fact: &Fact, world: &World) -> Result
 async fn of_month(event: &BudgetMonthEvent, fact: &Fact, world: &World) -> Result<Vec<Told>, CommandError> {
     use BudgetMonthEvent as E;
     use NotificationType as T;
-    // As it was: the mode may have been changed since.
-    let month = world.before::<BudgetMonth>(fact).await?;
+    let month = world.state::<BudgetMonth>(fact.id).await?.state;
     let Some(owner) = month.account.filter(|_| !month.after_end) else { return Ok(Vec::new()) };
     let told = match event {
         E::CategoryAlertTriggered { category, used } => {
@@ -260,7 +251,11 @@ async fn of_month(event: &BudgetMonthEvent, fact: &Fact, world: &World) -> Resul
             Told::new(owner, T::CategoryAlert, [("category", Some(category.clone())), ("used", Some(used))])
         }
         // In mode auto the same decision says what it came to, in mode propose the proposal or its refusal does.
-        E::OverspendDetected { category, overspend, .. } if month.mode == RedistributionMode::Off => {
+        E::OverspendDetected { category, overspend, .. } => {
+            // The mode that it had: it may have been changed since.
+            if world.before::<BudgetMonth>(fact).await?.mode != RedistributionMode::Off {
+                return Ok(Vec::new());
+            }
             overspent(owner, category, overspend.get().copied())
         }
         E::BudgetRedistributed { category, amounts, .. } => match amounts.get() {
