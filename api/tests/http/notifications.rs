@@ -79,3 +79,40 @@ async fn ntf_n1_and_n2_a_person_says_through_which_channels_but_not_of_what_is_c
     let told = as_of_now(&node, ada, "/v1/notifications").await;
     assert_eq!(told[0]["channels"], json!(["in_app"]));
 }
+
+#[actix_web::test]
+async fn p_20_the_administrators_of_the_institution_that_decides_are_told_of_a_recognition_and_who_did_it_is_not()
+ {
+    let node = node().await;
+    let (here, there) = (node.org("HERE").await.0, node.org("THERE").await.0);
+    let dean = member(&node, "dean@example.edu").await;
+    let within = json!({ "role": "institution_admin", "within": there });
+    assert_eq!(node.post(&format!("/v1/accounts/{dean}/roles"), within).await.status, 200);
+    let (credential, recognition) = (Uuid::now_v7(), Uuid::now_v7());
+    let send = async |to: &str, id: Uuid, command: &str, fields: Value| {
+        let sent = node.post(&format!("/v1/credentials/{to}/{id}/{command}"), fields).await;
+        assert!(sent.status.is_success(), "{command}: {}", sent.text);
+    };
+    let draft = json!({
+        "program_code": "H-1", "title": "Data", "institution": here, "type": "micro_credential", "delivery": "online",
+        "description": "A short program about the handling of data in tables, with a final task.",
+        "hours": 40, "credits": 2000, "level": "introductory", "language": "en",
+    });
+    send("micro-credential", credential, "draft-credential", draft).await;
+    let outcome = json!({ "outcome": Uuid::now_v7(), "text": "Clean and transform tabular data with SQL", "core": true, "order": 0 });
+    send("micro-credential", credential, "add-learning-outcome", outcome).await;
+    send("micro-credential", credential, "submit-credential-for-review", json!({})).await;
+    // Nobody publishes what they submitted themselves.
+    let publish = TestRequest::post()
+        .uri(&format!("/v1/credentials/micro-credential/{credential}/publish-credential"))
+        .set_json(json!({ "effective": "2026-09-01" }));
+    assert_eq!(node.send_as(Uuid::from_u128(0xB0), &["admin"], publish).await.status, 200);
+    let proposal = json!({
+        "credential": credential, "institution": there, "type": "full_credit", "transcript": "listed", "effective": "2026-09-01",
+    });
+    send("recognition", recognition, "propose-recognition", proposal).await;
+    node.settled().await;
+    let told = as_of_now(&node, dean, "/v1/notifications?type=recognition_pending").await;
+    assert_eq!(told[0]["body"], "The recognition of Data waits for a decision.");
+    assert!(as_of_now(&node, ADMIN, "/v1/notifications").await.is_empty(), "who proposed it knows");
+}
