@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::{annals::Annals, failure::Failure};
+use crate::{annals::Annals, failure::Failure, opening::reason};
 
 /// Lets a parked read model try its event again.
 #[derive(Debug, clap::Args)]
@@ -10,7 +10,7 @@ pub(crate) struct Retry {
     /// The read model.
     model: String,
     /// Why.
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     reason: String,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Skip {
     /// The event.
     position: u64,
     /// Why.
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     reason: String,
 }
 
@@ -50,7 +50,7 @@ pub(crate) struct Drop {
     /// The read model.
     model: String,
     /// Why.
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     reason: String,
 }
 

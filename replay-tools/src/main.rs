@@ -27,6 +27,7 @@ mod subject;
 #[cfg(test)]
 mod testing;
 mod verify;
+mod workers;
 
 use std::{io::Write, process::ExitCode};
 
@@ -213,14 +214,16 @@ mod tests {
     }
 
     #[test]
-    fn a_number_of_which_there_must_be_one_is_not_0() {
-        for with_zero in [
+    fn a_number_of_which_there_must_be_one_is_not_0_and_workers_are_not_without_number() {
+        for refused in [
             &["rebuild", "--workers", "0"][..],
             &["verify", "--workers", "0"],
+            &["rebuild", "--workers", "65"],
+            &["verify", "--workers", "99999999"],
             &["explain", "1", "--limit", "0"],
         ] {
-            let refused = Cli::try_parse_from([&["annals-replay"][..], with_zero].concat()).unwrap_err();
-            assert_eq!(refused.kind(), ErrorKind::ValueValidation, "{with_zero:?}");
+            let error = Cli::try_parse_from([&["annals-replay"][..], refused].concat()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::ValueValidation, "{refused:?}");
         }
     }
 

@@ -27,12 +27,20 @@ pub(crate) struct Opening {
     #[arg(long)]
     pub(crate) purpose: Option<String>,
     /// Why, in words.
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     pub(crate) reason: Option<String>,
     /// The audit replay under which this is read, which puts it on the replay's record: it must have been opened for what is
     /// read and not be over (GOV-A4), and with --decrypt for decrypting it, approved by a second officer (GOV-A1).
     #[arg(long)]
     pub(crate) replay: Option<Uuid>,
+}
+
+/// Reads why something is done, which stands on the record.
+///
+/// # Errors
+/// When it says nothing.
+pub(crate) fn reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("it says nothing".into()) } else { Ok(text.to_owned()) }
 }
 
 /// What is about to be read.

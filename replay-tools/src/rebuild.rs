@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use projections::{Config, Difference, Projections, Rebuilt};
 use serde_json::{Value, json};
 
-use crate::{annals::Annals, failure::Failure, progress};
+use crate::{annals::Annals, failure::Failure, opening::reason, progress, workers::workers};
 
 /// Builds read models anew beside those that serve, says what is different and switches; the former rows are kept for
 /// `rollback` until `drop`. Exits with 1 when one was parked or its rows are different.
@@ -16,8 +16,8 @@ pub(crate) struct Rebuild {
     /// From where: the beginning of the log is the only place from which rows can be made anew.
     #[arg(long, value_enum, default_value_t = From::Zero)]
     from: From,
-    /// On how many threads.
-    #[arg(long)]
+    /// On how many threads, 64 at most.
+    #[arg(long, value_parser = workers)]
     workers: Option<NonZeroUsize>,
     /// Does not compare the rows: the follower need not wait for that.
     #[arg(long)]
@@ -95,7 +95,7 @@ pub(crate) struct Rollback {
     /// The read model.
     model: String,
     /// Why.
-    #[arg(long)]
+    #[arg(long, value_parser = reason)]
     reason: String,
 }
 

@@ -25,7 +25,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use sqlx::Row;
 use uuid::Uuid;
 
-use crate::{annals::Annals, failure::Failure, progress::Progress};
+use crate::{annals::Annals, failure::Failure, progress::Progress, workers::workers};
 use chunk::{CHUNK, Chunk, Signed};
 use claims::Claims;
 use given::Given;
@@ -48,8 +48,9 @@ pub(crate) struct Verify {
     /// The notary's secret: whether the key in its directory is its own.
     #[arg(long, env = "ANNALS_NOTARY_KEY_FILE", hide_env_values = true)]
     notary_key_file: Option<PathBuf>,
-    /// How many parts of the log are worked on at the same time; by default, as many as there are processors.
-    #[arg(long)]
+    /// How many parts of the log are worked on at the same time; by default, as many as there are processors; 64 at
+    /// most.
+    #[arg(long, value_parser = workers)]
     workers: Option<NonZeroUsize>,
     /// Leaves the rows of the read models out.
     #[arg(long)]
