@@ -163,7 +163,7 @@ impl Ticket {
 
     /// Whether the token's time is over.
     pub fn has_expired(&self, now: Timestamp) -> bool {
-        self.expires.saturating_add(LEEWAY as i64) < now.as_second()
+        self.expires <= now.as_second()
     }
 
     /// The caller that verified claims name.
@@ -171,6 +171,10 @@ impl Ticket {
         let now = Timestamp::now().as_second();
         if claims.iat > now.saturating_add(LEEWAY as i64) {
             return Err(Rejected("it was issued in the future"));
+        }
+        // No leeway: a role that ends sooner ends the token.
+        if claims.exp <= now {
+            return Err(Rejected("it has expired"));
         }
         if claims.token_type.as_deref().is_some_and(|kind| kind != "access") {
             return Err(Rejected("it is not an access token"));

@@ -38,6 +38,13 @@ impl Smtp {
         if address.password().is_some() && !is_protected(&address) {
             return Err(MailError::Clear);
         }
+        if !is_protected(&address) {
+            let host = address.host_str();
+            tracing::warn!(
+                host,
+                "mail, with tokens that replace passwords, goes to another machine in the clear: use smtps://… or ?tls=required"
+            );
+        }
         let server = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| MailError::Server)?;
         let server = server.timeout(Some(PATIENCE)).build();
         Ok(Smtp { from: sender(from)?, server, patience: PATIENCE, silent: Mutex::new(None) })

@@ -294,6 +294,9 @@ async fn strong(api: &Api, password: &str, email: Option<&str>, field: &'static 
         Some(Weakness::TooShort) => "it is too short",
         Some(Weakness::TooLong) => "it is too long",
         Some(Weakness::IsEmail) => "it is the e-mail address",
+        Some(Weakness::Guessable) => {
+            "beside the address and the name of the system there is too little in it"
+        }
         Some(Weakness::Breached) => "it is one of those that are tried first",
     };
     let details = serde_json::json!({ "min_length": policy.min_length });

@@ -8,8 +8,8 @@ use commands::CommandError;
 use domain::{
     Stated,
     identity::{
-        Account, AccountCommand, LoginMethod, PASSWORD_MAX, Proof, Session, SessionCommand, SessionEnd,
-        email_claim, normalised_email,
+        Account, AccountCommand, AccountStatus, LoginMethod, PASSWORD_MAX, Proof, Session, SessionCommand,
+        SessionEnd, email_claim, normalised_email,
     },
     sha256_hex,
 };
@@ -212,6 +212,8 @@ pub(super) fn told(api: &Api, id: Uuid, error: CommandError, state: &Account) ->
                 .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"annals\""))
                 .with(serde_json::json!({ "methods": methods, "webauthn": asked(api, id, state).ok().flatten() }))
         }
+        // Whoever registers with an address and logs in must not learn whether it had an account before.
+        (Some("AccountNotActive"), _) if state.status == AccountStatus::Pending => refused(),
         (Some("AccountNotActive"), error) => error.into(),
         (Some(_), _)
         | (
@@ -226,7 +228,7 @@ pub(super) fn told(api: &Api, id: Uuid, error: CommandError, state: &Account) ->
 }
 
 fn refused() -> Problem {
-    unproven("the address, the password or the code is not right")
+    unproven("the address, the password or the code is not right, or nobody has verified the address yet")
 }
 
 /// What the client says of itself.

@@ -57,7 +57,7 @@ impl Account {
             };
             for other in holders.into_iter().filter(|holder| *holder != context.id) {
                 // Pinned: two administrators cannot end each other at the same time.
-                if known.pinned::<Account>(other)?.state.is_admin(context.now) {
+                if known.pinned::<Account>(other)?.state.is_lasting_admin(context.now) {
                     facts.other_admin = true;
                     break;
                 }
@@ -87,7 +87,9 @@ impl Account {
     fn may_end_an_admin(&self, command: &AccountCommand, now: Timestamp) -> bool {
         use AccountCommand as C;
         let ends = match command {
-            C::RevokeRole { role, within: None } => role == "admin",
+            C::RevokeRole { role, within: None } | C::AssignRole { role, within: None, until: Some(_) } => {
+                role == "admin"
+            }
             C::SuspendAccount { .. } | C::DeactivateAccount { .. } => true,
             _ => false,
         };

@@ -5,7 +5,7 @@
 //!
 //! - **IDN-A1** an e-mail address is trimmed, lower-case and NFC ([`normalised_email`]); one account has it. Its keyed hash
 //!   is claimed, and freed by a change and by the erasure.
-//! - **IDN-A2** a password has 12 to 128 characters, is not known to be breached, and is not the address
+//! - **IDN-A2** a password has 12 to 128 characters, is not known to be breached, and is not the address nor made of it
 //!   ([`password_weakness`]); none of the last ones is used again.
 //! - **IDN-A3** ten failures within 15 minutes lock the account for 15 minutes, twice as long at each further lock, up to a
 //!   day; a success starts anew.
@@ -20,7 +20,7 @@
 //! - **IDN-A8** nobody assigns a role that has a scope they lack, and role holders of an org unit act within it and below,
 //!   and on nobody who holds more elsewhere than they do.
 //! - **IDN-A9** some roles need a second factor before first use ([`Account::needs_mfa`]).
-//! - **IDN-A10** the last active administrator stays.
+//! - **IDN-A10** the last active administrator whose role has no end stays.
 //!
 //! Secrets stay at the edge: commands bring hashes, and what the edge found when it held a secret against them.
 
@@ -378,8 +378,8 @@ impl Decider for Account {
             C::ConfirmTotp { proof, recovery_hashes } => {
                 self.in_use(now)?;
                 // A code of something that is not in use yet proves nothing about the person: no failure of theirs.
-                let totp_step = self.weigh(&proof).ok().and_then(|held| held.totp_step);
-                let totp_step = totp_step.ok_or(R::BadCode {})?;
+                let totp_step =
+                    self.totp.as_ref().and_then(|totp| totp.step_of(&proof)).ok_or(R::BadCode {})?;
                 vec![E::TotpEnabled { totp_step, recovery_hashes: recovery(recovery_hashes, me)? }]
             }
             C::DisableTotp { .. } | C::RegenerateRecoveryCodes { .. } if !self.has_totp() => {

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Account, AccountEvent, AccountRefusal};
+use super::{Account, AccountEvent, AccountRefusal, Totp};
 use crate::{
     identity::ClientProfile,
     kernel::{Personal, RefusedBy, Stated, sha256_hex},
@@ -115,6 +115,15 @@ pub(super) struct Held {
     pub(super) totp_step: Option<u64>,
 }
 
+impl Totp {
+    /// The step of a code of this secret that was not used before.
+    pub(super) fn step_of(&self, proof: &Proof) -> Option<u64> {
+        let Proof::Totp { against, step } = proof else { return None };
+        let same = self.secret.get().is_some_and(|secret| sha256_hex(secret) == *against);
+        step.filter(|step| same && *step > self.last_step)
+    }
+}
+
 impl Account {
     /// What a proof comes to; or what failed, and what else is to be put on record of it.
     pub(super) fn weigh(&self, proof: &Proof) -> Result<Held, (FailureReason, Vec<AccountEvent>)> {
@@ -129,17 +138,11 @@ impl Account {
                     Err((FailureReason::Password, Vec::new()))
                 }
             }
-            Proof::Totp { against, step } => {
-                let known = self.totp.as_ref();
-                let same = known
-                    .and_then(|totp| totp.secret.get())
-                    .is_some_and(|secret| sha256_hex(secret) == *against);
-                match (known, *step) {
-                    (Some(totp), Some(step)) if same && step > totp.last_step => {
-                        Ok(Held { totp_step: Some(step), ..held(LoginMethod::Totp) })
-                    }
-                    _ => Err((FailureReason::Totp, Vec::new())),
-                }
+            Proof::Totp { .. } => {
+                let step =
+                    self.totp.as_ref().filter(|totp| totp.enabled).and_then(|totp| totp.step_of(proof));
+                let step = step.ok_or((FailureReason::Totp, Vec::new()))?;
+                Ok(Held { totp_step: Some(step), ..held(LoginMethod::Totp) })
             }
             Proof::RecoveryCode { code_hash } => {
                 if !self.recovery.contains(&code_hash.0) {

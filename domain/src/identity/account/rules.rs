@@ -70,6 +70,8 @@ pub enum Weakness {
     TooLong,
     /// It is the e-mail address.
     IsEmail,
+    /// Without the address, its parts and the name of the system too little is left of it.
+    Guessable,
     /// It is known to be breached.
     Breached,
 }
@@ -88,11 +90,31 @@ pub fn password_weakness(
         Some(Weakness::TooLong)
     } else if email.is_some() && normalised_email(password).as_deref() == email {
         Some(Weakness::IsEmail)
+    } else if left_of(password, email) < LEFT_MIN {
+        Some(Weakness::Guessable)
     } else if policy.breached_check && breached(password) {
         Some(Weakness::Breached)
     } else {
         None
     }
+}
+
+/// How many characters of a password must be left without what anybody would guess.
+const LEFT_MIN: usize = 8;
+/// Parts of an address that are shorter stand in many a word.
+const PART_MIN: usize = 3;
+
+/// How many characters are left of a password without the address, its parts and the name of the system (OWASP ASVS 5.0,
+/// 6.2.11; NIST SP 800-63B 5.1.1.2).
+fn left_of(password: &str, email: Option<&str>) -> usize {
+    let mut rest = password.to_lowercase();
+    let address = email.unwrap_or_default();
+    let parts = address.split(|letter: char| !letter.is_alphanumeric());
+    for guess in [address, "annals"].into_iter().chain(parts).filter(|part| part.chars().count() >= PART_MIN)
+    {
+        rest = rest.replace(guess, "");
+    }
+    rest.trim().chars().count()
 }
 
 type Check = Result<(), RefusedBy<Account>>;
@@ -200,6 +222,15 @@ impl Account {
     pub fn is_admin(&self, now: Timestamp) -> bool {
         self.is_active(now)
             && self.roles_at(now).any(|held| held.grant.role == "admin" && held.grant.within.is_none())
+    }
+
+    /// Whether it is an administrator who stays one: no end of it is set.
+    pub(super) fn is_lasting_admin(&self, now: Timestamp) -> bool {
+        self.is_active(now)
+            && self
+                .roles
+                .iter()
+                .any(|held| held.grant.role == "admin" && held.grant.within.is_none() && held.until.is_none())
     }
 
     /// The holder may act: active, and not locked.
@@ -375,9 +406,7 @@ pub(super) fn evolve(state: &mut Account, event: &AccountEvent) {
         | E::PasswordReset { password_hash, token_version } => {
             state.passwords.insert(0, password_hash.clone());
             state.passwords.truncate(PASSWORDS_KEPT);
-            (state.must_change_password, state.reset) = (false, None);
-            // Whoever changes the password may do so because somebody else has asked for another address.
-            state.next_email = None;
+            state.must_change_password = false;
             state.failures.clear();
             (state.locks, state.locked_until) = (0, None);
             state.tokens_void_before(*token_version);
@@ -476,9 +505,12 @@ impl Account {
         }
     }
 
-    /// Every token and session until now is void (IDN-A7).
+    /// Every token and session until now is void (IDN-A7), and so is what somebody else may have begun with one: another
+    /// address, another password, a secret of one-time codes that was not confirmed.
     fn tokens_void_before(&mut self, version: u64) {
         (self.token_version, self.sessions_since) = (version, version);
+        (self.reset, self.next_email) = (None, None);
+        self.totp.take_if(|totp| !totp.enabled);
     }
 
     fn without_permission(&mut self, resource_type: &str, resource_id: Uuid, action: &str) {

@@ -213,6 +213,10 @@ fn idn_a2_a_password_has_12_to_128_characters_and_is_neither_breached_nor_the_ad
     assert_eq!(weakness(&"ä".repeat(128)), None);
     assert_eq!(weakness(&"ä".repeat(129)), Some(Weakness::TooLong));
     assert_eq!(weakness(" ADA@example.edu"), Some(Weakness::IsEmail));
+    assert_eq!(weakness("annalsAnnals"), Some(Weakness::Guessable));
+    assert_eq!(weakness("ada@Example.edu 123"), Some(Weakness::Guessable));
+    assert_eq!(weakness("ada+example+1842"), Some(Weakness::Guessable));
+    assert_eq!(weakness("Ada weaves algebra"), None);
     assert_eq!(weakness("correct horse battery"), Some(Weakness::Breached));
     let lax = PasswordPolicy { breached_check: false, ..policy };
     assert_eq!(password_weakness("correct horse battery", None, &lax, |_| true), None);
@@ -559,4 +563,33 @@ fn every_event_reads_as_it_was_stored() {
             token_version: 8,
         },
     ]);
+}
+
+#[test]
+fn a_secret_of_one_time_codes_that_was_not_confirmed_proves_nothing_and_ends_with_the_sessions() {
+    let [begun, _] = with_totp();
+    let enrolled = || [with_key(1), begun.clone()];
+    let login = log_in([password("hash 1", true), code(Some(101))]);
+    on_record(decided(enrolled(), login, NOON), R::BadCredentials {}, &["LoginFailed"]);
+    let prove = C::ProveIdentity { proof: code(Some(101)) };
+    on_record(decided(enrolled(), prove, NOON), R::BadCode {}, &["LoginFailed"]);
+    let changed = E::PasswordChanged { password_hash: told("hash 2".into()), token_version: 1 };
+    let revoked = E::TokensRevoked { reason: "lost".into(), token_version: 1 };
+    for ends in [changed, revoked] {
+        assert!(active([begun.clone(), ends]).state().totp.is_none());
+    }
+}
+
+#[test]
+fn a_token_that_replaces_a_password_or_an_address_ends_with_the_sessions() {
+    let asked = E::PasswordResetRequested {
+        token_id: Uuid::from_u128(0x71),
+        token_hash: told(sha256_hex("mailed")),
+        expires_at: at("2026-01-01T13:00:00Z"),
+    };
+    let suspended = E::AccountSuspended { reason: "read".into(), until: None, token_version: 1 };
+    let reinstated = E::AccountReinstated { reason: "done".into() };
+    let reset = C::ResetPassword { token: said("mailed"), password_hash: said("hash 2"), reused: false };
+    active([asked.clone()]).when(reset.clone()).events();
+    active([asked, suspended, reinstated]).when(reset).refused(R::TokenInvalid {});
 }

@@ -243,7 +243,14 @@ fn idn_a10_the_last_active_administrator_stays() {
             C::RevokeRole { role: "admin".into(), within: None },
             C::SuspendAccount { reason: "left".into(), until: None },
             C::DeactivateAccount { reason: "left".into() },
+            C::AssignRole { role: "admin".into(), within: None, until: Some(at("2026-01-01T12:00:02Z")) },
         ]
+    };
+    let ends = E::RoleAssigned {
+        role: "admin".into(),
+        within: None,
+        until: Some(at("2026-06-01T12:00:00Z")),
+        token_version: 1,
     };
     let other = Uuid::from_u128(0xB0);
     let admin = || active([role("admin", None)]);
@@ -251,6 +258,7 @@ fn idn_a10_the_last_active_administrator_stays() {
     for (second, holders, stays) in [
         (None, vec![ME], true),
         (Some(vec![registered(), role("admin", None)]), vec![ME, other], true),
+        (Some(vec![registered(), E::EmailVerified {}, ends]), vec![ME, other], true),
         (Some(vec![registered(), E::EmailVerified {}, role("admin", None)]), vec![ME, other], false),
     ] {
         for command in commands() {
