@@ -19,7 +19,7 @@ use super::{
 };
 
 /// What the person says, in every context: values that occur nowhere else.
-const SAID: [&str; 34] = [
+const SAID: [&str; 37] = [
     "Zephyrine",
     "Quillfeather-Ångström",
     "Knows \"Xylography\" & Tmesis",
@@ -54,6 +54,9 @@ const SAID: [&str; 34] = [
     "Accessibility-Gardyloo",
     "Reference-Bumfuzzle",
     "Withdrawn-Cattywampus",
+    "Mentor-Topic-Bumbershoot",
+    "Available-Lickspittle",
+    "Reviewed-Pettifogger",
 ];
 /// What is about others, or is kept by law; it rests nowhere in the clear all the same.
 const KEPT: [&str; 4] = [
@@ -123,6 +126,8 @@ impl World {
         let alumni = json!({ "grad_year": 2019, "degree": SAID[10], "company": SAID[11], "position": SAID[12],
             "industry": SAID[13], "linkedin": SAID[14] });
         self.put("/v1/users/me/profile/alumni", alumni).await;
+        let offer = json!({ "offered": true, "topics": [SAID[34]], "availability": { "monday": SAID[35] } });
+        self.put("/v1/users/me/profile/mentor-offer", offer).await;
         let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
         let consent = json!({ "purpose": "bias_monitoring", "text_version": "1", "text_hash": hash });
         self.post("/v1/privacy/consents", consent).await;
@@ -167,6 +172,10 @@ impl World {
         let mine = self.annals.get(&self.person, "/v1/decisions/mine").await.ok();
         let decision = mine["items"][0]["id"].as_str().unwrap().to_owned();
         self.post(&format!("/v1/decisions/{decision}/contest"), json!({ "reason": SAID[20] })).await;
+        let (reviewer, review) =
+            (self.annals.caller(&["reviewer"]), format!("/v1/decisions/{decision}/review"));
+        let upheld = json!({ "verdict": "upheld", "reason": SAID[36] });
+        self.send(&reviewer, Method::POST, &review, upheld, 200).await;
         self.pages.0.extend([
             page.clone(),
             format!("{page}/reviews"),

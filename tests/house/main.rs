@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod texts;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},

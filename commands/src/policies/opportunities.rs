@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    BasisPoints, RecordClass,
+    BasisPoints, RecordClass, Stated,
     governance::ConsentPurpose,
     identity::Profile,
     intelligence::{Decision, DecisionCommand, Factor},
@@ -195,7 +195,7 @@ impl Policy for CarrySelection {
 }
 
 fn reverse(scholarship: Uuid, application: Uuid, reason: String) -> Reaction {
-    let command = ScholarshipCommand::ReverseSelection { application, reason };
+    let command = ScholarshipCommand::ReverseSelection { application, reason: Stated(reason) };
     Issue::new(scholarship, AnyCommand::Scholarship(command), "reverse").into()
 }
 

@@ -205,7 +205,7 @@ async fn p_13_a_policy_that_comes_late_leaves_the_selection_that_was_made_since(
         let database = testing::database().await;
         let commands = before_the_policies(&database).await;
         submit(&commands).await;
-        let reason = "the amount is wrong".to_owned();
+        let reason = Stated("the amount is wrong".to_owned());
         let reverse = ScholarshipCommand::ReverseSelection { application: APPLICATION, reason };
         for command in [selection(first), reverse, selection(second)] {
             staff_does(&commands, command).await;

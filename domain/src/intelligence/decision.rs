@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::kernel::{
     Actor, ActorKind, BasisPoints, Context, Decided, Decider, Event, Known, NotYet, Personal, RecordClass,
-    Refusal, Refused, RefusedBy, Stated, bounds, class::AiContent, schemas,
+    Refusal, Refused, RefusedBy, Stated, Upcaster, bounds, class::AiContent, schemas, withheld,
 };
 
 /// Within which time a contest is reviewed (AI-D2).
@@ -147,7 +147,7 @@ pub enum DecisionCommand {
         verdict: Verdict,
         /// Why, 1 to 20 000 characters.
         #[schemars(transform = schemas::text::<1, 20000>)]
-        reason: String,
+        reason: Stated<String>,
     },
 }
 
@@ -175,10 +175,19 @@ pub enum DecisionEvent {
     /// The person contests it; a human reviews it by `review_by`.
     DecisionContested { reason: Personal<String, AiContent>, review_by: Timestamp },
     /// A human reviewed it.
-    DecisionReviewed { reviewer: Uuid, verdict: Verdict, reason: String, subject: Uuid, about: Uuid },
+    DecisionReviewed {
+        reviewer: Uuid,
+        verdict: Verdict,
+        reason: Personal<String, AiContent>,
+        subject: Uuid,
+        about: Uuid,
+    },
 }
 
 impl Event for DecisionEvent {
+    const UPCASTERS: &'static [Upcaster] =
+        &[Upcaster { event_type: "DecisionReviewed", from: 1, step: |fields| withheld(fields, &["reason"]) }];
+
     fn name(&self) -> &'static str {
         self.into()
     }
@@ -306,8 +315,9 @@ impl Decider for Decision {
                 return Err(R::ReviewerIsAuthor {}.into());
             }
             C::ReviewDecision { reviewer, verdict, reason } => {
-                bounds::text("reason", &reason, 1..=bounds::LONG)?;
+                bounds::text("reason", &reason.0, 1..=bounds::LONG)?;
                 let (subject, about) = (self.subject, self.about);
+                let reason = reason.about(subject);
                 E::DecisionReviewed { reviewer, verdict, reason, subject, about }
             }
         };

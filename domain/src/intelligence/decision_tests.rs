@@ -69,7 +69,7 @@ fn reviewed(verdict: Verdict) -> E {
     E::DecisionReviewed {
         reviewer: REVIEWER,
         verdict,
-        reason: "It was".into(),
+        reason: Personal::about(PERSON, "It was".into()),
         subject: PERSON,
         about: APPLICATION,
     }
@@ -88,7 +88,7 @@ fn contest() -> C {
 }
 
 fn review(reviewer: Uuid) -> C {
-    C::ReviewDecision { reviewer, verdict: Verdict::Overturned, reason: "It was".into() }
+    C::ReviewDecision { reviewer, verdict: Verdict::Overturned, reason: Stated("It was".into()) }
 }
 
 #[test]
@@ -191,7 +191,7 @@ proptest! {
                 0 => observe(true),
                 1 => contest(),
                 2 => review(REVIEWER),
-                _ => C::ReviewDecision { reviewer: REVIEWER, verdict: Verdict::Upheld, reason: "ok".into() },
+                _ => C::ReviewDecision { reviewer: REVIEWER, verdict: Verdict::Upheld, reason: Stated("ok".into()) },
             };
             for event in state.decide(command, &(), &context).unwrap_or_default() {
                 state.evolve(&event);

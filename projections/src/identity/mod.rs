@@ -15,6 +15,6 @@ pub use accounts::{AccountRow, Accounts, PermissionHeld, RoleHeld};
 pub use api_clients::{ApiClientRow, ApiClients};
 pub use org_directory::{OrgDirectory, OrgUnitRow};
 pub use people::{Membership, People, PersonRow};
-pub use profiles::{MentorOffer, Preferences, ProfileRow, Profiles};
+pub use profiles::{Preferences, ProfileRow, Profiles};
 pub use security_policies::{LimitSet, RoleSet, SecurityPolicies, SecurityPolicyRow};
 pub use sessions::{SessionRow, Sessions};

@@ -1,14 +1,15 @@
 //! R-07 `people`: the directory. For members, as far as the people in it let themselves be found; who opted out of
-//! directory information is there for school officials only (IDN-R4).
+//! directory information is there for school officials only (IDN-R4), and so is whoever has not verified their address yet,
+//! or whose account has ended.
 //!
 //! What people say of themselves stays sealed, so it is shown and not searched: people are found by facet, org unit and
-//! field of work. No fold looks into a sealed value, so that nothing needs to be rebuilt after a shred. What is not for
+//! employer. No fold looks into a sealed value, so that nothing needs to be rebuilt after a shred. What is not for
 //! others (numbers, marks, addresses) is in `profiles`.
 
 use domain::{
     Actor, Personal,
     class::{Education, Profile},
-    identity::{ProfileEvent as E, Relation, Visibility},
+    identity::{AccountEvent, ProfileEvent as E, Relation, Visibility},
     registry::AnyEvent,
 };
 use jiff::civil::Date;
@@ -56,8 +57,6 @@ row! {
             employer: Option<Uuid> => filter index,
             /// The department that the person advises in.
             department: Option<Uuid> => filter index,
-            /// The fields that the person advises in.
-            specialisations: Vec<String> => filter index,
             /// Whether the person offers to be a mentor.
             mentors: bool => filter,
             /// The document that is the picture.
@@ -66,6 +65,10 @@ row! {
             visibility: Visibility => filter,
             /// Whether the person opted out of directory information.
             opted_out: bool => filter,
+            /// Whether nobody has shown yet that they read the mail of the account's address.
+            unverified: bool => filter,
+            /// Whether the account was deactivated or erased.
+            ended: bool => filter,
         }
         personal {
             /// The name to show.
@@ -100,6 +103,8 @@ row! {
             employer_title: Option<Personal<String, Profile>>,
             /// The title of an advisor.
             advisor_title: Option<Personal<String, Profile>>,
+            /// The fields that the person advises in.
+            specialisations: Option<Personal<Vec<String>, Profile>>,
         }
     }
 }
@@ -109,17 +114,32 @@ pub struct People;
 
 impl Table for People {
     const NAME: &'static str = "people";
-    const VERSION: u32 = 1;
-    const FED_BY: &'static [&'static str] = &["identity.profile"];
+    const VERSION: u32 = 2;
+    const FED_BY: &'static [&'static str] = &["identity.account", "identity.profile"];
     const OPTIONS: Options = Options::DEFAULT;
     type Row = PersonRow;
 
     fn keys(fact: &Fact, out: &mut Vec<Uuid>) {
-        out.push(fact.id);
+        use AccountEvent as A;
+        match &fact.event {
+            AnyEvent::Profile(_)
+            | AnyEvent::Account(
+                A::AccountRegistered { .. }
+                | A::EmailVerified {}
+                | A::AccountReinstated { .. }
+                | A::AccountDeactivated { .. }
+                | A::AccountErased { .. },
+            ) => out.push(fact.id),
+            _ => {}
+        }
     }
 
     fn fold(key: &Uuid, row: Option<PersonRow>, fact: &Fact) -> Option<PersonRow> {
-        let AnyEvent::Profile(event) = &fact.event else { return row };
+        let event = match &fact.event {
+            AnyEvent::Account(event) => return in_use(key, row, event),
+            AnyEvent::Profile(event) => event,
+            _ => return row,
+        };
         match event {
             // A second time where the person's own command came before the name.
             E::ProfileCreated { account: _, display_name } => {
@@ -135,7 +155,9 @@ impl Table for People {
         if is_official(actor) {
             return Filter::All;
         }
-        Filter::own(actor, "account").or(found_by(actor).and(Filter::Is("opted_out", false.into())))
+        let is_none = |flag: &'static str| Filter::Is(flag, false.into());
+        let listed = is_none("opted_out").and(is_none("unverified")).and(is_none("ended"));
+        Filter::own(actor, "account").or(found_by(actor).and(listed))
     }
 }
 
@@ -157,6 +179,27 @@ fn found_by(actor: &Actor) -> Filter {
     Filter::all_with(actor, "read:public").and(is("public").or(members))
 }
 
+/// What becomes of an account, as far as the directory hangs on it: whoever registers can say any name, and is listed once
+/// the account is theirs. A profile without one, of a record that was brought in, is listed.
+fn in_use(key: &Uuid, row: Option<PersonRow>, event: &AccountEvent) -> Option<PersonRow> {
+    use AccountEvent as A;
+    let with = |row: Option<PersonRow>, change: fn(&mut PersonRow)| {
+        row.map(|mut row| {
+            change(&mut row);
+            row
+        })
+    };
+    match event {
+        A::AccountRegistered { .. } => {
+            with(Some(row.unwrap_or_else(|| nobody(*key))), |row| row.unverified = true)
+        }
+        A::EmailVerified {} => with(row, |row| row.unverified = false),
+        A::AccountReinstated { .. } => with(row, |row| row.ended = false),
+        A::AccountDeactivated { .. } | A::AccountErased { .. } => with(row, |row| row.ended = true),
+        _ => row,
+    }
+}
+
 /// A profile that says nothing. People are listed for members until they say otherwise: directory information is opted
 /// out of, not into.
 fn nobody(account: Uuid) -> PersonRow {
@@ -167,11 +210,12 @@ fn nobody(account: Uuid) -> PersonRow {
         memberships: Json(Vec::new()),
         employer: None,
         department: None,
-        specialisations: Vec::new(),
         mentors: false,
         photo: None,
         visibility: Visibility::Members,
         opted_out: false,
+        unverified: false,
+        ended: false,
         display_name: None,
         given_name: None,
         family_name: None,
@@ -188,6 +232,7 @@ fn nobody(account: Uuid) -> PersonRow {
         industry: None,
         employer_title: None,
         advisor_title: None,
+        specialisations: None,
     }
 }
 
@@ -230,7 +275,7 @@ fn changed(mut row: PersonRow, event: &E) -> PersonRow {
         E::AdvisorFacetSet { title, department, specialisations, research: _ } => {
             row.is("advisor");
             row.department = Some(*department);
-            row.specialisations.clone_from(specialisations);
+            row.specialisations = Some(specialisations.clone());
             row.advisor_title = Some(title.clone());
         }
         E::MentorOfferSet { offered, topics: _, capacity: _, availability: _ } => row.mentors = *offered,
@@ -316,9 +361,9 @@ mod tests {
     fn a_name_that_follows_later_leaves_the_rest() {
         let offer = E::MentorOfferSet {
             offered: true,
-            topics: Vec::new(),
+            topics: Personal::about(ADA, Vec::new()),
             capacity: 3,
-            availability: Default::default(),
+            availability: Personal::about(ADA, Default::default()),
         };
         let row = folded([created(None), offer, created(Some("Ada"))]);
         assert_eq!((row.display_name, row.mentors), (Some(Personal::about(ADA, "Ada".into())), true));
@@ -382,6 +427,42 @@ mod tests {
             assert!(finds(&Actor::user(ADA, &[]), &row), "people see themselves");
         }
         assert!(finds(&member(), &folded([created(None)])), "members until the person says otherwise");
+    }
+
+    #[test]
+    fn who_has_not_verified_their_address_or_whose_account_ended_is_seen_by_school_officials_only() {
+        let said = |text: &str| Personal::about(ADA, text.to_owned());
+        let secret = |text: &str| Personal::about(ADA, text.to_owned());
+        let registered = AccountEvent::AccountRegistered {
+            account: ADA,
+            email: said("ada@example.edu"),
+            email_hmac: said("mac"),
+            password_hash: secret("hash"),
+            display_name: Personal::about(ADA, "IT desk".into()),
+            country: "US".into(),
+            locale: "en-US".into(),
+            tz: "America/Chicago".into(),
+            token_id: Uuid::nil(),
+            token_hash: secret("hash"),
+            expires_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let deactivated =
+            AccountEvent::AccountDeactivated { reason: "left".into(), token_version: 1, freed: None };
+        let reinstated = AccountEvent::AccountReinstated { reason: "back".into() };
+        let mut events =
+            vec![(ADA, AnyEvent::Account(registered)), (ADA, AnyEvent::Profile(created(Some("IT desk"))))];
+        for (next, listed) in [
+            (None, false),
+            (Some(AccountEvent::EmailVerified {}), true),
+            (Some(deactivated), false),
+            (Some(reinstated), true),
+        ] {
+            events.extend(next.map(|event| (ADA, AnyEvent::Account(event))));
+            let row = given::<People>(events.clone()).rows().remove(0);
+            assert_eq!(finds(&member(), &row), listed, "{:?}", events.last());
+            assert!(finds(&Actor::user(BOB, &["staff"]), &row));
+            assert!(finds(&Actor::user(ADA, &[]), &row));
+        }
     }
 
     #[test]

@@ -18,7 +18,6 @@ use crate::{
     fact::Fact,
     filter::Filter,
     row,
-    row::Json,
     table::{Options, Table},
     words,
 };
@@ -40,17 +39,6 @@ pub struct Preferences {
     pub accessibility: Option<BTreeMap<String, String>>,
 }
 
-/// An offer to be a mentor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct MentorOffer {
-    /// On what.
-    pub topics: Vec<String>,
-    /// For how many people at once.
-    pub capacity: u32,
-    /// When, by weekday or date.
-    pub availability: BTreeMap<String, String>,
-}
-
 row! {
     /// All that a person's profile holds. What was cleared is an empty text or list.
     pub struct ProfileRow {
@@ -63,8 +51,8 @@ row! {
             photo: Option<Uuid>,
             /// Who reported the facts of the student.
             student_source: Option<FacetSource>,
-            /// The offer to be a mentor, while it stands.
-            mentor_offer: Option<Json<MentorOffer>>,
+            /// For how many people at once the person offers to be a mentor, while that stands.
+            mentor_capacity: Option<u32>,
             /// The consent ledger in which the consent to the demographics stands.
             demographics_consent: Option<Uuid>,
         }
@@ -97,6 +85,10 @@ row! {
             classroom: Option<Personal<String, Education>>,
             /// The address of the LinkedIn page.
             linkedin: Option<Personal<String, Profile>>,
+            /// What the person offers to be a mentor on, while that stands.
+            mentor_topics: Option<Personal<Vec<String>, Profile>>,
+            /// When, by weekday or date.
+            mentor_availability: Option<Personal<BTreeMap<String, String>, Profile>>,
             /// The research of an advisor.
             research: Option<Personal<String, Profile>>,
             /// The preferences, once they were set.
@@ -114,7 +106,7 @@ pub struct Profiles;
 
 impl Table for Profiles {
     const NAME: &'static str = "profiles";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const FED_BY: &'static [&'static str] = &["identity.profile"];
     const OPTIONS: Options = Options::DEFAULT;
     type Row = ProfileRow;
@@ -145,7 +137,9 @@ fn empty(account: Uuid) -> ProfileRow {
         account,
         photo: None,
         student_source: None,
-        mentor_offer: None,
+        mentor_capacity: None,
+        mentor_topics: None,
+        mentor_availability: None,
         preferences: None,
         demographics_consent: None,
         display_name: None,
@@ -195,10 +189,9 @@ fn changed(mut row: ProfileRow, event: &E) -> ProfileRow {
             row.research.clone_from(research);
         }
         E::MentorOfferSet { offered, topics, capacity, availability } => {
-            row.mentor_offer = offered.then(|| {
-                let (topics, availability) = (topics.clone(), availability.clone());
-                Json(MentorOffer { topics, capacity: *capacity, availability })
-            });
+            row.mentor_capacity = offered.then_some(*capacity);
+            row.mentor_topics = offered.then(|| topics.clone());
+            row.mentor_availability = offered.then(|| availability.clone());
         }
         E::DemographicsDeclared { attributes, consent } => {
             row.demographics = Some(attributes.clone());
@@ -277,12 +270,15 @@ mod tests {
     fn an_offer_to_be_a_mentor_stands_until_it_is_taken_back() {
         let offer = |offered| E::MentorOfferSet {
             offered,
-            topics: vec!["rust".into()],
+            topics: Personal::about(ADA, vec!["rust".into()]),
             capacity: 3,
-            availability: BTreeMap::new(),
+            availability: Personal::about(ADA, BTreeMap::new()),
         };
-        assert_eq!(folded([offer(true)]).mentor_offer.map(|offer| offer.0.capacity), Some(3));
-        assert_eq!(folded([offer(true), offer(false)]).mentor_offer, None);
+        let row = folded([offer(true)]);
+        let topics = row.mentor_topics.as_ref().and_then(Personal::get).cloned();
+        assert_eq!((row.mentor_capacity, topics), (Some(3), Some(vec!["rust".into()])));
+        let row = folded([offer(true), offer(false)]);
+        assert_eq!((row.mentor_capacity, row.mentor_topics, row.mentor_availability), (None, None, None));
     }
 
     #[test]

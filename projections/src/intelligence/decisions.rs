@@ -66,14 +66,14 @@ row! {
             reviewer: Option<Uuid>,
             /// What the reviewer found.
             verdict: Option<Verdict> => filter,
-            /// Why.
-            verdict_reason: Option<String>,
         }
         personal {
             /// What weighed how much, the strongest first.
             explanation: Personal<Vec<Factor>, AiContent>,
             /// Why the person contests it.
             contest: Option<Personal<String, AiContent>>,
+            /// Why the reviewer found what they found.
+            verdict_reason: Option<Personal<String, AiContent>>,
         }
     }
 }
@@ -83,7 +83,7 @@ pub struct Decisions;
 
 impl Table for Decisions {
     const NAME: &'static str = "decisions";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = &["intelligence.decision"];
     const OPTIONS: Options = Options { sort: &["-decided_at"], ..Options::DEFAULT };
     type Row = DecisionRow;
@@ -144,6 +144,11 @@ impl Table for Decisions {
             "review:applications",
         )
         .and(contested))
+    }
+
+    fn hidden(actor: &Actor) -> &'static [&'static str] {
+        let reviews = actor.has("manage:governance") || actor.has("review:applications");
+        if reviews { &[] } else { &["reviewer"] }
     }
 }
 
@@ -243,13 +248,13 @@ mod tests {
         let reviewed = E::DecisionReviewed {
             reviewer: REVIEWER,
             verdict: Verdict::Overturned,
-            reason: "the major was stale".into(),
+            reason: Personal::about(ADA, "the major was stale".into()),
             subject: ADA,
             about: Uuid::from_u128(2),
         };
         let row = folded([recorded(), contested(), reviewed]);
         assert_eq!((row.status, row.verdict), (DecisionStatus::Overturned, Some(Verdict::Overturned)));
-        assert_eq!(row.verdict_reason.as_deref(), Some("the major was stale"));
+        assert_eq!(row.verdict_reason, Some(Personal::about(ADA, "the major was stale".into())));
         assert_eq!(row.contest, Some(Personal::about(ADA, "my major is wrong".into())));
     }
 

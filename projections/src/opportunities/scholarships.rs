@@ -318,7 +318,10 @@ mod tests {
                 E::FundContributionRecorded { payment, amount: usd(500), donor: None },
                 published(),
                 E::AwardeeSelected { application, amount: usd(40_000) },
-                E::SelectionReversed { application, reason: reason.clone() },
+                E::SelectionReversed {
+                    application,
+                    reason: domain::Personal::about(Uuid::from_u128(3), reason.clone()),
+                },
                 E::AwardeeSelected { application, amount: usd(50_000) },
                 E::DeadlineExtended { deadline: "2026-03-01T00:00:00Z".parse().unwrap(), reason },
                 E::ScholarshipClosed { reason: CloseReason::Filled },

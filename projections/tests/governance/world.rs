@@ -251,7 +251,7 @@ impl World {
     }
 
     pub(crate) async fn review(&self, number: u128) -> Accepted {
-        let (verdict, reason) = (Verdict::Upheld, "It is true.".to_owned());
+        let (verdict, reason) = (Verdict::Upheld, Stated("It is true.".to_owned()));
         let review = DecisionCommand::ReviewDecision { reviewer: REVIEWER, verdict, reason };
         let request = Request::by(Actor::user(REVIEWER, &["reviewer"]));
         self.issue::<Decision>(decision(number), review, request).await

@@ -125,7 +125,7 @@ pub enum ProfileCommand {
         department: Uuid,
         /// Up to 50 fields of work.
         #[schemars(transform = schemas::texts::<50, 100>)]
-        specialisations: Vec<String>,
+        specialisations: Stated<Vec<String>>,
         /// The research, up to 4000 characters.
         #[serde(default)]
         #[schemars(transform = schemas::text::<0, 4000>)]
@@ -137,14 +137,14 @@ pub enum ProfileCommand {
         offered: bool,
         /// Up to 50 topics.
         #[schemars(transform = schemas::texts::<50, 100>)]
-        topics: Vec<String>,
+        topics: Stated<Vec<String>>,
         /// For how many people at once, 1 to 20.
         #[serde(default = "default_capacity")]
         #[schemars(transform = schemas::number::<1, 20>)]
         capacity: u32,
         /// When, in the person's own words by weekday or date.
         #[schemars(transform = schemas::text_map::<50, 500>)]
-        availability: BTreeMap<String, String>,
+        availability: Stated<BTreeMap<String, String>>,
     },
     /// Declares demographics, which is voluntary and needs a consent (IDN-R2).
     DeclareDemographics {
@@ -257,15 +257,15 @@ pub enum ProfileEvent {
     AdvisorFacetSet {
         title: Personal<String, Told>,
         department: Uuid,
-        specialisations: Vec<String>,
+        specialisations: Personal<Vec<String>, Told>,
         research: Option<Personal<String, Told>>,
     },
     /// The offer to be a mentor was set.
     MentorOfferSet {
         offered: bool,
-        topics: Vec<String>,
+        topics: Personal<Vec<String>, Told>,
         capacity: u32,
-        availability: BTreeMap<String, String>,
+        availability: Personal<BTreeMap<String, String>, Told>,
     },
     /// Demographics were declared.
     DemographicsDeclared { attributes: Personal<BTreeMap<String, String>, Sensitive>, consent: Uuid },
@@ -290,11 +290,23 @@ pub enum ProfileEvent {
 }
 
 impl Event for ProfileEvent {
-    const UPCASTERS: &'static [Upcaster] = &[Upcaster {
-        event_type: "PreferencesChanged",
-        from: 1,
-        step: |fields| withheld(fields, &["theme", "accessibility"]),
-    }];
+    const UPCASTERS: &'static [Upcaster] = &[
+        Upcaster {
+            event_type: "PreferencesChanged",
+            from: 1,
+            step: |fields| withheld(fields, &["theme", "accessibility"]),
+        },
+        Upcaster {
+            event_type: "AdvisorFacetSet",
+            from: 1,
+            step: |fields| withheld(fields, &["specialisations"]),
+        },
+        Upcaster {
+            event_type: "MentorOfferSet",
+            from: 1,
+            step: |fields| withheld(fields, &["topics", "availability"]),
+        },
+    ];
 
     fn name(&self) -> &'static str {
         self.into()

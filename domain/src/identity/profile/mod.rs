@@ -349,7 +349,7 @@ impl Profile {
             }
             C::SetAdvisorFacet { title, department, specialisations, research } => {
                 bounds::text("title", &title.0, 1..=200)?;
-                bounds::texts("specialisations", &specialisations, 50, 100)?;
+                bounds::texts("specialisations", &specialisations.0, 50, 100)?;
                 short("research", &research, 4000)?;
                 let (_, active) = facts.org.ok_or(R::UnknownOrg {})?;
                 // IDN-O3.
@@ -357,15 +357,17 @@ impl Profile {
                     return Err(R::OrgInactive {}.into());
                 }
                 let (title, research) = (title.about(me), about(research, me));
+                let specialisations = specialisations.about(me);
                 E::AdvisorFacetSet { title, department, specialisations, research }
             }
             C::SetMentorOffer { offered: true, .. } if !self.may_mentor() => {
                 return Err(R::NotEligible {}.into());
             }
             C::SetMentorOffer { offered, topics, capacity, availability } => {
-                bounds::texts("topics", &topics, 50, 100)?;
+                bounds::texts("topics", &topics.0, 50, 100)?;
                 bounds::number("capacity", capacity.into(), 1..=20)?;
-                bounds::text_map("availability", &availability, 50, 500)?;
+                bounds::text_map("availability", &availability.0, 50, 500)?;
+                let (topics, availability) = (topics.about(me), availability.about(me));
                 E::MentorOfferSet { offered, topics, capacity, availability }
             }
             C::DeclareDemographics { attributes, consent } => {

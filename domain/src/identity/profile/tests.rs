@@ -106,7 +106,8 @@ fn joined(relation: Relation) -> E {
 }
 
 fn offer(offered: bool, capacity: u32) -> C {
-    C::SetMentorOffer { offered, topics: vec!["Rust".into()], capacity, availability: BTreeMap::new() }
+    let (topics, availability) = (Stated(vec!["Rust".into()]), Stated(BTreeMap::new()));
+    C::SetMentorOffer { offered, topics, capacity, availability }
 }
 
 #[test]
@@ -189,7 +190,7 @@ fn idn_r5_mentors_are_alumni_advisors_or_staff_and_take_1_to_20() {
     let advisor = E::AdvisorFacetSet {
         title: told("Dr".into()),
         department: ORG,
-        specialisations: Vec::new(),
+        specialisations: told(Vec::new()),
         research: None,
     };
     for eligible in [alumni(), advisor, joined(Relation::Staff)] {
@@ -253,7 +254,7 @@ fn idn_o3_a_department_that_is_inactive_takes_no_new_advisors() {
     let advise = || C::SetAdvisorFacet {
         title: Stated("Dr".into()),
         department: ORG,
-        specialisations: Vec::new(),
+        specialisations: Stated(Vec::new()),
         research: None,
     };
     after([]).when(advise()).refused(R::UnknownOrg {});
@@ -385,14 +386,14 @@ fn every_event_reads_as_it_was_stored() {
         E::AdvisorFacetSet {
             title: told("Dr".into()),
             department: ORG,
-            specialisations: vec!["analysis".into()],
+            specialisations: told(vec!["analysis".into()]),
             research: Some(told("engines".into())),
         },
         E::MentorOfferSet {
             offered: true,
-            topics: vec!["Rust".into()],
+            topics: told(vec!["Rust".into()]),
             capacity: 3,
-            availability: BTreeMap::from([("monday".into(), "after 5 pm".into())]),
+            availability: told(BTreeMap::from([("monday".into(), "after 5 pm".into())])),
         },
         E::DemographicsDeclared {
             attributes: told(BTreeMap::from([("gender".into(), "f".into())])),

@@ -7,7 +7,9 @@ use strum::{IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
 use crate::{
-    kernel::{Event, Money, Refusal, RefusalKind, schemas},
+    kernel::{
+        Event, Money, Personal, Refusal, RefusalKind, Stated, Upcaster, class::Education, schemas, withheld,
+    },
     opportunities::{
         ApplicationStatus, CloseReason, ScholarshipChanges, ScholarshipStatus, ScholarshipTerms,
     },
@@ -60,7 +62,7 @@ pub enum ScholarshipCommand {
         application: Uuid,
         /// Why, 1 to 2000 characters.
         #[schemars(transform = schemas::text::<1, 2000>)]
-        reason: String,
+        reason: Stated<String>,
     },
     /// Closes it to applications.
     CloseScholarship {
@@ -88,7 +90,7 @@ pub enum ScholarshipEvent {
     /// An application was selected for an award.
     AwardeeSelected { application: Uuid, amount: Money },
     /// A selection was taken back.
-    SelectionReversed { application: Uuid, reason: String },
+    SelectionReversed { application: Uuid, reason: Personal<String, Education> },
     /// It was closed to applications.
     ScholarshipClosed { reason: CloseReason },
     /// It was put out of sight.
@@ -96,6 +98,12 @@ pub enum ScholarshipEvent {
 }
 
 impl Event for ScholarshipEvent {
+    const UPCASTERS: &'static [Upcaster] = &[Upcaster {
+        event_type: "SelectionReversed",
+        from: 1,
+        step: |fields| withheld(fields, &["reason"]),
+    }];
+
     fn name(&self) -> &'static str {
         self.into()
     }

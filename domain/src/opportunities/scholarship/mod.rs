@@ -95,6 +95,8 @@ pub struct ScholarshipFacts {
     pub sponsor_exists: bool,
     /// The status of the named application, where it is one for this scholarship.
     pub application: Option<ApplicationStatus>,
+    /// Whose it is.
+    pub applicant: Uuid,
     /// The sponsor and all that it is below, where the actor's scope is held against it.
     pub lineage: Vec<Uuid>,
     /// The same of the sponsor that is stated instead.
@@ -146,6 +148,7 @@ impl Decider for Scholarship {
                 let found = known.pinned::<ScholarshipApplication>(*application)?;
                 facts.application =
                     (found.exists() && found.state.scholarship == context.id).then_some(found.state.status);
+                facts.applicant = found.state.applicant;
             }
             C::ReviseScholarship { changes: ScholarshipChanges { sponsor: None, .. } }
             | C::PublishScholarship {}
@@ -249,8 +252,8 @@ impl Decider for Scholarship {
                 return Ok(Vec::new());
             }
             C::ReverseSelection { application, reason } => {
-                bounds::text("reason", &reason, 1..=2000)?;
-                E::SelectionReversed { application, reason }
+                bounds::text("reason", &reason.0, 1..=2000)?;
+                E::SelectionReversed { application, reason: reason.about(facts.applicant) }
             }
             C::CloseScholarship { reason } => {
                 let deadline = terms?.deadline;

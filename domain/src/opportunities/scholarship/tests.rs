@@ -3,7 +3,8 @@ use proptest::prelude::*;
 use super::{ScholarshipCommand as C, ScholarshipEvent as E, ScholarshipRefusal as R, *};
 use crate::{
     kernel::{
-        RoleGrant,
+        Personal, RoleGrant, Stated,
+        class::Education,
         testing::{World, given, keeps_history, nothing},
     },
     opportunities::{
@@ -31,7 +32,19 @@ fn chosen(number: u128, minor: i64) -> E {
 }
 
 fn of(status: ApplicationStatus) -> ScholarshipFacts {
-    ScholarshipFacts { sponsor_exists: true, application: Some(status), ..ScholarshipFacts::default() }
+    let application = Some(status);
+    ScholarshipFacts {
+        sponsor_exists: true,
+        application,
+        applicant: APPLICANT,
+        ..ScholarshipFacts::default()
+    }
+}
+
+const APPLICANT: Uuid = Uuid::from_u128(0xADA);
+
+fn told(reason: &str) -> Personal<String, Education> {
+    Personal::about(APPLICANT, reason.to_owned())
 }
 
 fn submitted() -> ScholarshipFacts {
@@ -240,8 +253,8 @@ fn a_cancelled_scholarship_selects_nobody() {
 
 #[test]
 fn a_selection_is_reversed_once_and_never_after_the_award_was_accepted() {
-    let reverse = || C::ReverseSelection { application: application(1), reason: "refused".into() };
-    let reversed = E::SelectionReversed { application: application(1), reason: "refused".into() };
+    let reverse = || C::ReverseSelection { application: application(1), reason: Stated("refused".into()) };
+    let reversed = E::SelectionReversed { application: application(1), reason: told("refused") };
     let scenario = |more: Vec<E>| given::<Scholarship>(published(rolling()).into_iter().chain(more));
     scenario(vec![]).when(reverse()).refused(R::NotSelected {});
     scenario(vec![chosen(1, 1)])
@@ -259,8 +272,8 @@ fn a_selection_is_reversed_once_and_never_after_the_award_was_accepted() {
 #[test]
 fn p_13_a_policy_reverses_a_selection_only_where_the_application_cannot_be_awarded_any_more() {
     use ApplicationStatus as S;
-    let reverse = || C::ReverseSelection { application: application(1), reason: "withdrawn".into() };
-    let reversed = || E::SelectionReversed { application: application(1), reason: "withdrawn".into() };
+    let reverse = || C::ReverseSelection { application: application(1), reason: Stated("withdrawn".into()) };
+    let reversed = || E::SelectionReversed { application: application(1), reason: told("withdrawn") };
     let selected = || published(rolling()).into_iter().chain([chosen(1, 1)]);
     let case = |status| given::<Scholarship>(selected()).knowing(of(status));
     let policy = || Actor::policy("carry_selection");
@@ -404,7 +417,7 @@ proptest! {
         for (index, (kind, number, minor)) in steps.into_iter().enumerate() {
             let command = match kind {
                 0 => select(number, minor),
-                1 => C::ReverseSelection { application: application(number), reason: "x".into() },
+                1 => C::ReverseSelection { application: application(number), reason: Stated("x".into()) },
                 _ => C::RecordFundContribution {
                     payment: Uuid::from_u128(index as u128),
                     amount: usd(minor),
@@ -448,7 +461,7 @@ fn every_event_reads_as_it_was_stored() {
             donor: Some(Uuid::from_u128(2)),
         },
         chosen(1, 50_000),
-        E::SelectionReversed { application: application(1), reason: "lapsed".into() },
+        E::SelectionReversed { application: application(1), reason: told("lapsed") },
         E::ScholarshipClosed { reason: CloseReason::Deadline },
         E::ScholarshipArchived {},
     ]);
