@@ -174,7 +174,7 @@ impl Ticket {
         }
         // No leeway: a role that ends sooner ends the token.
         if claims.exp <= now {
-            return Err(Rejected("it has expired"));
+            return Err(Rejected::EXPIRED);
         }
         if claims.token_type.as_deref().is_some_and(|kind| kind != "access") {
             return Err(Rejected("it is not an access token"));
@@ -272,6 +272,7 @@ mod tests {
         let hour = 3600;
         for (change, why) in [
             ((|claims| claims.exp -= 3600) as fn(&mut Claims), "it has expired"),
+            (|claims| claims.exp -= 300, "it has expired"),
             (|claims| claims.nbf += 3600, "it is not valid yet"),
             (|claims| claims.iat += 3600, "it was issued in the future"),
             (|claims| claims.iss = "somebody".into(), "its issuer is another one"),

