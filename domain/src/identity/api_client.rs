@@ -123,7 +123,7 @@ pub enum ApiClientCommand {
     #[schemars(extend("x-elevated" = "login"))]
     IssueApiKey {
         /// The name, 1 to 100 characters.
-        #[schemars(transform = schemas::text::<1, 100>)]
+        #[schemars(transform = schemas::line::<1, 100>)]
         name: String,
         /// The account that answers for it.
         owner: Uuid,
@@ -366,7 +366,7 @@ impl Decider for ApiClient {
                 if facts.is_account {
                     return Err(Refused::invalid("id", "not that of an account"));
                 }
-                bounds::text("name", &name, 1..=100)?;
+                bounds::line("name", &name, 1..=100)?;
                 check_limits(&scopes, per_minute, monthly_quota, &allowed_ips, &context.actor)?;
                 if let Some(end) = expires_at {
                     bounds::instant("expires_at", end)?;

@@ -70,7 +70,7 @@ pub enum OrgUnitCommand {
         #[schemars(transform = schemas::org_code)]
         code: String,
         /// The name, 1 to 200 characters.
-        #[schemars(transform = schemas::text::<1, 200>)]
+        #[schemars(transform = schemas::line::<1, 200>)]
         name: String,
         /// What type of organisation it is.
         r#type: OrgType,
@@ -97,7 +97,7 @@ pub enum OrgUnitCommand {
     ReviseOrgUnit {
         /// The name.
         #[serde(default)]
-        #[schemars(transform = schemas::text::<1, 200>)]
+        #[schemars(transform = schemas::line::<1, 200>)]
         name: Option<String>,
         /// The type of organisation.
         #[serde(default)]
@@ -335,7 +335,7 @@ impl Decider for OrgUnit {
             C::CreateOrgUnit { .. } if self.exists => return Err(wrong_state("CreateOrgUnit")),
             C::CreateOrgUnit { kind, code, name, r#type, parent, country, city, website, contact_email } => {
                 check_code(&code)?;
-                bounds::text("name", &name, 1..=200)?;
+                bounds::line("name", &name, 1..=200)?;
                 if country.len() != 2 || !country.bytes().all(|letter| letter.is_ascii_uppercase()) {
                     return Err(Refused::invalid("country", "two upper-case letters of ISO 3166-1"));
                 }

@@ -31,6 +31,14 @@ pub fn text<R, E>(field: &'static str, value: &str, chars: RangeInclusive<usize>
     held(fits, field, || format!("{} to {} characters, no control characters", chars.start(), chars.end()))
 }
 
+/// A text of one line, such as a name: as [`text`], without line ends, tabs and what turns the direction of what is written
+/// next to it (Unicode Technical Report 36, 2.10).
+pub fn line<R, E>(field: &'static str, value: &str, chars: RangeInclusive<usize>) -> Check<R, E> {
+    let turns = |letter: char| matches!(letter, '\n' | '\r' | '\t' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text(field, value, chars)?;
+    held(!value.chars().any(turns), field, || "one line, without what turns its direction".to_owned())
+}
+
 /// As [`text`], where there is one.
 pub fn maybe_text<R, E>(
     field: &'static str,
@@ -109,6 +117,15 @@ mod tests {
         let fits = |value: &str| (text("t", value, 1..=3) as Plain).is_ok();
         assert!(fits("a") && fits("äöü") && fits("a\nb"));
         assert!(!fits("") && !fits("  ") && !fits("abcd") && !fits("a\0"));
+    }
+
+    #[test]
+    fn a_line_ends_nowhere_and_turns_nothing() {
+        let fits = |value: &str| (line("l", value, 1..=20) as Plain).is_ok();
+        assert!(fits("Ada King-Noël") && fits("عدا"));
+        for wrong in ["a\r\nBcc: b", "a\tb", "a\u{2028}b", "a\u{202e}b", "a\u{2066}b", " "] {
+            assert!(!fits(wrong), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -15,6 +15,17 @@ const PRINTABLE: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f
 /// The same, with something else than blanks in it.
 const WRITTEN: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0\s][^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
 
+/// On one line, without what turns its direction.
+const LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$";
+/// The same, with something else than blanks in it.
+const WRITTEN_LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*[^\u0000-\u0020\u007f-\u00a0\u2028-\u202e\u2066-\u2069\s][^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$";
+
+/// A text of one line of so many characters.
+pub fn line<const LEAST: u32, const MOST: u32>(schema: &mut Schema) {
+    text::<LEAST, MOST>(schema);
+    pattern(schema, if LEAST > 0 { WRITTEN_LINE } else { LINE });
+}
+
 /// A text of so many characters.
 pub fn text<const LEAST: u32, const MOST: u32>(schema: &mut Schema) {
     on_each(schema, "string", &|text| insert_text(text, LEAST, MOST));

@@ -17,7 +17,7 @@ pub struct Register {
     #[schemars(transform = schemas::text::<12, 128>)]
     pub password: Stated<String>,
     /// The name to show.
-    #[schemars(transform = schemas::text::<1, 200>)]
+    #[schemars(transform = schemas::line::<1, 200>)]
     pub display_name: Stated<String>,
     /// ISO 3166-1 alpha-2.
     #[schemars(transform = schemas::country)]
@@ -123,7 +123,7 @@ pub struct KeyRegistered {
     #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub credential: serde_json::Value,
     /// What the person calls the key.
-    #[schemars(transform = schemas::text::<1, 100>)]
+    #[schemars(transform = schemas::line::<1, 100>)]
     pub device_name: Stated<String>,
 }
 

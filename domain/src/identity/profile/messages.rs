@@ -31,15 +31,15 @@ pub enum ProfileCommand {
     ReviseProfile {
         /// The given name, up to 100 characters.
         #[serde(default)]
-        #[schemars(transform = schemas::text::<0, 100>)]
+        #[schemars(transform = schemas::line::<0, 100>)]
         given_name: Option<Stated<String>>,
         /// The family name, up to 100 characters.
         #[serde(default)]
-        #[schemars(transform = schemas::text::<0, 100>)]
+        #[schemars(transform = schemas::line::<0, 100>)]
         family_name: Option<Stated<String>>,
         /// One line, up to 160 characters.
         #[serde(default)]
-        #[schemars(transform = schemas::text::<0, 160>)]
+        #[schemars(transform = schemas::line::<0, 160>)]
         headline: Option<Stated<String>>,
         /// The biography, up to 4000 characters.
         #[serde(default)]

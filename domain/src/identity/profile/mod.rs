@@ -183,7 +183,7 @@ impl Decider for Profile {
         }
         let created = |display_name| ProfileEvent::ProfileCreated { account: context.id, display_name };
         if let ProfileCommand::CreateProfile { display_name } = command {
-            bounds::text("display_name", &display_name.0, 1..=200)?;
+            bounds::line("display_name", &display_name.0, 1..=200)?;
             let named = Some(display_name.about(context.id));
             return Ok(if self.named { Vec::new() } else { vec![created(named)] });
         }
@@ -285,9 +285,9 @@ impl Profile {
         Ok(match command {
             C::CreateProfile { .. } => return Err(wrong_state),
             C::ReviseProfile { given_name, family_name, headline, bio, phone, photo, skills, interests } => {
-                short("given_name", &given_name, 100)?;
-                short("family_name", &family_name, 100)?;
-                short("headline", &headline, 160)?;
+                line("given_name", &given_name, 100)?;
+                line("family_name", &family_name, 100)?;
+                line("headline", &headline, 160)?;
                 short("bio", &bio, 4000)?;
                 check_phone(&phone)?;
                 few("skills", &skills)?;
@@ -440,6 +440,12 @@ fn short(field: &'static str, stated: &Option<Stated<String>>, most: usize) -> C
         Some(Stated(value)) => bounds::text(field, value, 0..=most),
         None => Ok(()),
     }
+}
+
+/// As [`short`], on one line.
+fn line(field: &'static str, stated: &Option<Stated<String>>, most: usize) -> Check {
+    short(field, stated, most)?;
+    stated.as_ref().map_or(Ok(()), |Stated(value)| bounds::line(field, value, 0..=most))
 }
 
 /// IDN-R6: up to 50 entries.
