@@ -63,7 +63,7 @@ codes! {
         "The caller must have proven within the last five minutes who they are, with the second factor where there is one. \
          `POST /v1/auth/elevate` takes the proof; a token from elsewhere must say so.";
     LOGIN_REFUSED LoginRefused 401 "The login was refused"
-        "What was sent does not prove who somebody is. Whether the account exists, or is locked, is not told.";
+        "What was sent does not prove who somebody is. Whether the account exists, is locked, or waits for its address to be verified, is not told.";
     SECOND_FACTOR_NEEDED SecondFactorNeeded 401 "A second factor is needed"
         "The first proof is right and does not suffice: send `totp`, `recovery_code` or `webauthn` beside it; \
          `details.methods` says which, `details.webauthn` what to ask a security key.";
@@ -107,7 +107,7 @@ codes! {
         "What came back from the identity provider is not the answer to what this person began here, or does not verify. \
          Begin again.";
     WEAK_PASSWORD WeakPassword 422 "The password is too weak"
-        "`detail` says why: it is too short or too long, it is the e-mail address, or it is one of those that are tried first.";
+        "`detail` says why: it is too short or too long, it is the e-mail address or made of it, or it is one of those that are tried first.";
     UPGRADE_REQUIRED UpgradeRequired 426 "The path speaks another protocol"
         "The path opens a WebSocket. Ask with the handshake of RFC 6455, version 13, over HTTP/1.1.";
     HEADERS_TOO_LARGE HeadersTooLarge 431 "The headers are too large"

@@ -238,7 +238,7 @@ impl Policy for WarnHolders {
             };
             let text = format!(
                 "Something happened to your account: {what} If that was you, there is nothing to do. If it was not, \
-                 replace your password and log out everywhere.\n"
+                 log out everywhere and replace your password.\n"
             );
             send(to, "Your account", text, fact, world).await
         })

@@ -57,7 +57,13 @@ impl Account {
             };
             for other in holders.into_iter().filter(|holder| *holder != context.id) {
                 // Pinned: two administrators cannot end each other at the same time.
-                if known.pinned::<Account>(other)?.state.is_lasting_admin(context.now) {
+                let other = known.pinned::<Account>(other)?.state;
+                // Whoever is one for good is followed by one who is.
+                let follows = match self.is_lasting_admin(context.now) {
+                    true => other.is_lasting_admin(context.now),
+                    false => other.is_admin(context.now),
+                };
+                if follows {
                     facts.other_admin = true;
                     break;
                 }
@@ -87,8 +93,10 @@ impl Account {
     fn may_end_an_admin(&self, command: &AccountCommand, now: Timestamp) -> bool {
         use AccountCommand as C;
         let ends = match command {
-            C::RevokeRole { role, within: None } | C::AssignRole { role, within: None, until: Some(_) } => {
-                role == "admin"
+            C::RevokeRole { role, within: None } => role == "admin",
+            // One who is for good gets an end.
+            C::AssignRole { role, within: None, until: Some(_) } => {
+                role == "admin" && self.is_lasting_admin(now)
             }
             C::SuspendAccount { .. } | C::DeactivateAccount { .. } => true,
             _ => false,

@@ -112,6 +112,8 @@ pub struct Totp {
     pub secret: Personal<String, Secret>,
     /// Whether it was confirmed.
     pub enabled: bool,
+    /// Whether all sessions were ended before it was confirmed: whoever began it may have been somebody else.
+    pub void: bool,
     /// The last step whose code was used.
     pub last_step: u64,
 }
@@ -280,7 +282,7 @@ impl Decider for Account {
                 if normalised_email(&email.0).as_ref() != Some(&email.0) {
                     return Err(Refused::invalid("email", "an e-mail address"));
                 }
-                bounds::text("display_name", &display_name.0, 1..=200)?;
+                bounds::line("display_name", &display_name.0, 1..=200)?;
                 check_home(&country, &locale, &tz)?;
                 let (token_id, token_hash, expires_at) = token(VERIFICATION_LIFETIME)?;
                 vec![E::AccountRegistered {
@@ -378,8 +380,8 @@ impl Decider for Account {
             C::ConfirmTotp { proof, recovery_hashes } => {
                 self.in_use(now)?;
                 // A code of something that is not in use yet proves nothing about the person: no failure of theirs.
-                let totp_step =
-                    self.totp.as_ref().and_then(|totp| totp.step_of(&proof)).ok_or(R::BadCode {})?;
+                let begun = self.totp.as_ref().filter(|totp| !totp.void);
+                let totp_step = begun.and_then(|totp| totp.step_of(&proof)).ok_or(R::BadCode {})?;
                 vec![E::TotpEnabled { totp_step, recovery_hashes: recovery(recovery_hashes, me)? }]
             }
             C::DisableTotp { .. } | C::RegenerateRecoveryCodes { .. } if !self.has_totp() => {
@@ -403,7 +405,7 @@ impl Decider for Account {
                 self.in_use(now)?;
                 bounds::text("credential_id", &credential_id, 1..=2000)?;
                 bounds::text("public_key", &public_key, 1..=bounds::LONG)?;
-                bounds::text("device_name", &device_name.0, 1..=100)?;
+                bounds::line("device_name", &device_name.0, 1..=100)?;
                 bounds::count("credential_id", self.keys.len() + 1, 20)?;
                 if self.keys.iter().any(|key| key.credential_id == credential_id) {
                     return Err(R::Duplicate {}.into());

@@ -107,7 +107,7 @@ const PART_MIN: usize = 3;
 /// How many characters are left of a password without the address, its parts and the name of the system (OWASP ASVS 5.0,
 /// 6.2.11; NIST SP 800-63B 5.1.1.2).
 fn left_of(password: &str, email: Option<&str>) -> usize {
-    let mut rest = password.to_lowercase();
+    let mut rest = password.nfc().collect::<String>().to_lowercase();
     let address = email.unwrap_or_default();
     let parts = address.split(|letter: char| !letter.is_alphanumeric());
     for guess in [address, "annals"].into_iter().chain(parts).filter(|part| part.chars().count() >= PART_MIN)
@@ -224,7 +224,7 @@ impl Account {
             && self.roles_at(now).any(|held| held.grant.role == "admin" && held.grant.within.is_none())
     }
 
-    /// Whether it is an administrator who stays one: no end of it is set.
+    /// Whether it is an administrator who stays one: no end of that is set.
     pub(super) fn is_lasting_admin(&self, now: Timestamp) -> bool {
         self.is_active(now)
             && self
@@ -420,10 +420,12 @@ pub(super) fn evolve(state: &mut Account, event: &AccountEvent) {
         }
         E::PasswordChangeRequired { .. } => state.must_change_password = true,
         E::TotpEnrolmentStarted { totp_secret, .. } => {
-            state.totp = Some(Totp { secret: totp_secret.clone(), enabled: false, last_step: 0 });
+            state.totp =
+                Some(Totp { secret: totp_secret.clone(), enabled: false, void: false, last_step: 0 });
         }
         E::TotpEnabled { totp_step, recovery_hashes } => {
-            state.totp.iter_mut().for_each(|totp| totp.enabled = true);
+            // Also where it is void: such a one was confirmed before that was a rule.
+            state.totp.iter_mut().for_each(|totp| (totp.enabled, totp.void) = (true, false));
             state.step_used(Some(*totp_step));
             state.recovery = recovery_hashes.get().cloned().unwrap_or_default();
         }
@@ -510,7 +512,7 @@ impl Account {
     fn tokens_void_before(&mut self, version: u64) {
         (self.token_version, self.sessions_since) = (version, version);
         (self.reset, self.next_email) = (None, None);
-        self.totp.take_if(|totp| !totp.enabled);
+        self.totp.iter_mut().for_each(|totp| totp.void = !totp.enabled);
     }
 
     fn without_permission(&mut self, resource_type: &str, resource_id: Uuid, action: &str) {
