@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use commands::{Commands, NoAnswers, Request};
 use domain::{
-    Actor, Money, Stated,
-    governance::{ConsentLedger, ConsentLedgerCommand},
+    Actor, Money, RecordClass, Stated,
+    governance::{ConsentLedger, ConsentLedgerCommand, ShredBasis, SubjectKey, SubjectKeyCommand},
     identity::{FacetSource, OrgKind, OrgType, OrgUnit, OrgUnitCommand, Profile, ProfileCommand},
     opportunities::{
         ApplicationStatus, Scholarship, ScholarshipApplication, ScholarshipApplicationCommand,
@@ -195,6 +195,29 @@ async fn p_13_an_award_that_is_refused_frees_the_selection() {
     node.commands.execute::<ScholarshipApplication>(APPLICATION, refuse, &student()).await.unwrap();
     node.settled().await;
     assert_eq!(node.names().await.last().unwrap(), "SelectionReversed");
+    let scholarship = node.commands.state::<Scholarship>(SCHOLARSHIP).await.unwrap();
+    assert!(scholarship.state.selections.is_empty());
+}
+
+#[tokio::test]
+async fn p_13_the_selection_of_somebody_who_was_erased_is_freed_when_the_offer_lapses() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    submitted(&mut node).await;
+    select(&mut node).await;
+    let erase = SubjectKeyCommand::ShredSubjectKey {
+        record_classes: vec![RecordClass::Education],
+        basis: ShredBasis::Erasure,
+        through: None,
+        cause: Uuid::from_u128(0x9E),
+    };
+    let request = Request::by(Actor::policy("erase"));
+    node.commands.execute::<SubjectKey>(STUDENT, erase, &request).await.unwrap();
+    node.settled().await;
+    let lapse = ScholarshipApplicationCommand::RefuseAward { reason: None };
+    let clock = Request::by(Actor::policy("carry_selection"));
+    node.commands.execute::<ScholarshipApplication>(APPLICATION, lapse, &clock).await.unwrap();
+    node.settled().await;
     let scholarship = node.commands.state::<Scholarship>(SCHOLARSHIP).await.unwrap();
     assert!(scholarship.state.selections.is_empty());
 }

@@ -31,9 +31,11 @@ use super::{
     ScholarshipTerms,
 };
 use crate::{
+    governance::{ClassKeys, SubjectKey},
     identity::{OrgUnit, lineage_for},
     kernel::{
-        Actor, Claim, Context, Decided, Decider, Known, Money, MoneyError, NotYet, Refused, RefusedBy, bounds,
+        Actor, Claim, Context, Decided, Decider, Known, Money, MoneyError, NotYet, Personal, RecordClass,
+        Refused, RefusedBy, bounds,
     },
 };
 
@@ -97,6 +99,8 @@ pub struct ScholarshipFacts {
     pub application: Option<ApplicationStatus>,
     /// Whose it is.
     pub applicant: Uuid,
+    /// Whether their record was erased: nothing can be sealed for them any more.
+    pub is_forgotten: bool,
     /// The sponsor and all that it is below, where the actor's scope is held against it.
     pub lineage: Vec<Uuid>,
     /// The same of the sponsor that is stated instead.
@@ -149,6 +153,10 @@ impl Decider for Scholarship {
                 facts.application =
                     (found.exists() && found.state.scholarship == context.id).then_some(found.state.status);
                 facts.applicant = found.state.applicant;
+                if matches!(command, C::ReverseSelection { .. }) && found.exists() {
+                    let keys = known.pinned::<SubjectKey>(facts.applicant)?.state.classes.clone();
+                    facts.is_forgotten = keys.get(&RecordClass::Education) == Some(&ClassKeys::Shredded);
+                }
             }
             C::ReviseScholarship { changes: ScholarshipChanges { sponsor: None, .. } }
             | C::PublishScholarship {}
@@ -253,7 +261,10 @@ impl Decider for Scholarship {
             }
             C::ReverseSelection { application, reason } => {
                 bounds::text("reason", &reason.0, 1..=2000)?;
-                E::SelectionReversed { application, reason: reason.about(facts.applicant) }
+                // What is held for somebody who was erased is freed all the same.
+                let reason =
+                    if facts.is_forgotten { Personal::Erased } else { reason.about(facts.applicant) };
+                E::SelectionReversed { application, reason }
             }
             C::CloseScholarship { reason } => {
                 let deadline = terms?.deadline;

@@ -266,6 +266,11 @@ fn a_selection_is_reversed_once_and_never_after_the_award_was_accepted() {
         .when(reverse())
         .then([reversed.clone()]);
     assert_eq!(state.remaining_fund(), Some(usd(100_000)));
+    let forgotten = || ScholarshipFacts { is_forgotten: true, ..of(ApplicationStatus::Refused) };
+    scenario(vec![chosen(1, 1)])
+        .knowing(forgotten())
+        .when(reverse())
+        .then([E::SelectionReversed { application: application(1), reason: Personal::Erased }]);
     scenario(vec![chosen(1, 1), reversed]).when(reverse()).refused(R::NotSelected {});
 }
 
