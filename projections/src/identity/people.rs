@@ -183,21 +183,18 @@ fn found_by(actor: &Actor) -> Filter {
 /// the account is theirs. A profile without one, of a record that was brought in, is listed.
 fn in_use(key: &Uuid, row: Option<PersonRow>, event: &AccountEvent) -> Option<PersonRow> {
     use AccountEvent as A;
-    let with = |row: Option<PersonRow>, change: fn(&mut PersonRow)| {
-        row.map(|mut row| {
-            change(&mut row);
-            row
-        })
+    let mut row = match event {
+        A::AccountRegistered { .. } => row.unwrap_or_else(|| nobody(*key)),
+        _ => row?,
     };
     match event {
-        A::AccountRegistered { .. } => {
-            with(Some(row.unwrap_or_else(|| nobody(*key))), |row| row.unverified = true)
-        }
-        A::EmailVerified {} => with(row, |row| row.unverified = false),
-        A::AccountReinstated { .. } => with(row, |row| row.ended = false),
-        A::AccountDeactivated { .. } | A::AccountErased { .. } => with(row, |row| row.ended = true),
-        _ => row,
+        A::AccountRegistered { .. } => row.unverified = true,
+        A::EmailVerified {} => row.unverified = false,
+        A::AccountReinstated { .. } => row.ended = false,
+        A::AccountDeactivated { .. } | A::AccountErased { .. } => row.ended = true,
+        _ => {}
     }
+    Some(row)
 }
 
 /// A profile that says nothing. People are listed for members until they say otherwise: directory information is opted

@@ -154,8 +154,9 @@ impl Decider for Scholarship {
                     (found.exists() && found.state.scholarship == context.id).then_some(found.state.status);
                 facts.applicant = found.state.applicant;
                 if matches!(command, C::ReverseSelection { .. }) && found.exists() {
-                    let keys = known.pinned::<SubjectKey>(facts.applicant)?.state.classes.clone();
-                    facts.is_forgotten = keys.get(&RecordClass::Education) == Some(&ClassKeys::Shredded);
+                    let keys = known.pinned::<SubjectKey>(facts.applicant)?.state;
+                    let education = keys.classes.get(&RecordClass::Education);
+                    facts.is_forgotten = education == Some(&ClassKeys::Shredded);
                 }
             }
             C::ReviseScholarship { changes: ScholarshipChanges { sponsor: None, .. } }
