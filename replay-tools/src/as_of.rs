@@ -4,7 +4,12 @@ use event_store::Position;
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::{annals::Annals, failure::Failure, progress, rebuild};
+use crate::{
+    annals::Annals,
+    failure::Failure,
+    opening::{Reading, Under},
+    progress, rebuild,
+};
 
 /// Builds read models as they stood at an instant or position, in the schema `asof_<position>`. Exits with 1 when one could
 /// not be built.
@@ -17,6 +22,8 @@ pub(crate) struct AsOf {
     /// Drops that schema instead.
     #[arg(long)]
     drop: bool,
+    #[command(flatten)]
+    under: Under,
 }
 
 impl AsOf {
@@ -31,6 +38,9 @@ impl AsOf {
             })?;
             return Ok(dropped);
         }
+        let resource = format!("read models as of position {position}");
+        let reading = Reading { resource, from: 1, to: position, events: position, subjects: None };
+        self.under.on_record(annals, &reading).await?;
         let names: Vec<&str> = self.models.iter().map(String::as_str).collect();
         let build = annals.projections.build_as_of(&names, position);
         let built = progress::of_rebuild(&annals.projections, build).await?;
@@ -75,7 +85,12 @@ mod tests {
         let then = world.annals.store.head().await.unwrap();
         world.rename_unit(0, "Later").await;
         let moment = then.recorded_at.checked_add(SignedDuration::from_micros(1)).unwrap();
-        let ask = |drop| AsOf { moment: moment.to_string(), models: vec!["org_directory".into()], drop };
+        let ask = |drop| AsOf {
+            moment: moment.to_string(),
+            models: vec!["org_directory".into()],
+            drop,
+            under: Under::default(),
+        };
         assert!(ask(false).run(&world.annals).await.unwrap());
         assert_eq!(names(&world, then.position).await, ["University 0", "University 1"]);
         assert!(ask(true).run(&world.annals).await.unwrap());
@@ -86,7 +101,7 @@ mod tests {
     async fn all_read_models_stand_side_by_side() {
         let world = World::campus().await;
         let then = world.annals.store.head().await.unwrap().position;
-        let all = AsOf { moment: then.to_string(), models: Vec::new(), drop: false };
+        let all = AsOf { moment: then.to_string(), models: Vec::new(), drop: false, under: Under::default() };
         assert!(all.run(&world.annals).await.unwrap());
         assert_eq!(names(&world, then).await, ["University 0", "University 1"]);
     }

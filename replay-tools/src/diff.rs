@@ -10,6 +10,7 @@ use crate::{
     annals::Annals,
     event::{ERASED, SEALED},
     failure::Failure,
+    opening::{Reading, Under},
     progress::Progress,
 };
 
@@ -23,6 +24,8 @@ pub(crate) struct Diff {
     /// Of how many streams the rows are compared, at most; 0: of none.
     #[arg(long, default_value_t = 20)]
     streams: u32,
+    #[command(flatten)]
+    under: Under,
 }
 
 #[derive(Debug, Serialize)]
@@ -73,6 +76,14 @@ struct Change {
 impl Diff {
     pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
         let difference = difference(annals, self.from, self.to, self.streams).await?;
+        let reading = Reading {
+            resource: format!("what changed between positions {} and {}", self.from, self.to),
+            from: self.from,
+            to: self.to,
+            events: self.to - self.from,
+            subjects: None,
+        };
+        self.under.on_record(annals, &reading).await?;
         annals.show(&difference, || difference.to_text())?;
         Ok(true)
     }
@@ -239,7 +250,7 @@ impl Difference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{World, unit};
+    use crate::testing::{World, student, unit};
 
     #[tokio::test]
     async fn events_streams_and_rows_between_two_positions_are_told() {
@@ -260,6 +271,21 @@ mod tests {
         assert!(of(0).contains(&&renamed), "{difference:?}");
         assert!(of(7).iter().all(|change| change.before.is_null()), "it was not there before");
         assert!(!difference.to_text().contains("office@"), "personal values are not shown");
+    }
+
+    #[tokio::test]
+    async fn what_is_told_under_a_replay_is_on_its_record_which_must_be_of_everybody() {
+        let world = World::campus().await;
+        let to = world.annals.store.head().await.unwrap().position;
+        for (subject, covered) in [(Some(student(0)), false), (None, true)] {
+            let replay = world.sealed_replay(subject).await;
+            let before = world.annals.store.head().await.unwrap().position;
+            let diff = Diff { from: 1, to, streams: 1, under: Under { replay: Some(replay) } };
+            assert_eq!(diff.run(&world.annals).await.is_ok(), covered);
+            let read = world.annals.store.read_all(before, 10).await.unwrap();
+            let types: Vec<&str> = read.iter().map(|event| &*event.event_type).collect();
+            assert_eq!(types, ["AuditReplayRead"][..usize::from(covered)]);
+        }
     }
 
     #[tokio::test]

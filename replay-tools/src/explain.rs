@@ -12,7 +12,11 @@ use projections::governance::{AuditFilters, AuditQuery, Entry, Order};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::{annals::Annals, failure::Failure};
+use crate::{
+    annals::Annals,
+    failure::Failure,
+    opening::{Reading, Under},
+};
 
 /// Causes and consequences of an event, as a tree: what a person or the clock began, and what policies made of it.
 #[derive(Debug, clap::Args)]
@@ -22,6 +26,8 @@ pub(crate) struct Explain {
     /// How many events of one whole are shown at most.
     #[arg(long, default_value = "1000")]
     limit: NonZeroUsize,
+    #[command(flatten)]
+    under: Under,
 }
 
 /// An event, why it happened and what came of it.
@@ -50,6 +56,15 @@ struct Branch {
 impl Explain {
     pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
         let explanation = explain(annals, &self.event, self.limit.get()).await?;
+        let positions = explanation.positions();
+        let reading = Reading {
+            resource: format!("explanation of position {}", explanation.position),
+            from: positions.first().copied().unwrap_or(explanation.position),
+            to: positions.last().copied().unwrap_or(explanation.position),
+            events: positions.len() as u64,
+            subjects: Some(&self.under.subjects(annals, &positions).await?),
+        };
+        self.under.on_record(annals, &reading).await?;
         annals.show(&explanation, || explanation.to_text())?;
         Ok(true)
     }
@@ -126,6 +141,17 @@ fn trees(all: BTreeMap<Position, Entry>, asked: Position) -> Vec<Branch> {
 }
 
 impl Explanation {
+    /// Of all events in it, in the order of the log.
+    fn positions(&self) -> Vec<Position> {
+        let mut open: Vec<&Branch> = self.roots.iter().collect();
+        let mut found = BTreeSet::new();
+        while let Some(branch) = open.pop() {
+            found.insert(branch.entry.position);
+            open.extend(&branch.caused);
+        }
+        found.into_iter().collect()
+    }
+
     fn to_text(&self) -> String {
         let mut text = String::new();
         for root in &self.roots {
@@ -166,7 +192,7 @@ impl Branch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::World;
+    use crate::testing::{World, student};
 
     #[tokio::test]
     async fn causes_and_consequences_stand_in_one_tree_whichever_event_is_asked_for() {
@@ -181,6 +207,22 @@ mod tests {
             assert_eq!(root.caused[0].caused[0].entry.action, "DecisionOutcomeObserved");
             let text = explanation.to_text();
             assert!(text.contains("└─ ") && text.matches("<==").count() == 1, "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_told_under_a_replay_is_on_its_record_with_whom_it_is_about() {
+        let world = World::campus().await;
+        let asked = world.described(0).await;
+        for (subject, covered) in [(student(1), false), (student(0), true)] {
+            let under = Under { replay: Some(world.sealed_replay(Some(subject)).await) };
+            let before = world.annals.store.head().await.unwrap().position;
+            let limit = NonZeroUsize::new(10).unwrap();
+            let explain = Explain { event: asked.position.to_string(), limit, under };
+            assert_eq!(explain.run(&world.annals).await.is_ok(), covered);
+            let read = world.annals.store.read_all(before, 10).await.unwrap();
+            let told = read.iter().all(|event| event.payload.contains(&student(0).to_string()));
+            assert!(told && read.len() == usize::from(covered), "{read:?}");
         }
     }
 

@@ -135,7 +135,7 @@ impl Export {
             from: self.from,
             to,
             events: to + 1 - self.from,
-            subjects: &subjects,
+            subjects: Some(&subjects),
         };
         let personal = self.opening.on_record(annals, &reading).await?;
         let document = match (shown.stretch.first, shown.stretch.last) {

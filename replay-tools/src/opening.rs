@@ -53,8 +53,39 @@ pub(crate) struct Reading<'a> {
     pub(crate) to: Position,
     /// How many events.
     pub(crate) events: u64,
-    /// Whose data is among them.
-    pub(crate) subjects: &'a [Uuid],
+    /// Whose data is among them; none: whoever's there is, which only a replay of everybody covers.
+    pub(crate) subjects: Option<&'a [Uuid]>,
+}
+
+/// Under which audit replay something is read that shows no personal value.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub(crate) struct Under {
+    /// The audit replay under which this is read, which puts it on the replay's record: it must have been opened for what is
+    /// read, without decrypting, and not be over (GOV-A4).
+    #[arg(long)]
+    pub(crate) replay: Option<Uuid>,
+}
+
+impl Under {
+    /// What is read under an audit replay is on its record when this returns.
+    pub(crate) async fn on_record(&self, annals: &Annals, reading: &Reading<'_>) -> Result<(), Failure> {
+        let sealed = Opening { replay: self.replay, ..Opening::default() };
+        sealed.on_record(annals, reading).await.map(drop)
+    }
+
+    /// Whose data is in these events, where that is to be on record.
+    pub(crate) async fn subjects(
+        &self,
+        annals: &Annals,
+        positions: &[Position],
+    ) -> Result<Vec<Uuid>, Failure> {
+        if self.replay.is_none() {
+            return Ok(Vec::new());
+        }
+        let positions: Vec<i64> = positions.iter().map(|position| position.cast_signed()).collect();
+        let subjects = sqlx::query_scalar(include_str!("sql/subjects.sql")).bind(positions);
+        Ok(subjects.fetch_all(annals.store.pool()).await?)
+    }
 }
 
 /// What is about to be handed out.
@@ -89,8 +120,9 @@ impl Opening {
         };
         self.read_under(&commands, annals, replay, reading).await?;
         let nobody: &[Uuid] = &[];
-        let pieces = reading.subjects.chunks(ACCESS_SUBJECTS_MAX);
-        for subjects in pieces.chain(reading.subjects.is_empty().then_some(nobody)) {
+        let named = reading.subjects.unwrap_or_default();
+        let pieces = named.chunks(ACCESS_SUBJECTS_MAX);
+        for subjects in pieces.chain(named.is_empty().then_some(nobody)) {
             let command = AccessLogCommand::LogAccess {
                 actor: None,
                 route: "annals-replay".into(),
@@ -133,7 +165,9 @@ impl Opening {
     ) -> Result<(), Failure> {
         let state = commands.state::<AuditReplay>(replay).await?.state;
         let scope = &state.scope;
-        let others = |person: Uuid| reading.subjects.iter().any(|subject| *subject != person);
+        let others = |person: Uuid| {
+            reading.subjects.is_none_or(|subjects| subjects.iter().any(|subject| *subject != person))
+        };
         let beyond = match state.as_of {
             Some(moment) => reading.to > annals.store.position_at(moment).await?,
             None => false,
@@ -158,7 +192,7 @@ impl Opening {
             from_position: *from,
             to_position: *to,
             events: *events,
-            subjects: subjects.to_vec(),
+            subjects: subjects.unwrap_or_default().to_vec(),
         };
         commands.execute::<AuditReplay>(replay, command, &Request::by(annals.actor.clone())).await?;
         Ok(())
@@ -178,7 +212,7 @@ mod tests {
     }
 
     fn about(subjects: &[Uuid]) -> Reading<'_> {
-        Reading { resource: "subject".into(), from: 1, to: 5, events: 3, subjects }
+        Reading { resource: "subject".into(), from: 1, to: 5, events: 3, subjects: Some(subjects) }
     }
 
     async fn head(world: &World) -> Position {
@@ -196,16 +230,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_read_sealed_under_a_replay_is_on_its_record_too() {
         let world = World::campus().await;
-        let replay = Uuid::from_u128(0xA0D17);
-        let officer = Request::by(Actor::user(Uuid::from_u128(1), &["compliance"]));
-        let open = AuditReplayCommand::OpenAuditReplay {
-            purpose: Some(ReplayPurpose::Ferpa),
-            scope: ReplayScope { subject: Some(student(0)), ..ReplayScope::default() },
-            as_of: None,
-            decrypt: false,
-            reason: "She asked.".into(),
-        };
-        world.commands.execute::<AuditReplay>(replay, open, &officer).await.unwrap();
+        let replay = world.sealed_replay(Some(student(0))).await;
         let before = head(&world).await;
         let sealed = Opening { replay: Some(replay), ..Opening::default() };
         let personal = sealed.on_record(&world.annals, &about(&[student(0)])).await.unwrap();

@@ -138,7 +138,7 @@ impl Subject {
             from: positions.first().copied().unwrap_or(1),
             to: head.position,
             events: positions.len() as u64,
-            subjects: &[self.id],
+            subjects: Some(&[self.id]),
         };
         let personal = match self.opening.on_record(annals, &reading).await? {
             Personal::Sealed => Personal::Sealed,

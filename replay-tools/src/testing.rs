@@ -169,17 +169,28 @@ impl World {
 
     /// An audit replay that may decrypt what is about this person, or about everybody, and that a second officer approved.
     pub(crate) async fn approved_replay(&self, subject: Option<Uuid>, as_of: Option<&str>) -> Uuid {
+        let replay = self.open_replay(subject, as_of, true).await;
+        let officer = Request::by(Actor::user(Uuid::from_u128(2), &["compliance"]));
+        self.issue::<AuditReplay>(replay, AuditReplayCommand::ApproveAuditReplay {}, officer).await;
+        replay
+    }
+
+    /// An audit replay of what is about this person, or about everybody, that decrypts nothing.
+    pub(crate) async fn sealed_replay(&self, subject: Option<Uuid>) -> Uuid {
+        self.open_replay(subject, None, false).await
+    }
+
+    async fn open_replay(&self, subject: Option<Uuid>, as_of: Option<&str>, decrypt: bool) -> Uuid {
         let replay = Uuid::now_v7();
-        let officer = |number: u128| Request::by(Actor::user(Uuid::from_u128(number), &["compliance"]));
         let open = AuditReplayCommand::OpenAuditReplay {
             purpose: Some(ReplayPurpose::Ferpa),
             scope: ReplayScope { subject, ..ReplayScope::default() },
             as_of: as_of.map(|moment| moment.parse().unwrap()),
-            decrypt: true,
+            decrypt,
             reason: "She asked.".into(),
         };
-        self.issue::<AuditReplay>(replay, open, officer(1)).await;
-        self.issue::<AuditReplay>(replay, AuditReplayCommand::ApproveAuditReplay {}, officer(2)).await;
+        let officer = Request::by(Actor::user(Uuid::from_u128(1), &["compliance"]));
+        self.issue::<AuditReplay>(replay, open, officer).await;
         replay
     }
 
