@@ -1,4 +1,7 @@
 //! Hashes of passwords: Argon2id for new ones, bcrypt for those that other systems brought along (D-09).
+//!
+//! A letter with a mark is one character on some keyboards and two on others: a password is brought into the composed form
+//! (Unicode NFC) before it is hashed (NIST SP 800-63B-4, 3.1.1.2).
 
 use std::{num::NonZero, sync::Arc, thread};
 
@@ -9,6 +12,7 @@ use argon2::{
 use commands::ports::{Passwords, PortError, Verdict};
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
+use unicode_normalization::UnicodeNormalization;
 
 /// Memory in kibibytes, passes and lanes: the minimum that OWASP recommends for Argon2id.
 const COST: (u32, u32, u32) = (19 * 1024, 2, 1);
@@ -61,7 +65,7 @@ impl Default for Argon2id {
 impl Passwords for Argon2id {
     fn hash(&self, password: String) -> BoxFuture<'_, Result<String, PortError>> {
         let hasher = self.hasher.clone();
-        Box::pin(self.computed(move || hash(&hasher, &password)))
+        Box::pin(self.computed(move || hash(&hasher, &composed(&password))))
     }
 
     fn verify(&self, password: String, against: Option<String>) -> BoxFuture<'_, Result<Verdict, PortError>> {
@@ -69,10 +73,19 @@ impl Passwords for Argon2id {
         let stored = against.unwrap_or_else(|| self.nobody.clone());
         let hasher = self.hasher.clone();
         Box::pin(self.computed(move || {
-            let verdict = verify(&hasher, &password, &stored)?;
+            let composed = composed(&password);
+            let mut verdict = verify(&hasher, &composed, &stored)?;
+            // Other systems hashed what was typed, as it came.
+            if !verdict.holds && composed != password {
+                verdict = Verdict { outdated: true, ..verify(&hasher, &password, &stored)? };
+            }
             Ok(Verdict { holds: known && verdict.holds, ..verdict })
         }))
     }
+}
+
+fn composed(password: &str) -> String {
+    password.nfc().collect()
 }
 
 fn hash(hasher: &Argon2<'_>, password: &str) -> Result<String, PortError> {
@@ -124,6 +137,21 @@ mod tests {
         let verdict = |password: &str| passwords.verify(password.into(), Some(stored.clone()));
         assert_eq!(verdict(PASSWORD).await, Ok(Verdict { holds: true, outdated: false }));
         assert_eq!(verdict("grune Fahrrader im Regen").await, Ok(Verdict { holds: false, outdated: false }));
+    }
+
+    #[tokio::test]
+    async fn a_password_is_the_same_on_every_keyboard() {
+        let apart: String = PASSWORD.nfd().collect();
+        assert_ne!(apart, PASSWORD);
+        let passwords = Argon2id::new();
+        let stored = passwords.hash(apart.clone()).await.unwrap();
+        for typed in [PASSWORD, &apart] {
+            let verdict = passwords.verify(typed.into(), Some(stored.clone())).await;
+            assert_eq!(verdict, Ok(Verdict { holds: true, outdated: false }), "{typed:?}");
+        }
+        let elsewhere = bcrypt::hash(&apart, 4).unwrap();
+        let verdict = passwords.verify(apart, Some(elsewhere)).await;
+        assert_eq!(verdict, Ok(Verdict { holds: true, outdated: true }), "hashed as it was typed");
     }
 
     #[tokio::test]

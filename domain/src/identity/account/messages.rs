@@ -415,6 +415,9 @@ pub enum AccountRefusal {
     /// The token's time is over (IDN-A4).
     #[error("the token has expired")]
     TokenExpired {},
+    /// Anybody can have tokens mailed to an address that they know: so many an hour and no more.
+    #[error("too many tokens were mailed within the last hour")]
+    TooManyMails {},
     /// Who somebody says to be was not proven.
     #[error("the credentials are not right")]
     BadCredentials {},
@@ -486,6 +489,7 @@ impl Refusal for AccountRefusal {
             | R::OutsideOwnScope {} => RefusalKind::Forbidden,
             R::UnknownRole {} => RefusalKind::NotFound,
             R::EmailTaken {}
+            | R::TooManyMails {}
             | R::AlreadyEnabled {}
             | R::MfaMandatory {}
             | R::Duplicate {}

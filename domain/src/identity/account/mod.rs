@@ -179,6 +179,8 @@ pub struct Account {
     pub reset: Option<MailedToken>,
     /// When somebody last tried to register with the address, as far as that was put on record.
     pub attempted: Option<Timestamp>,
+    /// When tokens were mailed within the hour before the last one was.
+    pub mailed: Vec<Timestamp>,
     /// The latest failures.
     pub failures: Vec<Timestamp>,
     /// How often it was locked since the last success.
@@ -272,6 +274,9 @@ impl Decider for Account {
             return Err(Refused::Forbidden);
         }
         let token = |lifetime: jiff::SignedDuration| {
+            if self.mailed_before(now) >= MAILS_MAX {
+                return Err(R::TooManyMails {}.into());
+            }
             let hash = facts.token_hash.clone().ok_or(Refused::Forbidden)?;
             let expires_at = now.saturating_add(lifetime).unwrap_or(Timestamp::MAX);
             Ok::<_, RefusedBy<Self>>((context.derive("token"), Personal::about(me, hash), expires_at))

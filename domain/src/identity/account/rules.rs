@@ -21,6 +21,10 @@ use crate::{
 pub const VERIFICATION_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 /// How long the token that replaces a forgotten password lives (IDN-A4).
 pub const RESET_LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+/// How many tokens are mailed for an account within [`MAILS_WINDOW`]: anybody who knows an address can ask for them.
+pub const MAILS_MAX: usize = 5;
+/// Within which time they are counted.
+pub const MAILS_WINDOW: SignedDuration = SignedDuration::from_hours(1);
 /// How often the holder of an address is told that somebody tried to register with it, at most.
 pub const ATTEMPT_TOLD_EVERY: SignedDuration = SignedDuration::from_hours(24);
 /// The most characters of a password (IDN-A2).
@@ -353,10 +357,12 @@ pub(super) fn evolve(state: &mut Account, event: &AccountEvent) {
             (state.email, state.email_hmac) = (email.clone(), email_hmac.clone());
             state.passwords = vec![password_hash.clone()];
             state.verification = mailed(token_hash, expires_at);
+            state.mailed_until(*expires_at, VERIFICATION_LIFETIME);
         }
         E::RegistrationAttempted { at } => state.attempted = Some(*at),
         E::VerificationRequested { token_hash, expires_at, .. } => {
             state.verification = mailed(token_hash, expires_at);
+            state.mailed_until(*expires_at, VERIFICATION_LIFETIME);
         }
         E::EmailVerified {} => {
             state.verification = None;
@@ -368,6 +374,7 @@ pub(super) fn evolve(state: &mut Account, event: &AccountEvent) {
             let token = MailedToken { hash: token_hash.clone(), expires_at: *expires_at };
             let (email, email_hmac) = (new_email.clone(), email_hmac.clone());
             state.next_email = Some(NextEmail { email, email_hmac, token });
+            state.mailed_until(*expires_at, VERIFICATION_LIFETIME);
         }
         E::EmailChanged { email, email_hmac, .. } => {
             (state.email, state.email_hmac, state.next_email) = (email.clone(), email_hmac.clone(), None);
@@ -417,6 +424,7 @@ pub(super) fn evolve(state: &mut Account, event: &AccountEvent) {
         }
         E::PasswordResetRequested { token_hash, expires_at, .. } => {
             state.reset = mailed(token_hash, expires_at);
+            state.mailed_until(*expires_at, RESET_LIFETIME);
         }
         E::PasswordChangeRequired { .. } => state.must_change_password = true,
         E::TotpEnrolmentStarted { totp_secret, .. } => {
@@ -499,12 +507,28 @@ pub(super) fn evolve(state: &mut Account, event: &AccountEvent) {
     }
 }
 
+fn within_window(mailed: Timestamp, now: Timestamp) -> bool {
+    now.duration_since(mailed) < MAILS_WINDOW
+}
+
 impl Account {
     /// A step whose code was used is used up, and so are all before it (IDN-A5).
     fn step_used(&mut self, step: Option<u64>) {
         if let (Some(totp), Some(step)) = (&mut self.totp, step) {
             totp.last_step = totp.last_step.max(step);
         }
+    }
+
+    /// A token was mailed that lives for so long, until then.
+    fn mailed_until(&mut self, expires_at: Timestamp, lifetime: SignedDuration) {
+        let at = expires_at.saturating_sub(lifetime).unwrap_or(Timestamp::MIN);
+        self.mailed.retain(|mailed| within_window(*mailed, at));
+        self.mailed.push(at);
+    }
+
+    /// How many tokens were mailed within the window before that.
+    pub(super) fn mailed_before(&self, now: Timestamp) -> usize {
+        self.mailed.iter().filter(|mailed| within_window(**mailed, now)).count()
     }
 
     /// Every token and session until now is void (IDN-A7), and so is what somebody else may have begun with one: another

@@ -1,4 +1,5 @@
 mod administering;
+mod mailing;
 
 use proptest::prelude::*;
 
@@ -415,15 +416,6 @@ fn webauthn_71_26_a_security_key_has_one_holder_until_it_is_removed_or_its_holde
     assert_eq!(Account::claims(ME, &removed), [Claim::Free(key.clone())]);
     let erase = C::EraseAccount { privacy_request: Uuid::from_u128(7) };
     assert!(active([with_key(1)]).when(erase).claims().contains(&Claim::Free(key)));
-}
-
-#[test]
-fn whose_address_somebody_tries_to_register_with_is_told_once_a_day() {
-    let attempt = || C::NoteRegistrationAttempt {};
-    let told = |before: &str| decided([E::RegistrationAttempted { at: at(before) }], attempt(), NOON);
-    assert!(active([]).when(attempt()).then_names(["RegistrationAttempted"]).attempted.is_some());
-    assert_eq!(told("2025-12-31T12:00:01Z"), Ok(vec![]), "it was told less than a day ago");
-    assert_eq!(told("2025-12-31T12:00:00Z"), Ok(vec![E::RegistrationAttempted { at: at(NOON) }]));
 }
 
 #[test]
