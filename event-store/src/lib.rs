@@ -47,7 +47,8 @@ pub use claims::HeldClaim;
 pub use config::StoreConfig;
 pub use error::{StoreError, is_outage};
 pub use keys::{
-    Basis, BoxHeader, Classes, Epoch, History, Keyring, KeyringConfig, MasterKey, NewestKey, Shred, vault,
+    Basis, BoxHeader, Classes, Epoch, History, KeyState, Keyring, KeyringConfig, MasterKey, NewestKey, Shred,
+    vault,
 };
 pub use names::StreamId;
 pub use recorded::{Ahead, AsOf, Head, Recorded, contiguous};

@@ -7,16 +7,19 @@ use std::{
 
 use commands::{Accepted, Commands, NoAnswers, Request};
 use domain::{
-    Actor, BasisPoints, Claim, Decider, Personal, SealingScope, Stated,
-    governance::{AuditReplay, AuditReplayCommand, ReplayPurpose, ReplayScope},
+    Actor, BasisPoints, Claim, Decider, Personal, RecordClass, SealingScope, Stated,
+    governance::{
+        AuditReplay, AuditReplayCommand, ReplayPurpose, ReplayScope, ShredBasis, SubjectKey, SubjectKeyEvent,
+    },
     identity::{Account, AccountEvent, OrgKind, OrgType, OrgUnit, OrgUnitCommand, Profile, ProfileCommand},
     intelligence::{Decision, DecisionCommand},
 };
 use event_store::{
-    Append, Basis, Claim as StoredClaim, Classes, NewEvent, PersonalGroup, Recorded, StreamId,
+    Append, Basis, Claim as StoredClaim, Classes, EventStore, NewEvent, PersonalGroup, Recorded, StreamId,
     integrity::{Notary, NotaryConfig, NotaryState},
     testing::{TestDatabase, database},
 };
+use jiff::{Timestamp, civil};
 use uuid::Uuid;
 
 use crate::annals::Annals;
@@ -59,7 +62,36 @@ pub(crate) fn registered(account: Uuid, email_hmac: &str) -> Append {
 
 /// An event of an account with what it claims, as the writer takes it.
 pub(crate) fn appended(account: Uuid, event: &AccountEvent) -> Append {
-    let stream = StreamId::new(Account::TYPE, account.to_string());
+    recorded::<Account>(account, event)
+}
+
+/// Puts the destruction of keys on record, as it is ordered and as it was done.
+pub(crate) async fn destroy(store: &EventStore, subject: Uuid, class: RecordClass, basis: Basis) {
+    let (cause, record_classes) = (Uuid::now_v7(), vec![class]);
+    let (reason, through) = match basis {
+        Basis::Erasure => (ShredBasis::Erasure, None),
+        Basis::Retention { through } => {
+            let month = civil::date((through.number() / 100) as i16, (through.number() % 100) as i8, 1);
+            (ShredBasis::Retention, Some(month.last_of_month()))
+        }
+    };
+    let ordered = SubjectKeyEvent::SubjectKeyShredded {
+        record_classes: record_classes.clone(),
+        basis: reason,
+        through,
+        cause,
+    };
+    store.append(recorded::<SubjectKey>(subject, &ordered)).await.unwrap();
+    store.keyring().shred(subject, Classes::Only(&[class.name()]), basis).await.unwrap();
+    let key_ids = store.keyring().destroyed_ids(subject, class.name(), basis).await.unwrap();
+    let (backups_until, certificate) = (Timestamp::UNIX_EPOCH, None);
+    let done =
+        SubjectKeyEvent::SubjectKeysDestroyed { cause, record_classes, key_ids, backups_until, certificate };
+    store.append(recorded::<SubjectKey>(subject, &done)).await.unwrap();
+}
+
+fn recorded<D: Decider>(id: Uuid, event: &D::Event) -> Append {
+    let stream = StreamId::new(D::TYPE, id.to_string());
     let (payload, groups) = SealingScope::to_json(event).unwrap();
     let personal = groups.into_iter().map(|group| PersonalGroup {
         subject: group.subject,
@@ -67,7 +99,7 @@ pub(crate) fn appended(account: Uuid, event: &AccountEvent) -> Append {
         plaintext: group.values,
     });
     let by = || stream.clone();
-    let claims = Account::claims(account, event).into_iter().map(|claim| match claim {
+    let claims = D::claims(id, event).into_iter().map(|claim| match claim {
         Claim::Take(key) => StoredClaim::Take { key, by: by() },
         Claim::Seat { key, limit } => StoredClaim::Seat { key, limit, by: by() },
         Claim::Free(key) => StoredClaim::Free { key, by: by() },

@@ -89,7 +89,10 @@ impl MasterKey {
     }
 
     pub(crate) fn unwrap(&self, id: &KeyId, wrapped: &[u8]) -> Result<DataKey, StoreError> {
-        let refused = || StoreError::Unreadable("a data key does not unwrap".into());
+        let refused = || {
+            let KeyId { subject, class, epoch } = id;
+            StoreError::Unreadable(format!("the data key {class}/{epoch} of {subject} does not unwrap"))
+        };
         if wrapped.len() != WRAPPED {
             return Err(refused());
         }

@@ -40,7 +40,7 @@ use zeroize::Zeroizing;
 
 pub use archive::History;
 pub use epoch::Epoch;
-pub use listing::NewestKey;
+pub use listing::{KeyState, NewestKey};
 pub use master::MasterKey;
 pub use seal::BoxHeader;
 pub use shred::{Basis, Classes, Shred};
@@ -447,15 +447,17 @@ impl Keyring {
     fn unwrap_row(&self, row: &sqlx::postgres::PgRow) -> Result<(KeyId, DataKey), StoreError> {
         let id = KeyId::new(row.try_get(0)?, row.try_get(1)?, Epoch::from_number(row.try_get(2)?));
         let master: &[u8] = row.try_get(3)?;
-        let config = &self.0.config;
-        let master = std::iter::once(&config.master)
-            .chain(&config.previous)
-            .find(|key| key.id() == master)
-            .ok_or_else(|| {
+        let master = self.master(master).ok_or_else(|| {
             StoreError::Configuration("a data key is wrapped by a master key that is not here".into())
         })?;
         let key = master.unwrap(&id, row.try_get(4)?)?;
         Ok((id, key))
+    }
+
+    /// The master key of this id, where it is here.
+    fn master(&self, id: &[u8]) -> Option<&MasterKey> {
+        let config = &self.0.config;
+        std::iter::once(&config.master).chain(&config.previous).find(|key| key.id() == id)
     }
 
     /// Wraps every data key that an earlier master key wraps by the present one, and says how many. Afterwards the

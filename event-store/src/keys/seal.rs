@@ -29,7 +29,7 @@ use crate::{PersonalGroup, StoreError, StreamId, names::intern};
 const VERSION: u8 = 1;
 
 /// What a box says of itself in the clear.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BoxHeader {
     /// Whose data it is.
     pub subject: Uuid,
@@ -37,6 +37,13 @@ pub struct BoxHeader {
     pub class: Cow<'static, str>,
     /// The epoch of its key.
     pub epoch: Epoch,
+}
+
+impl BoxHeader {
+    /// The id of its key, as [`super::Keyring::key_ids`] spells it.
+    pub fn key_id(&self) -> String {
+        format!("{}/{}", self.class, self.epoch)
+    }
 }
 
 pub(crate) struct SealedBox<'a> {

@@ -4,15 +4,20 @@
 
 use std::{fs, time::Duration};
 
+use domain::RecordClass;
 use event_store::{
-    Epoch,
+    Basis, Classes, Epoch,
     integrity::{Directory, Leaf, Signer},
 };
 
-use super::{report::Kind, tests::Log, *};
+use super::{
+    report::{Finding, Kind},
+    tests::Log,
+    *,
+};
 use crate::{
     rebuild::Rebuild,
-    testing::{Folder, World},
+    testing::{Folder, World, destroy},
 };
 
 /// Verifies as a script does: the exit code, and what JSON says, must tell the same as the report.
@@ -317,4 +322,50 @@ async fn a_check_is_put_on_the_record_of_an_audit_replay() {
     let recorded = world.annals.store.read_all(before, 10).await.unwrap();
     assert_eq!(recorded[0].event_type, "IntegrityVerified");
     assert!(recorded[0].payload.contains("\"ok\":true"), "{}", recorded[0].payload);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_gone_altered_or_back_is_named_with_the_event_that_needs_it() {
+    let world = World::campus().await;
+    let (keyring, student) = (world.annals.store.keyring(), crate::testing::student);
+    destroy(&world.annals.store, student(0), RecordClass::Profile, Basis::Erasure).await;
+    let folder = Folder::new();
+    world.sign(folder.path()).await;
+    let command = Verify { notary: Some(folder.path().to_owned()), log_only: true, ..Verify::default() };
+    let report = command.verify(&world.annals).await.unwrap();
+    assert!(report.is_well() && report.notes.is_empty(), "{report}");
+    let mut superuser = world.database.connect().await;
+    let described = world.described(1).await.position;
+    let key_of = |number| format!("WHERE subject = '{}' AND class = 'profile'", student(number));
+    for (statement, what) in [
+        (
+            format!("UPDATE annals_keys.data_keys SET wrapped = wrapped || '\\x00' {}", key_of(1)),
+            "was altered",
+        ),
+        (format!("DELETE FROM annals_keys.data_keys {}", key_of(1)), "is gone, and nothing has destroyed it"),
+    ] {
+        sqlx::Executor::execute(&mut superuser, statement.as_str()).await.unwrap();
+        // With the read models, which cannot be folded without the key.
+        for log_only in [true, false] {
+            let report = Verify { log_only, ..command.clone() }.verify(&world.annals).await.unwrap();
+            let Finding { position, kind, detail } = &report.findings[0];
+            assert_eq!((*position, *kind), (Some(described), Kind::Key), "{report}");
+            assert!(detail.contains(what) && detail.contains(&student(1).to_string()), "{detail}");
+        }
+    }
+    let back = format!(
+        "INSERT INTO annals_keys.data_keys
+         SELECT s.subject, s.class, right(replace(s.key_ids[1], '-', ''), 6)::int, '', ''
+         FROM annals_keys.shreds s WHERE s.subject = '{}'",
+        student(0)
+    );
+    sqlx::Executor::execute(&mut superuser, back.as_str()).await.unwrap();
+    let report = command.verify(&world.annals).await.unwrap();
+    assert!(
+        report.findings.iter().any(|one| one.detail.ends_with("is there, which was destroyed")),
+        "{report}"
+    );
+    keyring.shred(student(2), Classes::Only(&["profile"]), Basis::Erasure).await.unwrap();
+    let report = command.verify(&world.annals).await.unwrap();
+    assert!(report.notes[0].starts_with("keys of 1 people were destroyed"), "{report}");
 }

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::{
     claims::Changes,
+    keys::Keys,
     report::{Finding, Kind},
 };
 
@@ -51,6 +52,7 @@ pub(super) struct Chunk {
     pub(super) findings: Vec<Finding>,
     pub(super) runs: HashMap<StreamId, Run>,
     pub(super) claims: Changes,
+    pub(super) keys: Keys,
     pub(super) time: Option<(Timestamp, Timestamp)>,
 }
 
@@ -154,7 +156,11 @@ impl Chunk {
                 self.runs.insert(event.stream.clone(), run);
             }
         }
-        match decode(event) {
+        let decoded = decode(event);
+        if let Err(error) = self.keys.take(event, decoded.as_ref().ok()) {
+            self.find(Kind::Unreadable, position, error);
+        }
+        match decoded {
             Ok(decoded) => self.claims.take(event, &decoded),
             Err(error) => self.find(Kind::Unreadable, position, error),
         }

@@ -9,6 +9,7 @@ mod chunk;
 mod claims;
 mod explain;
 mod given;
+mod keys;
 mod read_models;
 mod report;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::{annals::Annals, failure::Failure, progress::Progress, workers::worke
 use chunk::{CHUNK, Chunk, Signed};
 use claims::Claims;
 use given::Given;
+use keys::Keys;
 use report::{Kind, Report};
 use tree::Tree;
 
@@ -82,6 +84,8 @@ impl Verify {
     async fn log(&self, store: &EventStore) -> Result<Report, Failure> {
         let mut report = Report::default();
         let incarnation = store.head().await?.incarnation;
+        // Before the head: what ordered their destruction is in the log by then.
+        let destroyed = keys::destroyed(store.keyring()).await?;
         let Given { tiles, signed: newest, checkpoints } =
             Given::read(self, incarnation, &mut report).await?;
         // After what was signed is known: the log is never behind that.
@@ -114,6 +118,7 @@ impl Verify {
         }
         let agreed = tree.end(&mut report);
         explain::explain(store, &scan.mismatches, scan.mismatched, agreed, &mut report).await?;
+        scan.keys.compare(store.keyring(), destroyed, &mut report).await?;
         scan.claims.compare(store, head.position, &mut report).await?;
         strays(store, head, &mut report).await?;
         report.streams = scan.streams.len();
@@ -151,6 +156,7 @@ struct Scan {
     differs: bool,
     streams: HashMap<StreamId, u64>,
     claims: Claims,
+    keys: Keys,
     time: Option<jiff::Timestamp>,
     end: Position,
 }
@@ -181,6 +187,7 @@ impl Scan {
             *last = run.last;
         }
         self.claims.take(part.claims);
+        self.keys.join(part.keys);
         for leaves in part.leaves {
             tree.grow(leaves, self.differs, report);
         }

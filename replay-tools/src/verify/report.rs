@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Time,
     /// The event cannot be read.
     Unreadable,
+    /// A key that the event needs is not what it must be.
+    Key,
     /// The table of claims is not what the events say.
     Claim,
     /// What follows the log belongs to another log or is ahead of it.

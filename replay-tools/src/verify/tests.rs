@@ -5,17 +5,17 @@
 use std::time::Duration;
 
 use event_store::{
-    Append, Basis, Claim, Classes, Epoch, KeyringConfig, MasterKey, NewEvent, StoreConfig, StreamId,
+    Append, Basis, Claim, Epoch, KeyringConfig, MasterKey, NewEvent, StoreConfig, StreamId,
     integrity::{Hash, Notary, NotaryConfig, NotaryState, Tile},
     testing::{self, TestDatabase},
 };
 use sqlx::Executor;
 use uuid::Uuid;
 
-use domain::{Personal, identity::AccountEvent};
+use domain::{Personal, RecordClass, identity::AccountEvent};
 
 use super::*;
-use crate::testing::{appended, registered};
+use crate::testing::{appended, destroy, registered};
 
 /// A log, what a notary has signed of it, and how both are verified.
 pub(super) struct Log {
@@ -398,7 +398,7 @@ async fn whoever_was_erased_holds_nothing() {
     log.sign().await;
     let report = log.verify().await;
     assert!(report.is_well() && report.notes.is_empty(), "before its keys go: {report}");
-    log.store.keyring().shred(ada, Classes::All, Basis::Erasure).await.unwrap();
+    destroy(&log.store, ada, RecordClass::Identity, Basis::Erasure).await;
     let report = log.verify().await;
     assert!(report.is_well() && report.notes.is_empty(), "{report}");
     log.behind_our_back(&[&format!(
@@ -416,7 +416,7 @@ async fn a_claim_that_came_back_after_an_erasure_is_found_although_the_log_does_
     let ada = Uuid::now_v7();
     log.store.append(registered(ada, &email_hmac(1))).await.unwrap();
     log.sign().await;
-    log.store.keyring().shred(ada, Classes::All, Basis::Erasure).await.unwrap();
+    destroy(&log.store, ada, RecordClass::Identity, Basis::Erasure).await;
     let report = log.verify().await;
     assert_eq!((report.disagreements, report.findings[0].kind), (1, Kind::Claim), "{report}");
 }
@@ -434,7 +434,7 @@ async fn claims_whose_keys_are_not_there_are_said_not_to_be_checked() {
     let report = command.verify(&annals).await.unwrap();
     assert!(report.is_well() && report.notes[0].contains("with this master key"), "{report}");
     let basis = Basis::Retention { through: Epoch::from_number(999_912) };
-    log.store.keyring().shred(ada, Classes::Only(&["identity"]), basis).await.unwrap();
+    destroy(&log.store, ada, RecordClass::Identity, basis).await;
     let report = command.verify(&log.annals()).await.unwrap();
     assert!(report.is_well() && report.notes[0].starts_with("1 claims were not checked"), "{report}");
 }
