@@ -179,9 +179,14 @@ fn in_query(shape: &Shape, query: &QueryRoute, schemas: &mut SchemaGenerator) ->
     if rows {
         parameters.push(list("fields", "Which columns to show.", shown.map(str::to_owned).collect()));
     }
-    if shape.options.time_travel && query.shows != Shows::Nearest {
+    let built = matches!(query.shows, Shows::Rows | Shows::One);
+    if built || shape.options.time_travel && query.shows != Shows::Nearest {
+        let text = match shape.options.time_travel {
+            true => "As of this position or instant.",
+            false => "As of this position or instant, where it was built for it (`annals-replay as-of`).",
+        };
         let schema = json!({ "anyOf": [position, { "type": "string", "format": "date-time" }] });
-        parameters.push(parameter("as_of", "As of this position or instant.", schema));
+        parameters.push(parameter("as_of", text, schema));
     }
     let narrowing: &[&str] = match query.shows {
         Shows::Rows | Shows::One | Shows::Nearest => &[],

@@ -1,5 +1,5 @@
 //! Read models as of an earlier moment: the facts up to then are folded in memory, and filtered, sorted and paged as SQL
-//! would.
+//! would. Where a read model keeps no past, what was built as of that moment answers ([`Projections::build_as_of`]).
 
 use domain::Actor;
 use event_store::{AsOf, Position, Recorded, StreamId};
@@ -27,11 +27,11 @@ impl Projections {
         as_of: AsOf,
     ) -> Result<Page, QueryError> {
         let shape = model.shape();
-        if !shape.options.time_travel {
-            return Err(QueryError::AsOfUnsupported(shape.name));
-        }
         let store = &self.0.store;
         let until = store.position_of(as_of).await??;
+        if !shape.options.time_travel {
+            return self.list_built(model, actor, plan.clone(), until).await;
+        }
         let skips = self.skips_of(shape.name).await?;
         let mut past = Past { model, stage: model.stage(), skips, memory: self.0.config.as_of_memory };
         match &plan.streams {
@@ -63,6 +63,34 @@ impl Projections {
         let rows = changes.upserts.into_iter().map(Shown::from).collect();
         let rows = self.still_visible(model, actor, plan.select(shape, rows), plan.limit + 1).await?;
         Ok(plan.page(shape, rows, until))
+    }
+
+    /// As [`Projections::list_as_of`], from the tables that were built as of that position.
+    async fn list_built(
+        &self,
+        model: &'static dyn ReadModel,
+        actor: &Actor,
+        mut plan: Plan,
+        until: Position,
+    ) -> Result<Page, QueryError> {
+        let (shape, limit) = (model.shape(), plan.limit);
+        let schema = self.built_as_of(until).await?.ok_or(QueryError::AsOfUnsupported(shape.name))?;
+        let mut found = Vec::new();
+        loop {
+            let answered = self.ask(model, &plan, &schema).await;
+            // Dropped meanwhile, or not among those that were built, or built by another version.
+            let none = |error: &QueryError| error.is_database(&["42P01", "42703"]);
+            let (.., rows) = match answered {
+                Err(error) if none(&error) => return Err(QueryError::AsOfUnsupported(shape.name)),
+                answered => answered?,
+            };
+            let more = rows.get(limit).map(|last| plan.clone().after(last));
+            found.extend(self.still_visible(model, actor, rows, limit + 1 - found.len()).await?);
+            match more {
+                Some(next) if found.len() <= limit => plan = next,
+                Some(_) | None => return Ok(plan.page(shape, found, until)),
+            }
+        }
     }
 
     /// Of rows as they were, the first that the actor may see now as well, so many of them: what somebody may see is a question

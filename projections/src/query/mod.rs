@@ -129,8 +129,8 @@ pub enum QueryError {
     /// The number of rows is 0 or beyond [`LIMIT_MAX`].
     #[error("a page has 1 to {LIMIT_MAX} rows")]
     BadLimit,
-    /// The read model keeps no past.
-    #[error("`{0}` cannot be asked as of an earlier moment")]
+    /// The read model keeps no past, and was not built as of that moment.
+    #[error("`{0}` keeps no past: it answers as of a moment for which it was built (annals-replay as-of)")]
     AsOfUnsupported(&'static str),
     /// The moment has not come yet.
     #[error(transparent)]
@@ -150,6 +150,16 @@ pub enum QueryError {
     /// Something failed.
     #[error(transparent)]
     Failed(#[from] ProjectionError),
+}
+
+impl QueryError {
+    /// Whether the database refused with one of these codes.
+    fn is_database(&self, codes: &[&str]) -> bool {
+        let QueryError::Failed(ProjectionError::Database(sqlx::Error::Database(error))) = self else {
+            return false;
+        };
+        error.code().is_some_and(|code| codes.contains(&&*code))
+    }
 }
 
 impl From<sqlx::Error> for QueryError {
@@ -379,7 +389,7 @@ impl Projections {
         loop {
             let (generation, schema) = self.serving(model, fresh).await?;
             let answered = self.ask(model, plan, &schema).await;
-            let gone = matches!(&answered, Err(QueryError::Failed(ProjectionError::Database(sqlx::Error::Database(error)))) if error.code().as_deref() == Some("42P01"));
+            let gone = answered.as_ref().is_err_and(|error| error.is_database(&["42P01"]));
             let (served_by, position, rows) = match answered {
                 Err(_) if gone && !fresh => {
                     fresh = true;

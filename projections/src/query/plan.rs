@@ -21,6 +21,7 @@ pub(super) struct Sort {
     pub(super) descending: bool,
 }
 
+#[derive(Clone)]
 pub(super) struct Plan {
     pub(super) filter: Filter,
     pub(super) sort: Vec<Sort>,
@@ -68,6 +69,17 @@ impl Plan {
             None => None,
         };
         Ok(Plan { filter, sort, limit, after, fields, disclosed, more, streams })
+    }
+
+    /// What comes after this row.
+    pub(super) fn after(mut self, row: &Shown) -> Plan {
+        self.after = Some(self.place(row));
+        self
+    }
+
+    /// Where a row stands in the order.
+    fn place(&self, row: &Shown) -> Vec<Value> {
+        self.sort.iter().map(|sort| row.values[sort.index].clone()).collect()
     }
 
     /// `ORDER BY`. Nulls stand last in both directions.
@@ -191,10 +203,8 @@ impl Plan {
     pub(super) fn page(&self, shape: &Shape, mut rows: Vec<Shown>, position: u64) -> Page {
         let more = rows.len() > self.limit;
         rows.truncate(self.limit);
-        let next = rows.last().filter(|_| more).and_then(|last| {
-            let values = self.sort.iter().map(|sort| last.values[sort.index].clone()).collect();
-            Cursor::write(shape, &self.sort, values)
-        });
+        let next = rows.last().filter(|_| more);
+        let next = next.and_then(|last| Cursor::write(shape, &self.sort, self.place(last)));
         let subjects =
             rows.iter().flat_map(|row| row.subjects.iter().copied().chain(row.named(shape))).collect();
         let fields = |row: &Shown| match self.disclosed.holds(shape.columns, &row.values) {

@@ -1,5 +1,5 @@
 //! Read models as they stood at an earlier position, in a schema of their own: `asof_<position>`. Nobody follows them;
-//! whoever asked for them queries them with the same SQL and drops them.
+//! whoever asked for them queries them with the same SQL, or over HTTP with `as_of`, and drops them.
 
 use std::{
     sync::Arc,
@@ -20,6 +20,8 @@ use crate::{
 
 /// What the names of these schemas begin with.
 const PREFIX: &str = "asof_";
+/// What is said of one that is complete.
+const COMPLETE: &str = "Read models as they stood at position";
 
 impl Projections {
     /// Builds read models as they stood after the event at a position, in the schema `asof_<position>`; all of them where
@@ -80,10 +82,19 @@ impl Projections {
         for site in Arc::into_inner(sites).into_iter().flatten() {
             built.push(finish(client, site, position, started.elapsed()).await?);
         }
-        let complete =
-            format!("Read models as they stood at position {position} of log {}", head.incarnation);
+        let complete = format!("{COMPLETE} {position} of log {}", head.incarnation);
         client.batch_execute(&says(&schema, &complete)).await?;
         Ok(built)
+    }
+
+    /// The schema of the read models as they stood at a position, where they were built and are complete.
+    pub(crate) async fn built_as_of(&self, position: Position) -> Result<Option<String>, ProjectionError> {
+        let schema = format!("{PREFIX}{position}");
+        let complete = "SELECT EXISTS (SELECT FROM pg_namespace
+            WHERE nspname = $1 AND starts_with(obj_description(oid, 'pg_namespace'), $2))";
+        let complete: bool =
+            sqlx::query_scalar(complete).bind(&schema).bind(COMPLETE).fetch_one(self.0.store.pool()).await?;
+        Ok(complete.then_some(schema))
     }
 
     /// Drops the read models as they stood at a position; false: there are none.

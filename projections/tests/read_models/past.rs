@@ -1,7 +1,7 @@
 //! Read models as they stood, what a rebuild changes, and the way back.
 
-use event_store::{Basis, Classes};
-use projections::{Config, Difference, Projections};
+use event_store::{AsOf, Basis, Classes};
+use projections::{Config, Difference, Projections, Query, QueryError};
 
 use crate::{
     models::{Contacts, History, Names},
@@ -60,6 +60,26 @@ async fn read_models_as_of_a_position_have_the_rows_that_they_had_then() {
             "{name}"
         );
     }
+    // Over HTTP as well: also those that keep no past, which answer as of no other moment.
+    let ask = async |position, after| {
+        let (as_of, limit) = (Some(AsOf::Position(position)), Some(8));
+        let query = Query { as_of, limit, after, ..Query::default() };
+        world.projections.list("history", &admin(), &query).await
+    };
+    let (mut rows, mut next) = (Vec::new(), None);
+    loop {
+        let page = ask(then, next).await.unwrap();
+        assert_eq!(page.position, then);
+        rows.extend(page.rows);
+        next = page.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(rows.len() as i64, number(&world, "SELECT count(*) FROM kept_history").await);
+    assert!(matches!(ask(then - 1, None).await, Err(QueryError::AsOfUnsupported("history"))));
+    sqlx::query(&format!("DROP TABLE asof_{then}.history")).execute(world.store.pool()).await.unwrap();
+    assert!(matches!(ask(then, None).await, Err(QueryError::AsOfUnsupported("history"))));
     assert!(world.projections.build_as_of(&["names"], now + 1).await.is_err(), "it has not come yet");
     assert!(world.projections.drop_as_of(then).await.unwrap());
     assert!(!world.projections.drop_as_of(then).await.unwrap(), "it is gone");
