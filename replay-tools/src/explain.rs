@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     annals::Annals,
     failure::Failure,
-    opening::{Reading, Under},
+    opening::{Reading, Under, subjects},
 };
 
 /// Causes and consequences of an event, as a tree: what a person or the clock began, and what policies made of it.
@@ -62,7 +62,7 @@ impl Explain {
             from: positions.first().copied().unwrap_or(explanation.position),
             to: positions.last().copied().unwrap_or(explanation.position),
             events: positions.len() as u64,
-            subjects: Some(&self.under.subjects(annals, &positions).await?),
+            subjects: Some(&subjects(annals, &positions).await?),
         };
         self.under.on_record(annals, &reading).await?;
         annals.show(&explanation, || explanation.to_text())?;

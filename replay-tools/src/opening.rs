@@ -1,5 +1,5 @@
-//! Reading under an audit replay, and opening personal values: for a purpose, with a reason, and on the record before anything
-//! is shown.
+//! Reading, under an audit replay or as an entry of the access log, and opening personal values: for a purpose, with a reason.
+//! It is on the record before anything is shown.
 
 use std::sync::Arc;
 
@@ -67,25 +67,18 @@ pub(crate) struct Under {
 }
 
 impl Under {
-    /// What is read under an audit replay is on its record when this returns.
+    /// What is read is on the record when this returns: that of the audit replay, or the access log.
     pub(crate) async fn on_record(&self, annals: &Annals, reading: &Reading<'_>) -> Result<(), Failure> {
         let sealed = Opening { replay: self.replay, ..Opening::default() };
         sealed.on_record(annals, reading).await.map(drop)
     }
+}
 
-    /// Whose data is in these events, where that is to be on record.
-    pub(crate) async fn subjects(
-        &self,
-        annals: &Annals,
-        positions: &[Position],
-    ) -> Result<Vec<Uuid>, Failure> {
-        if self.replay.is_none() {
-            return Ok(Vec::new());
-        }
-        let positions: Vec<i64> = positions.iter().map(|position| position.cast_signed()).collect();
-        let subjects = sqlx::query_scalar(include_str!("sql/subjects.sql")).bind(positions);
-        Ok(subjects.fetch_all(annals.store.pool()).await?)
-    }
+/// Whose data is in these events.
+pub(crate) async fn subjects(annals: &Annals, positions: &[Position]) -> Result<Vec<Uuid>, Failure> {
+    let positions: Vec<i64> = positions.iter().map(|position| position.cast_signed()).collect();
+    let subjects = sqlx::query_scalar(include_str!("sql/subjects.sql")).bind(positions);
+    Ok(subjects.fetch_all(annals.store.pool()).await?)
 }
 
 /// What is about to be handed out.
@@ -99,8 +92,8 @@ pub(crate) struct Handed {
 }
 
 impl Opening {
-    /// What may be done with personal values. What is read under an audit replay is on its record when this returns; where it
-    /// cannot be recorded, nothing is shown, nor opened.
+    /// What may be done with personal values. What is read is on the record when this returns: that of the audit replay, or
+    /// the access log; where it cannot be recorded, nothing is shown, nor opened.
     pub(crate) async fn on_record(
         &self,
         annals: &Annals,
@@ -108,8 +101,9 @@ impl Opening {
     ) -> Result<Personal, Failure> {
         let commands = Commands::new(annals.store.clone(), Arc::new(NoAnswers), 16);
         if !self.decrypt {
-            if let Some(replay) = self.replay {
-                self.read_under(&commands, annals, replay, reading).await?;
+            match self.replay {
+                Some(replay) => self.read_under(&commands, annals, replay, reading).await?,
+                None => self.log(&commands, annals, reading, self.reason.clone()).await?,
             }
             return Ok(Personal::Sealed);
         }
@@ -119,6 +113,18 @@ impl Opening {
             return Err(Failure::Wrong(text.into()));
         };
         self.read_under(&commands, annals, replay, reading).await?;
+        self.log(&commands, annals, reading, Some(format!("{purpose}: {reason}"))).await?;
+        Ok(Personal::Opened)
+    }
+
+    /// Puts the reading into the access log.
+    async fn log(
+        &self,
+        commands: &Commands,
+        annals: &Annals,
+        reading: &Reading<'_>,
+        purpose: Option<String>,
+    ) -> Result<(), Failure> {
         let nobody: &[Uuid] = &[];
         let named = reading.subjects.unwrap_or_default();
         let pieces = named.chunks(ACCESS_SUBJECTS_MAX);
@@ -128,16 +134,16 @@ impl Opening {
                 route: "annals-replay".into(),
                 resource: reading.resource.clone(),
                 subjects: subjects.to_vec(),
-                purpose: Some(format!("{purpose}: {reason}")),
+                purpose: purpose.clone(),
                 // Whoever has a shell on the server has no address; the account of that shell is who acts.
                 ip: Stated("local".into()),
                 user_agent: Stated(concat!("annals-replay/", env!("CARGO_PKG_VERSION")).into()),
             };
-            let request = Request { purpose: Some(purpose.clone()), ..Request::by(annals.actor.clone()) };
+            let request = Request { purpose: self.purpose.clone(), ..Request::by(annals.actor.clone()) };
             let id = access_log_id(Timestamp::now(), request.command_id.as_u128());
             commands.note::<AccessLog>(id, command, &request).await?;
         }
-        Ok(Personal::Opened)
+        Ok(())
     }
 
     /// Puts on record that what was opened is handed out, before it is, as a document that is known by its number from then
@@ -220,11 +226,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_asked_for_stays_sealed_and_leaves_no_record() {
+    async fn what_is_not_asked_for_stays_sealed_and_who_reads_it_is_in_the_access_log() {
         let world = World::campus().await;
         let before = head(&world).await;
         let personal = Opening::default().on_record(&world.annals, &about(&[student(0)])).await.unwrap();
-        assert_eq!((personal, head(&world).await), (Personal::Sealed, before));
+        let read = world.annals.store.read_all(before, 10).await.unwrap();
+        assert_eq!((personal, read.len(), &*read[0].event_type), (Personal::Sealed, 1, "AccessLogged"));
+        assert!(read[0].payload.contains(&student(0).to_string()), "{}", read[0].payload);
     }
 
     #[tokio::test]
