@@ -5,9 +5,14 @@
 //! one was done within the time that is aimed at, there is a queue that does not pass (this is CoDel's reasoning), and fewer
 //! may be under way from then on; when they are quick again, more. A body that is slow to come keeps nobody's place: a
 //! request is counted when all of it is here.
+//!
+//! What hashes a password is counted once more: that takes long on purpose, and how long says nothing of a queue. As many
+//! wait for their turn as are done within a moment, whoever they are of.
 
 use std::{
+    num::NonZero,
     sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -19,6 +24,8 @@ const FLOOR: u32 = 32;
 const WATCHED: Duration = Duration::from_millis(500);
 /// The most seconds after which a refused client is asked to come back; they are spread, so that not all come at once.
 const COME_BACK: u16 = 3;
+/// How many passwords are hashed, or wait for that, at once at most, for each processor: one takes some tens of milliseconds.
+const HASHES_PER_PROCESSOR: u32 = 16;
 /// How often it is looked whether the last request was answered.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -29,12 +36,15 @@ pub(super) enum Kind {
     Command,
     /// What only reads.
     Query,
+    /// What hashes a password.
+    Password,
 }
 
 /// How many requests are under way, and how many may be.
 pub struct Overload {
     commands: Lane,
     queries: Lane,
+    passwords: Lane,
     /// All requests that are being answered.
     under_way: AtomicU64,
     stopping: AtomicBool,
@@ -66,9 +76,12 @@ impl Overload {
     /// longer than `aim`.
     pub fn new(ceiling: u32, aim: Duration) -> Self {
         let lane = |name| Lane::new(name, ceiling.max(1), aim);
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        let hashes = u32::try_from(processors).unwrap_or(u32::MAX).saturating_mul(HASHES_PER_PROCESSOR);
         Overload {
             commands: lane("commands"),
             queries: lane("queries"),
+            passwords: Lane::new("passwords", hashes, Duration::MAX),
             under_way: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         }
@@ -82,6 +95,7 @@ impl Overload {
         match kind {
             Kind::Command => self.commands.enter(Instant::now()),
             Kind::Query => self.queries.enter(Instant::now()),
+            Kind::Password => self.passwords.enter(Instant::now()),
         }
     }
 
@@ -123,8 +137,8 @@ impl Overload {
     }
 
     /// Name, limit and refusals of what is counted apart, for the metrics.
-    pub fn lanes(&self) -> [(&'static str, u32, u64); 2] {
-        [&self.commands, &self.queries]
+    pub fn lanes(&self) -> [(&'static str, u32, u64); 3] {
+        [&self.commands, &self.queries, &self.passwords]
             .map(|lane| (lane.name, lane.limit.load(Ordering::Relaxed), lane.refused.load(Ordering::Relaxed)))
     }
 }
@@ -257,6 +271,16 @@ mod tests {
             lane.took(QUICK, after(&lane, round));
         }
         assert_eq!(lane.limit.load(Ordering::Relaxed), 1000, "and all again when they are quick");
+    }
+
+    #[test]
+    fn however_long_passwords_take_as_many_of_them_wait_for_their_turn() {
+        let lane = Lane::new("passwords", 64, Duration::MAX);
+        let _under_way: Vec<_> = (0..64).map(|_| lane.enter(lane.since).unwrap()).collect();
+        for round in 1..=20 {
+            assert!(lane.enter(after(&lane, round)).is_err());
+        }
+        assert_eq!(lane.limit.load(Ordering::Relaxed), 64);
     }
 
     #[test]

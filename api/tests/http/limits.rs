@@ -1,11 +1,28 @@
 //! How often callers may call.
 
+use std::{
+    num::NonZero,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
 use actix_web::test::TestRequest;
+use api::auth::Entrances;
+use commands::ports::{Passwords, PortError, Verdict};
+use futures_util::future::{BoxFuture, join, join_all};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::node::{ADMIN, Answer, TestNode, node};
+use crate::{
+    identity::{call, log_in, registration},
+    node::{ADMIN, Answer, TestNode, node, node_with},
+};
 
 const ANNA: Uuid = Uuid::from_u128(5);
 const DAY: u32 = 86_400;
@@ -115,7 +132,7 @@ async fn idn_p1_two_nodes_keep_one_limit_together() {
         admitted += 1;
         assert!(admitted <= 80, "the limit once more at the very most");
         if left(&answer) > 10 {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
     assert!((40..60).contains(&admitted), "{admitted}");
@@ -137,7 +154,7 @@ async fn idn_p1_the_ways_in_are_counted_exactly_on_all_nodes() {
     };
     let mut tried = 0;
     for _ in 0..8 {
-        let both = futures_util::future::join(attempt(&one), attempt(&two)).await;
+        let both = join(attempt(&one), attempt(&two)).await;
         tried += usize::from(both.0 == 422) + usize::from(both.1 == 422);
     }
     assert_eq!(tried, 10);
@@ -200,6 +217,54 @@ async fn a_token_whose_time_is_over_is_no_guess() {
             .await
             .problem(401, "Unauthenticated");
     }
+}
+
+/// Passwords that wait for their turn until they may be looked at.
+struct Waiting {
+    waiting: AtomicUsize,
+    turns: Semaphore,
+}
+
+impl Passwords for Waiting {
+    fn hash(&self, _: String) -> BoxFuture<'_, Result<String, PortError>> {
+        Box::pin(async { Ok("$argon2id$".to_owned()) })
+    }
+
+    fn verify(&self, _: String, _: Option<String>) -> BoxFuture<'_, Result<Verdict, PortError>> {
+        Box::pin(async {
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            let _turn = self.turns.acquire().await;
+            Ok(Verdict { holds: false, outdated: false })
+        })
+    }
+}
+
+#[actix_web::test]
+async fn what_hashes_a_password_where_too_many_wait_for_their_turn_is_refused_at_once() {
+    let passwords = Arc::new(Waiting { waiting: AtomicUsize::new(0), turns: Semaphore::new(0) });
+    let node = node_with(Entrances { passwords: passwords.clone(), ..Entrances::default() }).await;
+    let places = 16 * thread::available_parallelism().map_or(1, NonZero::get);
+    let waiting = join_all((0..places).map(|_| log_in(&node, "nobody@example.edu", json!({}))));
+    let refused = async {
+        while passwords.waiting.load(Ordering::SeqCst) < places {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let login = log_in(&node, "ada@example.edu", json!({})).await;
+        let register = call(&node, "/v1/auth/register", registration("ada@example.edu")).await;
+        for refused in [login, register] {
+            refused.problem(503, "Overloaded");
+            assert!(refused.header("retry-after").parse::<u32>().unwrap() > 0);
+        }
+        // What hashes nothing is answered all the while.
+        let forgotten = json!({ "email": "ada@example.edu" });
+        assert_eq!(call(&node, "/v1/auth/forgot-password", forgotten).await.status, 202);
+        passwords.turns.add_permits(places);
+    };
+    for answer in join(waiting, refused).await.0 {
+        answer.problem(401, "LoginRefused");
+    }
+    let registered = call(&node, "/v1/auth/register", registration("ada@example.edu")).await;
+    assert_eq!(registered.status, 202, "there are places again: {}", registered.text);
 }
 
 async fn incidents(node: &TestNode) -> Vec<Value> {

@@ -19,7 +19,7 @@ use super::{
     session, session_of, to_account,
 };
 use crate::{
-    http::{Api, Call},
+    http::{Api, Call, overload::Kind},
     problem::{INTERNAL, INVALID_VALUE, MALFORMED, Problem},
 };
 
@@ -48,6 +48,7 @@ pub(super) async fn elevate(api: &Api, call: &Call<'_>, body: Again) -> Result<H
         None => {
             let password =
                 body.password.ok_or_else(|| Problem::new(MALFORMED, "it is needed").at("password"))?;
+            let _turn = api.overload.enter(Kind::Password)?;
             let stored = state.passwords.first().and_then(Personal::get).cloned();
             let short = password.0.chars().count() <= PASSWORD_MAX;
             let verdict =

@@ -113,6 +113,14 @@ pub enum Identity {
 const TICK: Duration = Duration::from_millis(250);
 
 impl Identity {
+    /// Whether a password is hashed, whatever else is sent.
+    fn hashes_a_password(self) -> bool {
+        matches!(
+            self,
+            Identity::Register | Identity::Login | Identity::ResetPassword | Identity::ChangePassword
+        )
+    }
+
     /// Whether the time that an answer took could tell whether there is such an account (IDN-A3). A login that fails puts
     /// that on record where there is one, and a registration appends where there is none: to do as much work for nobody
     /// would come close to it, and drift away with the next change. On a grid both come at the same time, as long as what
@@ -151,8 +159,11 @@ pub(super) async fn handle(
         return clients::token(api, call, body).await;
     }
     let text = body.fields(call.request, api.body_limit().await).await?;
+    // Who is refused here learns nothing of any account: none was looked up.
+    let turn = route.hashes_a_password().then(|| api.overload.enter(Kind::Password)).transpose()?;
     let begun = Instant::now();
     let answer = carry_out(api, call, route, text.get()).await;
+    drop(turn);
     // By now it is not under way any more: whoever waits keeps no place.
     if route.answers_on_a_grid(answer.is_err()) {
         tokio::time::sleep(to_next_tick(begun.elapsed())).await;
