@@ -408,7 +408,7 @@ async fn r_04_calls_of_a_client_are_counted_and_a_quota_that_is_used_up_ends_the
     let node = node().await;
     let owner = member(&node, "ada@example.edu").await;
     let (access, _) = tokens(&node, "ada@example.edu").await;
-    let fields = json!({ "name": "Import", "owner": owner, "scopes": ["read:public"], "per_minute": 100_000,
+    let fields = json!({ "name": "Import", "owner": owner, "scopes": ["read:public"], "per_minute": 600,
         "monthly_quota": 3, "allowed_ips": [] });
     elevate(&node, &access).await;
     let issued = call_with(&node, &access, "/v1/api-clients", fields).await.json();

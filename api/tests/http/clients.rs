@@ -130,6 +130,33 @@ async fn the_keys_of_an_account_that_is_out_of_use_open_nothing() {
 }
 
 #[actix_web::test]
+async fn somebody_has_ten_keys_of_their_own_making_and_no_more_calls_by_one_than_they_have_themselves() {
+    let node = node().await;
+    let owner = member(&node, "ada@example.edu").await;
+    let (access, _) = tokens(&node, "ada@example.edu").await;
+    elevate(&node, &access).await;
+    let fields = |per_minute: u32| json!({ "name": "Import", "owner": owner, "scopes": ["read:public"], "per_minute": per_minute });
+    let issue = async |per_minute| call_with(&node, &access, "/v1/api-clients", fields(per_minute)).await;
+    let refused = issue(601).await.problem(422, "InvalidValue");
+    assert_eq!(refused["field"], "per_minute");
+    let mut last = String::new();
+    for _ in 0..10 {
+        let issued = issue(600).await;
+        assert_eq!(issued.status, 201, "{}", issued.text);
+        last = issued.json()["id"].as_str().unwrap().to_owned();
+    }
+    let refused = issue(600).await.problem(409, "TooManyClients");
+    assert_eq!(refused["details"]["most"], 10);
+    // What an operator makes for somebody is not counted, and may call more often.
+    assert_eq!(node.post("/v1/api-clients", fields(5000)).await.status, 201);
+    let revoke = format!("/v1/identity/api-client/{last}/revoke-api-key");
+    let revoked = call_with(&node, &access, &revoke, json!({ "reason": "Not needed" })).await;
+    assert!(revoked.status.is_success(), "{}", revoked.text);
+    assert_eq!(issue(600).await.status, 201);
+    issue(600).await.problem(409, "TooManyClients");
+}
+
+#[actix_web::test]
 async fn a_scope_that_was_taken_from_a_key_is_gone_from_its_tokens_at_once() {
     let node = node().await;
     let scopes = json!(["read:public", "write:community"]);

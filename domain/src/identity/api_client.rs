@@ -7,12 +7,16 @@
 //!   Whoever repeats the command that made it, having lost the answer, is shown it again for some minutes (the edge).
 //!   After a rotation the old key works for a day at most.
 //! - **IDN-C2** a key may be exchanged for an access token (OAuth 2.0 client credentials).
+//! - Who makes clients for themselves gives them no more requests in a minute than they have themselves (the class `reads`,
+//!   IDN-P1), and has ten of them at a time until they revoke one: [`OWN_CLIENTS_MAX`]. Operators (`manage:ops`) are trusted with
+//!   more.
 //! - **IDN-C3** a client that has not called for 180 days is found out: by then nobody may need its key any more.
 //! - A key has no scope that whoever issues it, rotates it or changes it lacks (IDN-A8), and never what only a person can hold
 //!   (`own`). What its owner gave it of their own ends when they lose it themselves; what somebody else gave it does not.
 //! - Who has logged in makes and changes keys with a second factor only (IDN-S5): a key outlives the session.
 
 use core::net::IpAddr;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
@@ -20,17 +24,25 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantNames};
 use uuid::Uuid;
 
-use super::{Account, Cidr, is_known_scope, is_within};
+use super::{Account, Cidr, SecurityPolicy, is_known_scope, is_within, security_policy_id};
 use crate::kernel::{
-    Actor, ActorKind, Answer, Context, Decided, Decider, Event, Known, NotYet, Personal, Question, Refusal,
-    RefusalKind, Refused, RefusedBy, bounds, class::Secret, schemas, sha256_hex,
+    Actor, ActorKind, Answer, Claim, Context, Decided, Decider, Event, Known, NotYet, Personal, Question,
+    Refusal, RefusalKind, Refused, RefusedBy, bounds, class::Secret, schemas, sha256_hex,
 };
 
 /// The longest time for which a rotated key goes on to work, in seconds (IDN-C1).
 pub const OVERLAP_MAX_S: u32 = 24 * 3600;
 
+/// How many clients somebody has at a time that they made for themselves.
+pub const OWN_CLIENTS_MAX: u32 = 10;
+
 /// How long a key may go unused before somebody is told (IDN-C3).
 pub const API_KEY_UNUSED_FOR: SignedDuration = SignedDuration::from_hours(180 * 24);
+
+/// The scope of who deals with other people's clients.
+const TRUSTED: &str = "manage:ops";
+/// The most requests that a client may make in a minute.
+const PER_MINUTE_MAX: i64 = 100_000;
 
 /// The label of a key; see [`Question::TokenHash`].
 pub fn api_key_label(client: Uuid, key_id: Uuid) -> String {
@@ -40,6 +52,11 @@ pub fn api_key_label(client: Uuid, key_id: Uuid) -> String {
 /// What a key begins with: the client that it is of.
 pub fn api_key_prefix(client: Uuid) -> String {
     format!("ak_{}", client.simple())
+}
+
+/// The claim on one of the clients that an account may have made for itself.
+fn own_client_claim(owner: Uuid) -> String {
+    format!("own-client:{owner}")
 }
 
 /// A key, by its hash.
@@ -60,6 +77,9 @@ pub struct ApiClient {
     pub scopes: Vec<String>,
     /// Who gave it that, where it was not the owner.
     pub granted_by: Option<Uuid>,
+    /// Whether its owner made it, and it is one of those that they may have.
+    #[serde(default)]
+    pub counted: bool,
     /// How many requests it may make in a minute.
     pub per_minute: u32,
     /// How many requests it may make in a month.
@@ -211,6 +231,9 @@ pub enum ApiClientEvent {
         /// Who gave it its scopes, where that was not the owner.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         granted_by: Option<Uuid>,
+        /// Whether it is one of those that its owner may make for themselves.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        counted: bool,
     },
     /// Another key was made; the old one works until `previous_until`.
     ApiKeyRotated {
@@ -236,7 +259,12 @@ pub enum ApiClientEvent {
     /// The client was found not to have called for 180 days.
     ApiKeyFoundUnused { since: Timestamp },
     /// The client's keys were revoked.
-    ApiKeyRevoked { reason: String },
+    ApiKeyRevoked {
+        reason: String,
+        /// The owner, who may make another one in its place, where it was one of those.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        freed: Option<Uuid>,
+    },
 }
 
 impl Event for ApiClientEvent {
@@ -254,6 +282,12 @@ pub enum ApiClientRefusal {
         /// The scope.
         scope: String,
     },
+    /// The owner has made as many as they may for themselves.
+    #[error("there are {most} clients that were made by their owner: one of them has to be revoked first")]
+    TooManyClients {
+        /// How many there may be.
+        most: u32,
+    },
 }
 
 impl Refusal for ApiClientRefusal {
@@ -261,10 +295,16 @@ impl Refusal for ApiClientRefusal {
         self.into()
     }
     fn kind(&self) -> RefusalKind {
-        RefusalKind::Forbidden
+        match self {
+            ApiClientRefusal::ScopeNotGrantable { .. } => RefusalKind::Forbidden,
+            ApiClientRefusal::TooManyClients { .. } => RefusalKind::Conflict,
+        }
     }
     fn field(&self) -> Option<&'static str> {
-        Some("scopes")
+        match self {
+            ApiClientRefusal::ScopeNotGrantable { .. } => Some("scopes"),
+            ApiClientRefusal::TooManyClients { .. } => None,
+        }
     }
 }
 
@@ -277,6 +317,8 @@ pub struct ApiClientFacts {
     last_used: Option<Timestamp>,
     /// Whether there is an account with the id of the client that is made: what one does would pass for the other's.
     is_account: bool,
+    /// How often somebody may call.
+    policy: Arc<SecurityPolicy>,
 }
 
 impl Decider for ApiClient {
@@ -311,6 +353,9 @@ impl Decider for ApiClient {
     ) -> Result<ApiClientFacts, NotYet> {
         use ApiClientCommand as C;
         let mut facts = ApiClientFacts::default();
+        if matches!(command, C::IssueApiKey { .. } | C::ChangeApiKeyLimits { .. }) {
+            facts.policy = known.stream::<SecurityPolicy>(security_policy_id())?.state;
+        }
         match command {
             C::IssueApiKey { .. } | C::RotateApiKey { .. } => {
                 let label = api_key_label(context.id, context.derive("key"));
@@ -337,10 +382,10 @@ impl Decider for ApiClient {
         let person = actor.kind == ActorKind::User;
         match command {
             C::RecordApiQuotaExhausted { .. } | C::ReviewApiKeyUse { .. } => actor.is_system(),
-            C::IssueApiKey { owner, .. } => person && (actor.has("manage:ops") || actor.is(*owner)),
+            C::IssueApiKey { owner, .. } => person && (actor.has(TRUSTED) || actor.is(*owner)),
             C::RevokeApiKey { .. } if actor.is_system() => true,
             C::RotateApiKey { .. } | C::ChangeApiKeyLimits { .. } | C::RevokeApiKey { .. } => {
-                person && (actor.has("manage:ops") || self.owner.is_some_and(|owner| actor.is(owner)))
+                person && (actor.has(TRUSTED) || self.owner.is_some_and(|owner| actor.is(owner)))
             }
         }
     }
@@ -367,7 +412,8 @@ impl Decider for ApiClient {
                     return Err(Refused::invalid("id", "not that of an account"));
                 }
                 bounds::line("name", &name, 1..=100)?;
-                check_limits(&scopes, per_minute, monthly_quota, &allowed_ips, &context.actor)?;
+                check_limits(&scopes, monthly_quota, &allowed_ips, &context.actor)?;
+                facts.check_pace(per_minute, &context.actor)?;
                 if let Some(end) = expires_at {
                     bounds::instant("expires_at", end)?;
                     if end <= context.now {
@@ -388,6 +434,7 @@ impl Decider for ApiClient {
                     key_prefix,
                     key_hash,
                     granted_by,
+                    counted: !context.actor.has(TRUSTED),
                 }
             }
             C::RotateApiKey { overlap_s } => {
@@ -400,7 +447,8 @@ impl Decider for ApiClient {
                 E::ApiKeyRotated { key_id, key_prefix, key_hash, previous_until }
             }
             C::ChangeApiKeyLimits { scopes, per_minute, monthly_quota, allowed_ips } => {
-                check_limits(&scopes, per_minute, monthly_quota, &allowed_ips, &context.actor)?;
+                check_limits(&scopes, monthly_quota, &allowed_ips, &context.actor)?;
+                facts.check_pace(per_minute, &context.actor)?;
                 let granted_by = self.owner.and_then(granter);
                 E::ApiKeyLimitsChanged { scopes, per_minute, monthly_quota, allowed_ips, granted_by }
             }
@@ -423,7 +471,7 @@ impl Decider for ApiClient {
             },
             C::RevokeApiKey { reason } => {
                 bounds::text("reason", &reason, 1..=2000)?;
-                E::ApiKeyRevoked { reason }
+                E::ApiKeyRevoked { reason, freed: self.owner.filter(|_| self.counted) }
             }
         }])
     }
@@ -443,11 +491,13 @@ impl Decider for ApiClient {
                 key_prefix: _,
                 key_hash,
                 granted_by,
+                counted,
             } => {
                 *self = ApiClient {
                     owner: Some(*owner),
                     scopes: scopes.clone(),
                     granted_by: *granted_by,
+                    counted: *counted,
                     per_minute: *per_minute,
                     monthly_quota: *monthly_quota,
                     allowed_ips: allowed_ips.clone(),
@@ -475,6 +525,40 @@ impl Decider for ApiClient {
             }
         }
     }
+
+    fn claims(_: Uuid, event: &ApiClientEvent) -> Vec<Claim> {
+        use ApiClientEvent as E;
+        match event {
+            E::ApiKeyIssued { owner, counted: true, .. } => {
+                vec![Claim::Seat { key: own_client_claim(*owner), limit: OWN_CLIENTS_MAX }]
+            }
+            E::ApiKeyRevoked { freed: Some(owner), .. } => vec![Claim::Free(own_client_claim(*owner))],
+            E::ApiKeyIssued { .. }
+            | E::ApiKeyRotated { .. }
+            | E::ApiKeyLimitsChanged { .. }
+            | E::ApiQuotaExhausted { .. }
+            | E::ApiKeyFoundInUse { .. }
+            | E::ApiKeyFoundUnused { .. }
+            | E::ApiKeyRevoked { .. } => Vec::new(),
+        }
+    }
+
+    fn taken(key: &str) -> Option<ApiClientRefusal> {
+        let own = key.starts_with("own-client:");
+        own.then_some(ApiClientRefusal::TooManyClients { most: OWN_CLIENTS_MAX })
+    }
+}
+
+impl ApiClientFacts {
+    /// Who is not trusted with other people's clients gives their own no more than they have themselves.
+    fn check_pace(&self, per_minute: u32, actor: &Actor) -> Result<(), RefusedBy<ApiClient>> {
+        let own = self.policy.limit("reads").map_or(0, |reads| {
+            let (limit, window) = (u64::from(reads.limit), u64::from(reads.window_s.max(1)));
+            i64::try_from(limit * 60 / window).unwrap_or(i64::MAX).max(1)
+        });
+        let most = if actor.has(TRUSTED) { PER_MINUTE_MAX } else { own.min(PER_MINUTE_MAX) };
+        bounds::number("per_minute", per_minute.into(), 1..=most)
+    }
 }
 
 /// Whether somebody can give these scopes to a client.
@@ -490,7 +574,6 @@ fn grantable(scopes: &[String], actor: &Actor) -> Result<(), RefusedBy<ApiClient
 
 fn check_limits(
     scopes: &[String],
-    per_minute: u32,
     monthly_quota: Option<u64>,
     allowed_ips: &[String],
     actor: &Actor,
@@ -500,7 +583,6 @@ fn check_limits(
     }
     bounds::count("scopes", scopes.len(), 50)?;
     grantable(scopes, actor)?;
-    bounds::number("per_minute", per_minute.into(), 1..=100_000)?;
     let quota = monthly_quota.map_or(1, |quota| i64::try_from(quota).unwrap_or(i64::MAX));
     bounds::number("monthly_quota", quota, 1..=1_000_000_000)?;
     bounds::count("allowed_ips", allowed_ips.len(), 50)?;

@@ -1,4 +1,5 @@
 use super::{ApiClientCommand as C, ApiClientEvent as E, ApiClientRefusal as R, *};
+use crate::identity::{RateKey, RateLimit};
 use crate::kernel::testing::{Scenario, World, given, keeps_history, nothing};
 
 const ME: Uuid = Uuid::from_u128(0x1D);
@@ -143,7 +144,7 @@ fn only_the_owner_and_operators_deal_with_a_client_and_no_client_does() {
 
 #[test]
 fn a_revoked_or_expired_key_opens_nothing() {
-    let revoked = E::ApiKeyRevoked { reason: "leaked".into() };
+    let revoked = E::ApiKeyRevoked { reason: "leaked".into(), freed: None };
     let state = after([revoked.clone()]).state().clone();
     assert!(state.opened_by("first", at(NOON)).is_none() && !state.is_live(at(NOON)));
     after([revoked.clone()]).when(C::RevokeApiKey { reason: "again".into() }).then([]);
@@ -183,7 +184,7 @@ fn idn_c3_a_client_that_has_not_called_for_180_days_is_found_out() {
     looked(after([]), Some(later), since).then([E::ApiKeyFoundInUse { last_used: later }]);
     looked(after([]), None, later).then([]);
     // What opens nothing any more need not be used.
-    let revoked = E::ApiKeyRevoked { reason: "leaked".into() };
+    let revoked = E::ApiKeyRevoked { reason: "leaked".into(), freed: None };
     looked(after([revoked]), None, since).invalid_state("revoked");
     let mut expired = issued();
     if let E::ApiKeyIssued { expires_at, .. } = &mut expired[0] {
@@ -191,6 +192,60 @@ fn idn_c3_a_client_that_has_not_called_for_180_days_is_found_out() {
     }
     looked(given(expired), None, since).then([]);
     assert!(!after([]).permits(&owner(), &C::ReviewApiKeyUse { since }));
+}
+
+/// A command that lets a client call so often.
+fn so_often(often: u32) -> C {
+    let C::IssueApiKey { name, owner, scopes, monthly_quota, allowed_ips, expires_at, .. } =
+        issue(&["read:public"])
+    else {
+        unreachable!("an issue")
+    };
+    C::IssueApiKey { name, owner, scopes, per_minute: often, monthly_quota, allowed_ips, expires_at }
+}
+
+#[test]
+fn who_makes_a_client_for_themselves_gives_it_no_more_calls_than_they_have() {
+    let by = |actor: Actor, command: C, mut world: World| {
+        nothing::<ApiClient>().by(actor).looking_up(&command, &mut world).when(command)
+    };
+    by(owner(), so_often(600), world("first")).then_names(["ApiKeyIssued"]);
+    by(owner(), so_often(601), world("first")).invalid("per_minute");
+    by(Actor::user(OWNER, &["admin"]), so_often(100_000), world("first")).then_names(["ApiKeyIssued"]);
+    let change = |per_minute| C::ChangeApiKeyLimits {
+        scopes: vec!["read:public".into()],
+        per_minute,
+        monthly_quota: None,
+        allowed_ips: Vec::new(),
+    };
+    after([]).when(change(601)).invalid("per_minute");
+    after([]).by(Actor::user(OWNER, &["admin"])).when(change(601)).then_names(["ApiKeyLimitsChanged"]);
+    // Where the limit is another one, that one counts.
+    let mut policy = SecurityPolicy::default();
+    policy.limits.insert("reads".into(), RateLimit { per: RateKey::Account, limit: 36_000, window_s: 3600 });
+    let less = || world("first").with(security_policy_id(), policy.clone());
+    by(owner(), so_often(600), less()).then_names(["ApiKeyIssued"]);
+    policy.limits.insert("reads".into(), RateLimit { per: RateKey::Account, limit: 10, window_s: 3600 });
+    let less = || world("first").with(security_policy_id(), policy.clone());
+    by(owner(), so_often(1), less()).then_names(["ApiKeyIssued"]);
+    by(owner(), so_often(2), less()).invalid("per_minute");
+}
+
+#[test]
+fn somebody_has_ten_clients_of_their_own_making_until_they_revoke_one() {
+    let key = own_client_claim(OWNER);
+    let claims = |event: &E| ApiClient::claims(ME, event);
+    assert_eq!(claims(&issued()[0]), [Claim::Seat { key: key.clone(), limit: 10 }]);
+    assert_eq!(ApiClient::taken(&key), Some(R::TooManyClients { most: 10 }));
+    let revoke = || C::RevokeApiKey { reason: "leaked".into() };
+    assert_eq!(claims(&after([]).when(revoke()).events()[0]), [Claim::Free(key)]);
+    // What an operator makes is not counted, for themselves either.
+    let command = issue(&["read:public"]);
+    let admin = Actor::user(OWNER, &["admin"]);
+    let made = nothing::<ApiClient>().by(admin).looking_up(&command, &mut world("first"));
+    let made = made.when(command).events();
+    assert!(claims(&made[0]).is_empty());
+    assert!(claims(&given::<ApiClient>(made).by(owner()).when(revoke()).events()[0]).is_empty());
 }
 
 #[test]
@@ -227,7 +282,13 @@ fn every_event_reads_as_it_was_stored() {
         E::ApiQuotaExhausted { month: "2026-01".into(), used: 1000 },
         E::ApiKeyFoundInUse { last_used: at(NOON) },
         E::ApiKeyFoundUnused { since: at(NOON) },
-        E::ApiKeyRevoked { reason: "leaked".into() },
+        E::ApiKeyRevoked { reason: "leaked".into(), freed: None },
     ];
-    keeps_history::<ApiClient>(issued().into_iter().chain(rest));
+    // As they were before it was counted how many an owner has made.
+    let mut first = issued();
+    if let E::ApiKeyIssued { counted, .. } = &mut first[0] {
+        *counted = false;
+    }
+    assert!(ApiClient::claims(ME, &first[0]).is_empty());
+    keeps_history::<ApiClient>(first.into_iter().chain(rest));
 }

@@ -143,6 +143,7 @@ mod tests {
             key_prefix: "ak_1".into(),
             key_hash: Personal::about(ID, "hash".into()),
             granted_by: None,
+            counted: true,
         };
         let events = [issued].into_iter().chain(events);
         given::<ApiClients>(events.map(|event| (ID, AnyEvent::ApiClient(event)))).rows().remove(0)
@@ -151,7 +152,7 @@ mod tests {
     #[test]
     fn a_client_is_active_until_it_is_revoked() {
         assert_eq!((&*after([]).status, after([]).monthly_quota), ("active", Some(i64::MAX)));
-        assert_eq!(after([E::ApiKeyRevoked { reason: "leaked".into() }]).status, "revoked");
+        assert_eq!(after([E::ApiKeyRevoked { reason: "leaked".into(), freed: None }]).status, "revoked");
     }
 
     #[test]
