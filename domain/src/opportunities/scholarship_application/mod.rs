@@ -248,6 +248,13 @@ impl Decider for ScholarshipApplication {
         if by_staff && !actor.is_system() && !actor.has_within(MANAGE, &facts.lineage) {
             return Err(Refused::Forbidden);
         }
+        // Whoever may try a token is told only by the right one how the application stands.
+        if let C::AttachRecommendation { request, token, .. } = &command {
+            let asked = self.recommendations.get(request).and_then(|asked| asked.token_hash.as_ref());
+            if asked.and_then(Personal::get) != Some(&sha256_hex(&token.0)) {
+                return Err(R::TokenInvalid {}.into());
+            }
+        }
         if self.has_recorded(&command) {
             return Ok(Vec::new());
         }
@@ -276,12 +283,8 @@ impl Decider for ScholarshipApplication {
             C::RequestRecommendation { request, recommender_email, message } => {
                 self.request_recommendation(request, recommender_email, message, facts, context)?
             }
-            C::AttachRecommendation { request, token, document } => {
+            C::AttachRecommendation { request, token: _, document } => {
                 let deadline = terms(facts)?.deadline;
-                let asked = self.recommendations.get(&request).and_then(|asked| asked.token_hash.as_ref());
-                if asked.and_then(Personal::get) != Some(&sha256_hex(&token.0)) {
-                    return Err(R::TokenInvalid {}.into());
-                }
                 if context.now > deadline {
                     return Err(R::DeadlinePassed { deadline }.into());
                 }

@@ -277,6 +277,15 @@ fn opp_a5_the_token_is_good_once_and_until_the_deadline_even_if_that_moves() {
 }
 
 #[test]
+fn how_an_application_stands_is_told_by_the_right_token_only() {
+    let withdrawn =
+        || E::ApplicationWithdrawn { reason: None, scholarship: SCHOLARSHIP, applicant: APPLICANT };
+    after([requested(), withdrawn()]).when(attach("guess")).refused(R::TokenInvalid {});
+    after([withdrawn()]).when(attach("secret")).refused(R::TokenInvalid {});
+    after([requested(), withdrawn()]).when(attach("secret")).invalid_state("withdrawn");
+}
+
+#[test]
 fn a_token_whose_key_was_destroyed_opens_nothing() {
     let mut forgotten = requested();
     if let E::RecommendationRequested { token_hash, .. } = &mut forgotten {
