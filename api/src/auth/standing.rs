@@ -224,8 +224,19 @@ impl Standing {
         if admitted { Ok(stand) } else { Err(Withdrawn::Address) }
     }
 
+    /// Whether somebody may do this somewhere, as far as their account goes now. Whoever has none acts with tokens of the
+    /// operator's command line, which say it themselves.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn still_has(&self, account: Uuid, scope: &str, now: Timestamp) -> Result<bool, CommandError> {
+        let held = self.held(account, now).await?;
+        let has = held.is_none_or(|held| held.has_somewhere(scope));
+        Ok(has && !self.is_out_of_use(account, now).await?)
+    }
+
     /// Whether somebody has an account that is not in use at this time.
-    async fn is_out_of_use(&self, owner: Uuid, now: Timestamp) -> Result<bool, CommandError> {
+    pub async fn is_out_of_use(&self, owner: Uuid, now: Timestamp) -> Result<bool, CommandError> {
         let account = self.state(&self.known.accounts, owner).await?;
         Ok(account.account.is_some() && !account.is_active(now))
     }

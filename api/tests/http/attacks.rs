@@ -315,6 +315,49 @@ async fn where_only_the_invited_register_an_invitation_is_for_one_address() {
 }
 
 #[actix_web::test]
+async fn an_invitation_holds_no_longer_than_who_wrote_it_may_write_one() {
+    let node = node().await;
+    let ends = [
+        ("suspend-account", json!({ "reason": "An investigation" })),
+        ("revoke-role", json!({ "role": "department_admin" })),
+    ];
+    let mut inviters = Vec::new();
+    for (end, fields) in ends {
+        let id = member(&node, &format!("{end}@example.edu")).await;
+        let assigned = json!({ "role": "department_admin" });
+        assert_eq!(node.post(&format!("/v1/accounts/{id}/roles"), assigned).await.status, 200);
+        inviters.push((id, end, fields));
+    }
+    let path =
+        format!("/v1/identity/security-policy/{}/set-request-policy", domain::identity::security_policy_id());
+    let invited = json!({ "max_body_bytes": 65536, "cors_origins": [], "registration": "invite" });
+    let set = node.send_elevated(ADMIN, &["admin"], TestRequest::post().uri(&path).set_json(invited)).await;
+    assert!(set.status.is_success(), "{}", set.text);
+    for (inviter, end, fields) in inviters {
+        let invite = async |email: &str| {
+            let invite = TestRequest::post().uri("/v1/auth/invitations").set_json(json!({ "email": email }));
+            assert_eq!(node.send_as(inviter, &["department_admin"], invite).await.status, 200);
+            let mut body = registration(email);
+            body["invitation"] = invitation_to(&node, email).1.into();
+            body
+        };
+        let first = invite(&format!("before-{end}@example.org")).await;
+        let second = invite(&format!("after-{end}@example.org")).await;
+        assert_eq!(call(&node, "/v1/auth/register", first).await.status, 202);
+        let ended = node.post(&format!("/v1/identity/account/{inviter}/{end}"), fields).await;
+        assert!(ended.status.is_success(), "{}", ended.text);
+        // What is known of an account is forgotten a moment after it changed.
+        let refused = async {
+            while node.node.api.standing.still_has(inviter, "manage:users", Timestamp::now()).await.unwrap() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(4), refused).await.unwrap();
+        call(&node, "/v1/auth/register", second).await.problem(403, "RegistrationClosed");
+    }
+}
+
+#[actix_web::test]
 async fn p_02_a_login_with_another_device_is_told_and_the_first_one_is_not() {
     let node = node().await;
     let id = member(&node, "ada@example.edu").await;

@@ -53,7 +53,10 @@ pub(super) async fn register(
     let invited_by = match policy.registration {
         Registration::Open => None,
         Registration::Invite => {
-            let inviter = body.invitation.and_then(|invitation| inviter(api, &invitation.0, &email));
+            let inviter = match body.invitation {
+                Some(invitation) => inviter(api, &invitation.0, &email).await?,
+                None => None,
+            };
             Some(inviter.ok_or_else(|| {
                 Problem::new(REGISTRATION_CLOSED, "an invitation to this address is needed")
             })?)
@@ -117,11 +120,19 @@ fn invitation(begun: &str, email: &str) -> String {
     format!("invitation|{begun}|{email}")
 }
 
-/// Who invited this address, where the invitation is one and its time is not over.
-fn inviter(api: &Api, text: &str, email: &str) -> Option<Uuid> {
+/// Who invited this address, where the invitation is one, its time is not over and they could still write it.
+async fn inviter(api: &Api, text: &str, email: &str) -> Result<Option<Uuid>, Problem> {
+    let now = Timestamp::now();
+    let Some(inviter) = written_by(api, text, email, now) else { return Ok(None) };
+    let still = api.standing.still_has(inviter, "manage:users", now).await?;
+    Ok(still.then_some(inviter))
+}
+
+/// Who wrote an invitation, as it says.
+fn written_by(api: &Api, text: &str, email: &str, now: Timestamp) -> Option<Uuid> {
     let (begun, mac) = text.rsplit_once('.')?;
     let (inviter, expires) = begun.split_once('.')?;
-    let live = expires.parse::<i64>().ok()? > Timestamp::now().as_second();
+    let live = expires.parse::<i64>().ok()? > now.as_second();
     let ours = api.credentials.is_bound(&invitation(begun, email), mac);
     call::uuid(inviter).filter(|_| live && ours)
 }
