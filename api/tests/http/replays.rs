@@ -300,6 +300,10 @@ async fn people_see_what_is_held_about_them_and_compliance_leaves_a_trace() {
     let path = format!("/v1/privacy/inventory/{ANNA}");
     let seen = read(&node, OFFICER, &path).await.json();
     assert_eq!((&seen["holdings"], &seen["reads"]), (&own["holdings"], &json!(1)));
-    let student = TestRequest::get().uri(&path);
-    node.send_as(Uuid::from_u128(6), &["student"], student).await.problem(403, "Forbidden");
+    // Within an org unit nobody sees the log: that nothing is shown must not pass for an answer.
+    let within = format!("compliance@{}", Uuid::from_u128(9));
+    for role in ["student", &within] {
+        let asked = TestRequest::get().uri(&path);
+        node.send_as(Uuid::from_u128(6), &[role], asked).await.problem(403, "Forbidden");
+    }
 }

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{AuditFilters, AuditQuery, Entry, GovernanceError, Order, log_view::LogView};
+use super::{AuditFilters, AuditQuery, Entry, GovernanceError, Order, entry::Sight, log_view::LogView};
 use crate::{Projections, query::LIMIT_MAX};
 
 /// The most events of one person that are counted.
@@ -55,10 +55,10 @@ pub struct Inventory {
 }
 
 impl Projections {
-    /// What is held about a person, as far as the actor may see it. The person is not told of what the law forbids to tell.
+    /// What is held about a person, for the person and for who sees the whole log. The person is not told of what the law forbids to tell.
     ///
     /// # Errors
-    /// See [`GovernanceError`].
+    /// See [`GovernanceError`]; `Forbidden` for anybody else.
     pub async fn inventory(&self, actor: &Actor, subject: Uuid) -> Result<Inventory, GovernanceError> {
         let mut asked = AuditQuery {
             filters: AuditFilters { subject: Some(subject), ..AuditFilters::default() },
@@ -69,6 +69,9 @@ impl Projections {
         let mut holdings: BTreeMap<(String, Option<String>), Holding> = BTreeMap::new();
         let (mut reads, mut counted) = (0, 0);
         let own = actor.is(subject);
+        if !own && Sight::of(actor) != Sight::All {
+            return Err(GovernanceError::Forbidden);
+        }
         let mut untold = BTreeSet::new();
         if own {
             let view = LogView::open(self, None).await?;
@@ -95,8 +98,7 @@ impl Projections {
             let complete = page.next.is_none();
             if complete || counted >= EVENTS_MAX {
                 let holdings = holdings.into_values().collect();
-                let sees = actor.is(subject) || actor.has("read:audit") || actor.has("manage:privacy");
-                let recipients = if sees { self.recipients(subject).await? } else { Vec::new() };
+                let recipients = self.recipients(subject).await?;
                 let position = page.position;
                 return Ok(Inventory { subject, holdings, reads, recipients, complete, position });
             }
