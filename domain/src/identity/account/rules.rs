@@ -76,7 +76,7 @@ pub enum Weakness {
     IsEmail,
     /// Without the address, its parts and the name of the system too little is left of it.
     Guessable,
-    /// It is known to be breached.
+    /// It is known to be breached, or what is left of it is.
     Breached,
 }
 
@@ -85,7 +85,7 @@ pub fn password_weakness(
     password: &str,
     email: Option<&str>,
     policy: &PasswordPolicy,
-    breached: impl FnOnce(&str) -> bool,
+    breached: impl Fn(&str) -> bool,
 ) -> Option<Weakness> {
     let characters = password.chars().count();
     if characters < policy.min_length as usize {
@@ -94,12 +94,17 @@ pub fn password_weakness(
         Some(Weakness::TooLong)
     } else if email.is_some() && normalised_email(password).as_deref() == email {
         Some(Weakness::IsEmail)
-    } else if left_of(password, email) < LEFT_MIN {
-        Some(Weakness::Guessable)
-    } else if policy.breached_check && breached(password) {
-        Some(Weakness::Breached)
     } else {
-        None
+        let left = left_of(password, email);
+        let separator = |letter: char| !letter.is_alphanumeric();
+        let known = || breached(password) || breached(left.trim_matches(separator));
+        if left.chars().count() < LEFT_MIN {
+            Some(Weakness::Guessable)
+        } else if policy.breached_check && known() {
+            Some(Weakness::Breached)
+        } else {
+            None
+        }
     }
 }
 
@@ -108,9 +113,9 @@ const LEFT_MIN: usize = 8;
 /// Parts of an address that are shorter stand in many a word.
 const PART_MIN: usize = 3;
 
-/// How many characters are left of a password without the address, its parts and the name of the system (OWASP ASVS 5.0,
+/// What is left of a password, in lower case, without the address, its parts and the name of the system (OWASP ASVS 5.0,
 /// 6.2.11; NIST SP 800-63B 5.1.1.2).
-fn left_of(password: &str, email: Option<&str>) -> usize {
+fn left_of(password: &str, email: Option<&str>) -> String {
     let mut rest = password.nfc().collect::<String>().to_lowercase();
     let address = email.unwrap_or_default();
     let parts = address.split(|letter: char| !letter.is_alphanumeric());
@@ -118,7 +123,7 @@ fn left_of(password: &str, email: Option<&str>) -> usize {
     {
         rest = rest.replace(guess, "");
     }
-    rest.trim().chars().count()
+    rest.trim().to_owned()
 }
 
 type Check = Result<(), RefusedBy<Account>>;

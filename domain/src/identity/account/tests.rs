@@ -206,7 +206,7 @@ fn idn_a2_a_password_has_12_to_128_characters_and_is_neither_breached_nor_the_ad
     let policy = PasswordPolicy::default();
     let weakness = |password: &str| {
         password_weakness(password, Some("ada@example.edu"), &policy, |known| {
-            known == "correct horse battery"
+            ["correct horse battery", "12345678", "password", "password1"].contains(&known)
         })
     };
     assert_eq!(weakness(&"ä".repeat(11)), Some(Weakness::TooShort));
@@ -219,6 +219,11 @@ fn idn_a2_a_password_has_12_to_128_characters_and_is_neither_breached_nor_the_ad
     assert_eq!(weakness("ada+example+1842"), Some(Weakness::Guessable));
     assert_eq!(weakness("Ada weaves algebra"), None);
     assert_eq!(weakness("correct horse battery"), Some(Weakness::Breached));
+    // Nor is what is left of it without the address and the name of the system.
+    for known in ["annals12345678", "Annals-Password1", "passwordannals", "ada@example.edu 12345678"] {
+        assert_eq!(weakness(known), Some(Weakness::Breached), "{known}");
+    }
+    assert_eq!(weakness("annals of the marsh"), None);
     let lax = PasswordPolicy { breached_check: false, ..policy };
     assert_eq!(password_weakness("correct horse battery", None, &lax, |_| true), None);
 }
