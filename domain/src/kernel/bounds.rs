@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use unicode_normalization::char::is_combining_mark;
 
 use super::Refused;
 
@@ -31,12 +32,41 @@ pub fn text<R, E>(field: &'static str, value: &str, chars: RangeInclusive<usize>
     held(fits, field, || format!("{} to {} characters, no control characters", chars.start(), chars.end()))
 }
 
-/// A text of one line, such as a name: as [`text`], without line ends, tabs and what turns the direction of what is written
-/// next to it (Unicode Technical Report 36, 2.10).
+/// A text of one line, such as a name: as [`text`], without line ends, tabs, what turns the direction of what is written
+/// next to it and what is not seen (Unicode Technical Reports 36, 2.10, and 39, 3.1), and with something to be seen in it.
+/// What joins letters or keeps them apart stays: Persian and the languages of India are written with it.
 pub fn line<R, E>(field: &'static str, value: &str, chars: RangeInclusive<usize>) -> Check<R, E> {
-    let turns = |letter: char| matches!(letter, '\n' | '\r' | '\t' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     text(field, value, chars)?;
-    held(!value.chars().any(turns), field, || "one line, without what turns its direction".to_owned())
+    let fits = !value.chars().any(turns_or_hides)
+        && (value.trim().is_empty() || value.chars().any(|letter| !is_blank(letter)));
+    held(fits, field, || "one line that is seen as it is, without what turns its direction".to_owned())
+}
+
+/// Whether a character ends a line, turns its direction, or is there without being seen.
+fn turns_or_hides(letter: char) -> bool {
+    matches!(
+        letter,
+        '\n' | '\r'
+            | '\t'
+            | '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
+/// Whether nothing is seen of a character that stands alone: blanks, fillers, joiners, and marks without a letter.
+fn is_blank(letter: char) -> bool {
+    let filler = matches!(
+        letter,
+        '\u{115f}' | '\u{1160}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
+    );
+    filler || letter.is_whitespace() || is_combining_mark(letter)
 }
 
 /// As [`text`], where there is one.
@@ -125,6 +155,27 @@ mod tests {
         assert!(fits("Ada King-Noël") && fits("عدا"));
         for wrong in ["a\r\nBcc: b", "a\tb", "a\u{2028}b", "a\u{202e}b", "a\u{2066}b", " "] {
             assert!(!fits(wrong), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_seen_as_it_is() {
+        let fits = |value: &str| (line("l", value, 0..=20) as Plain).is_ok();
+        // Without the sign between its parts the first would be another word; the second has a letter that needs one.
+        for name in ["نرم\u{200c}افزار", "ക്\u{200d}ഷ", "Zoe\u{308}", "👩\u{200d}🎓", "!", "", "  "]
+        {
+            assert!(fits(name), "{name:?}");
+        }
+        for hidden in
+            ["\u{200e}", "\u{200f}", "\u{61c}", "\u{feff}", "\u{ad}", "\u{180e}", "\u{e0041}", "\u{e007f}"]
+        {
+            assert!(!fits(&format!("a{hidden}b")), "{hidden:?}");
+        }
+        for nothing in ["\u{200b}", " \u{200d} ", "\u{2060}", "\u{115f}", "\u{1160}", "\u{3164}\u{3164}"] {
+            assert!(!fits(nothing), "{nothing:?}");
+        }
+        for nothing in ["\u{ffa0}", "\u{2800}", "\u{301}\u{301}", "\u{fe0f}"] {
+            assert!(!fits(nothing), "{nothing:?}");
         }
     }
 

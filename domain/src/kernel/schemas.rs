@@ -15,10 +15,11 @@ const PRINTABLE: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f
 /// The same, with something else than blanks in it.
 const WRITTEN: &str = r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*[^\u0000-\u0020\u007f-\u00a0\s][^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$";
 
-/// On one line, without what turns its direction.
-const LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$";
-/// The same, with something else than blanks in it.
-const WRITTEN_LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*[^\u0000-\u0020\u007f-\u00a0\u2028-\u202e\u2066-\u2069\s][^\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]*$";
+/// On one line, without what turns its direction and what is not seen, as far as one unit of UTF-16 tells it.
+const LINE: &str =
+    r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]*$";
+/// The same, with something to be seen in it; of marks without a letter only the most common ones are told.
+const WRITTEN_LINE: &str = r"^[^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]*[^\u0000-\u0020\u007f-\u00a0\u00ad\u0300-\u036f\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\u2800\u3164\ufeff\uffa0\s][^\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]*$";
 
 /// A text of one line of so many characters.
 pub fn line<const LEAST: u32, const MOST: u32>(schema: &mut Schema) {
