@@ -47,7 +47,7 @@ pub(super) fn all(catalog: &Catalog, models: &[&dyn ReadModel], mut rows: Schema
                 "type": "apiKey",
                 "in": "cookie",
                 "name": "__Host-annals_access",
-                "description": "The access token of a browser that logged in with the profile `browser`.",
+                "description": "The access token of a browser that logged in as the client `web`.",
             },
             "csrf": {
                 "type": "apiKey",

@@ -215,7 +215,8 @@ fn in_query(shape: &Shape, query: &QueryRoute, schemas: &mut SchemaGenerator) ->
     parameters.push(list("sort", "Columns to sort by; `-column` is descending.", sortable.collect()));
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT });
     parameters.push(parameter("limit", "How many rows.", limit));
-    parameters.push(parameter("after", "The cursor that the page before gave.", json!({ "type": "string" })));
+    let cursor = json!({ "type": "string", "minLength": 1 });
+    parameters.push(parameter("after", "The cursor that the page before gave.", cursor));
     parameters.extend(filtering(shape, schemas));
     for sealed in sieve::parameters(shape.name) {
         let schema = match sealed.op {
