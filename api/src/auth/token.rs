@@ -179,13 +179,16 @@ impl Ticket {
         if claims.token_type.as_deref().is_some_and(|kind| kind != "access") {
             return Err(Rejected("it is not an access token"));
         }
+        // RFC 9068, 2.2.
+        let Some(client) = claims.client_id.as_deref() else { return Err(Rejected("a claim is missing")) };
         let subject: Uuid = claims.sub.parse().map_err(|_| Rejected("its subject is not a UUID"))?;
         let scopes: Option<BTreeSet<String>> = claims
             .scope
             .as_deref()
             .map(|scopes| scopes.split_ascii_whitespace().map(str::to_owned).collect());
         let mut brought = BTreeSet::new();
-        let actor = if claims.client_id.as_deref() == Some(&*claims.sub) {
+        let operator = client == OPERATOR;
+        let actor = if client == claims.sub {
             let roles = claims.roles.iter().map(|role| grant(role)).collect::<Result<Vec<_>, _>>()?;
             if roles.iter().any(|grant| grant.role != SERVICE) {
                 return Err(Rejected("a client has no role but service"));
@@ -200,7 +203,6 @@ impl Ticket {
         };
         let elevated = claims.amr.iter().any(|method| method == SECOND_FACTOR);
         let elevated_at = claims.auth_time.filter(|_| elevated);
-        let operator = claims.client_id.as_deref() == Some(OPERATOR);
         let (session, version) = (claims.sid, claims.version);
         Ok(Ticket { actor, session, version, expires: claims.exp, elevated_at, operator, brought })
     }
@@ -277,6 +279,7 @@ mod tests {
             (|claims| claims.iat += 3600, "it was issued in the future"),
             (|claims| claims.iss = "somebody".into(), "its issuer is another one"),
             (|claims| claims.aud = "others".into(), "it is for another audience"),
+            (|claims| claims.client_id = None, "a claim is missing"),
             (|claims| claims.sub = "anna".into(), "its subject is not a UUID"),
             (|claims| claims.roles = vec!["staff@here".into()], "a role is held in what is not a UUID"),
         ] {

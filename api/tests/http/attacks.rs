@@ -102,6 +102,7 @@ async fn no_token_but_our_own_of_today_opens_anything() {
         (signed(&ours, &without("version"), &secret), "a session without a version"),
         (signed(&ours, &without("exp"), &secret), "without an end"),
         (signed(&ours, &without("aud"), &secret), "without an audience"),
+        (signed(&ours, &without("client_id"), &secret), "without a client"),
         (access.rsplit_once('.').unwrap().0.to_owned() + ".", "without a signature"),
         (format!("{access}."), "a part too many"),
         (access.replace('.', "=."), "padded"),
