@@ -236,6 +236,9 @@ impl Standing {
     }
 
     /// Whether somebody has an account that is not in use at this time.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
     pub async fn is_out_of_use(&self, owner: Uuid, now: Timestamp) -> Result<bool, CommandError> {
         let account = self.state(&self.known.accounts, owner).await?;
         Ok(account.account.is_some() && !account.is_active(now))

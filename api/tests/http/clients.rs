@@ -125,8 +125,10 @@ async fn the_keys_of_an_account_that_is_out_of_use_open_nothing() {
     let suspend = format!("/v1/identity/account/{owner}/suspend-account");
     assert!(node.post(&suspend, json!({ "reason": "An investigation" })).await.status.is_success());
     refused_soon(&node, &token).await;
-    let request = TestRequest::get().uri("/v1/orgs").insert_header(("X-API-Key", key));
+    let request = TestRequest::get().uri("/v1/orgs").insert_header(("X-API-Key", key.clone()));
     node.send(request).await.problem(401, "Unauthenticated");
+    let grant = json!({ "grant_type": "client_credentials", "client_secret": key });
+    call(&node, "/v1/auth/token", grant).await.problem(401, "LoginRefused");
 }
 
 #[actix_web::test]

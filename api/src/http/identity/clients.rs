@@ -208,12 +208,21 @@ async fn authenticated(
         (None, None) => return Err(unproven("the key is needed, as `client_secret` or in `Authorization`")),
     };
     let by_header = body.client_secret.is_none();
-    let found = holder(api, &key).await.and_then(|(id, client, number)| {
+    let found = async {
+        let (id, client, number) = holder(api, &key).await?;
         let itself = |name: &String| *name == id.to_string() || *name == api_key_prefix(id);
-        let all = named.iter().chain(&body.client_id).all(itself);
-        if all { Ok((id, client, number)) } else { Err(unproven("the key is another client's")) }
-    });
-    found.map_err(|problem| if by_header && problem.status() == 401 { not_basic() } else { problem })
+        if !named.iter().chain(&body.client_id).all(itself) {
+            return Err(unproven("the key is another client's"));
+        }
+        // As where the token would be used: the owner answers for it.
+        match client.owner {
+            Some(owner) if api.standing.is_out_of_use(owner, Timestamp::now()).await? => {
+                Err(unproven("the key is not accepted"))
+            }
+            _ => Ok((id, client, number)),
+        }
+    };
+    found.await.map_err(|problem| if by_header && problem.status() == 401 { not_basic() } else { problem })
 }
 
 /// The user and the password of `Authorization: Basic`, each of them encoded as in a form (RFC 6749, 2.3.1).
