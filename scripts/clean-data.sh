@@ -5,12 +5,16 @@ set -eu
 data=${1:-${ANNALS_DATA_DIR:-./data}}
 [ -e "$data" ] || exit 0
 [ -e "$data/annals.lock" ] || { echo "$data is not a data folder of annals: nothing removed" >&2; exit 1; }
-if ! flock --nonblock "$data/annals.lock" true; then
-    echo "annals (process $(cat "$data/annals.lock")) runs in $data: stop it first" >&2
-    exit 1
-fi
-home=$(sed -n 's/^ *"home": "\(.*\)",*$/\1/p' "$data/servers.json" 2>/dev/null || true)
-if [ -n "$home" ]; then
+# The servers' files are in the folder, unless their user cannot enter it.
+home=$(sed -n 's|^ *"home": "\(/var/lib/annals/[0-9a-f-]\{32,36\}\)",*$|\1|p' "$data/servers.json" 2>/dev/null || true)
+home=${home:-$(cd "$data" && pwd -P)}
+for lock in "$data/annals.lock" "$home/annals.lock"; do
+    if [ -e "$lock" ] && ! flock --nonblock "$lock" true; then
+        echo "annals (process $(cat "$lock")) runs in ${lock%/annals.lock}: stop it first" >&2
+        exit 1
+    fi
+done
+if [ -e "$data/servers.json" ]; then
     # The folder is an argument of the server's process, and of no other.
     left() {
         for process in /proc/[0-9]*; do
@@ -21,6 +25,6 @@ if [ -n "$home" ]; then
     for process in $(left); do kill -INT "$process"; done
     while [ -n "$(left)" ]; do sleep 0.1; done
     rm -rf "$home/postgres" "$home/postgres.new" "$home/nats"
-    [ "$home" -ef "$data" ] || rmdir "$home"
+    [ "$home" -ef "$data" ] || { rm -f "$home/annals.lock" && rmdir "$home"; }
 fi
 rm -rf "$data"

@@ -39,7 +39,7 @@ impl Folder {
     }
 
     fn home(&self) -> PathBuf {
-        PathBuf::from(self.remembered()["home"].as_str().unwrap())
+        self.remembered()["home"].as_str().map_or_else(|| self.0.clone(), PathBuf::from)
     }
 
     fn postgres(&self) -> Option<Pid> {
@@ -130,6 +130,30 @@ async fn with_no_configuration_both_servers_run_and_the_next_start_finds_all_aga
     assert_eq!((&servers.database_url, servers.nats_url.as_ref()), (&database, Some(&nats)));
     assert_eq!(notes(&database).await.unwrap(), ["first"]);
     servers.stop().await;
+}
+
+#[tokio::test]
+async fn a_data_folder_that_was_copied_or_moved_is_an_instance_of_its_own() {
+    let (folder, copy) = (Folder::new("original"), Folder::new("copy"));
+    let servers = Servers::start(&folder.config()).await.unwrap();
+    write_a_note(&servers.database_url, "of both").await;
+    servers.stop().await;
+    assert_eq!(folder.home(), folder.0);
+    let copied = Command::new("cp").arg("-a").arg(folder.0.join(".")).arg(&copy.0).status().unwrap();
+    assert!(copied.success());
+
+    let original = Servers::start(&folder.config()).await.unwrap();
+    let other = Servers::start(&copy.config()).await.unwrap();
+    write_a_note(&other.database_url, "of the copy").await;
+    assert_eq!(notes(&original.database_url).await.unwrap(), ["of both"]);
+    original.stop().await;
+    other.stop().await;
+
+    std::fs::remove_dir_all(&folder.0).unwrap();
+    std::fs::rename(&copy.0, &folder.0).unwrap();
+    let moved = Servers::start(&folder.config()).await.unwrap();
+    assert_eq!(notes(&moved.database_url).await.unwrap(), ["of both", "of the copy"]);
+    moved.stop().await;
 }
 
 #[tokio::test]
@@ -561,5 +585,5 @@ fn all_of_this_holds_for_an_ordinary_user_too() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    assert!(text.contains("test result: ok. 18 passed"), "{text}");
+    assert!(text.contains("test result: ok. 19 passed"), "{text}");
 }

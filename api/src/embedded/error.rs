@@ -40,6 +40,22 @@ pub enum EmbeddedError {
         /// The process id of the one that is there, if it can be told.
         holder: String,
     },
+    /// Another data folder's process uses the servers' files, which are elsewhere.
+    #[error(
+        "the servers' files of {data} are in {home}, and another annals (process {holder}) uses them: one of the two data \
+         folders is a copy of the other. For an instance of its own, stop that one, copy {home} to another folder \
+         beside it that is named by a UUID, and say so as `home` in {state}"
+    )]
+    HomeInUse {
+        /// The data folder.
+        data: PathBuf,
+        /// Where the servers' files are.
+        home: PathBuf,
+        /// The file that says so.
+        state: PathBuf,
+        /// The process id of the one that uses them, if it can be told.
+        holder: String,
+    },
     /// There is no usable PostgreSQL on this machine.
     #[error(
         "no PostgreSQL {wanted} was found (looked along PATH, at `pg_config --bindir` and in \

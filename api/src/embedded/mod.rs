@@ -62,6 +62,8 @@ pub struct Servers {
     nats: Option<Running>,
     /// The data folder and the right to run servers in it, where this process has it.
     lock: Option<Lock>,
+    /// The lock of the servers' files, where they are elsewhere.
+    home: Option<Lock>,
 }
 
 impl Servers {
@@ -109,7 +111,7 @@ impl Servers {
         if nats_url.is_none() {
             tracing::info!("no NATS server is configured: the projections follow the log directly");
         }
-        Ok(Self { database_url, nats_url, embedded: false, postgres: None, nats: None, lock })
+        Ok(Self { database_url, nats_url, embedded: false, postgres: None, nats: None, lock, home: None })
     }
 
     async fn start_private(lock: Lock, nats_url: Option<String>) -> Result<Self, EmbeddedError> {
@@ -129,6 +131,7 @@ impl Servers {
             Some(known) => known,
             None => Folder::begin(data, can_enter)?,
         };
+        let home = folder.lock_home()?;
         // Before there is a cluster: a server whose folder was deleted would write its last words into the new one.
         process::stop_stray(&postgres::launch(&programs, &folder, run_as.clone())).await?;
         postgres::make_cluster(&programs, &folder, run_as.as_ref()).await?;
@@ -160,7 +163,15 @@ impl Servers {
             None => (None, nats_url.filter(|url| url != "none")),
         };
         let database_url = postgres::url(&folder.state, postgres::NAME);
-        Ok(Self { database_url, nats_url, embedded: true, postgres: Some(postgres), nats, lock: Some(lock) })
+        Ok(Self {
+            database_url,
+            nats_url,
+            embedded: true,
+            postgres: Some(postgres),
+            nats,
+            lock: Some(lock),
+            home,
+        })
     }
 
     /// Starts a private server again, at the same port, whenever it dies. Never returns: run it beside the node,
@@ -183,6 +194,7 @@ impl Servers {
         for server in [self.nats, self.postgres].into_iter().flatten() {
             server.stop().await;
         }
+        drop(self.home);
     }
 
     /// The absolute data folder, where this process is the one that owns it.

@@ -42,7 +42,7 @@ pub(super) fn launch(
     folder: &Folder,
     run_as: Option<RunAs>,
 ) -> Result<Launch, EmbeddedError> {
-    let home = folder.state.home.join("nats");
+    let home = folder.home().join("nats");
     let configuration = home.join("nats.conf");
     make_private_folder(&home, run_as.as_ref()).map_err(EmbeddedError::disk("make", &home))?;
     // Its format takes JSON as it is, which spares us its rules for quoting.
