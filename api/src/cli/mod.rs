@@ -71,11 +71,13 @@ async fn execute(command: Command) -> Result<(), String> {
         Command::Serve => {
             let config = configured()?;
             telemetry::start(&config)?;
+            Config::warn_of_unknown_variables();
             return serve::serve(&config).await.map_err(|error| error.to_string());
         }
         Command::Demo(options) => {
             let config = configured()?;
             telemetry::start(&config)?;
+            Config::warn_of_unknown_variables();
             return demo::demo(&config, &options).await;
         }
         Command::Token(options) => token::mint(&configured()?, &options)? + "\n",
