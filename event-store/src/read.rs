@@ -155,6 +155,23 @@ impl EventStore {
         rows.iter().map(from_row).collect()
     }
 
+    /// The version that a stream had at a position: how many events it had by then.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn version_at(&self, stream: &StreamId, position: Position) -> Result<u64, StoreError> {
+        // The newest first, along the index of the stream: as far back as there are events that came later.
+        let sql = "SELECT sequence FROM annals.events
+            WHERE aggregate_type = $1 AND aggregate_id = $2 AND position <= $3 ORDER BY sequence DESC LIMIT 1";
+        let found: Option<i64> = sqlx::query_scalar(sql)
+            .bind(&*stream.aggregate_type)
+            .bind(&*stream.aggregate_id)
+            .bind(signed(position))
+            .fetch_optional(self.pool())
+            .await?;
+        found.map_or(Ok(0), unsigned)
+    }
+
     /// Where the log ends, by the database's word (see [`EventStore::subscribe_head`] for a quick hint).
     ///
     /// # Errors

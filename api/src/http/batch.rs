@@ -103,7 +103,8 @@ struct Outcome {
 }
 
 /// The headers of an answer that are its own.
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
+    "annals-version",
     "content-type",
     "etag",
     "idempotent-replayed",

@@ -125,7 +125,12 @@ fn answer(accepted: &Accepted, location: Option<String>, made: Option<MadeKey>) 
     response.json(body)
 }
 
-fn stream_id(call: &Call<'_>, from: IdFrom, repeatable: Option<(&str, Uuid)>) -> Result<Uuid, Problem> {
+/// The stream that a route names.
+pub(super) fn stream_id(
+    call: &Call<'_>,
+    from: IdFrom,
+    repeatable: Option<(&str, Uuid)>,
+) -> Result<Uuid, Problem> {
     match from {
         IdFrom::Path(name) => call.id(name),
         IdFrom::Piece(name, index) => uuid(call.piece(name, index))

@@ -49,6 +49,7 @@ pub use identity::Identity;
 pub use incoming::Incoming;
 pub use limits::Class;
 pub use overload::Overload;
+pub use query::ROW_VERSION;
 pub use route::{CommandRoute, From, Governance, IdFrom, Log, Operation, Page, QueryRoute, Route, Shows};
 pub use router::{Found, Missed, Router};
 pub use routes::routes;

@@ -4,21 +4,25 @@ use std::time::Duration;
 
 use actix_web::{
     HttpResponse,
-    http::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY},
+    http::header::{
+        CACHE_CONTROL, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY,
+    },
     web,
 };
-use event_store::StoreError;
+use event_store::{StoreError, StreamId};
 use projections::{
     Condition, Op, Page, ProjectionError, Query, QueryError,
     identity::{SecurityPolicies, SecurityPolicyRow},
-    query::shown,
+    query::{sees_positions, shown},
     table::Table,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Api, Call, access, days,
+    Api, Call, access,
+    command::stream_id,
+    days,
     filters::Parameter,
     funnel, nearest,
     pairs::{as_of, number},
@@ -31,6 +35,8 @@ use crate::problem::{
 
 /// How long a read model is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The header of a row's answer with the version of its stream, for `If-Match`.
+pub const ROW_VERSION: &str = "Annals-Version";
 /// How many values a filter may have.
 pub(super) const VALUES: usize = 100;
 
@@ -85,7 +91,25 @@ async fn rows(api: &Api, call: &Call<'_>, route: &QueryRoute, one: bool) -> Resu
     if let Some(next) = page.next.filter(|_| !one) {
         link_next(call, &next, &mut response);
     }
+    if let Some(version) = version(api, call, route, page.position).await? {
+        response.headers_mut().insert(HeaderName::from_static("annals-version"), version.into());
+    }
     Ok(response)
+}
+
+/// The version of the stream of a row's commands, as of what the row shows: for those who may see where in the log it is.
+async fn version(
+    api: &Api,
+    call: &Call<'_>,
+    route: &QueryRoute,
+    position: u64,
+) -> Result<Option<u64>, Problem> {
+    let Some((of, id)) = route.stream.filter(|_| call.actor().is_ok_and(sees_positions)) else {
+        return Ok(None);
+    };
+    let stream = StreamId::new(of, stream_id(call, id, None)?.to_string());
+    let version = api.commands.store().version_at(&stream, position).await;
+    version.map(Some).map_err(|error| failed(&error))
 }
 
 /// Tells whole rows what their read model does not know.

@@ -125,6 +125,8 @@ pub struct QueryRoute {
     pub only: &'static [(&'static str, From)],
     /// For how many seconds a client may use the answer again without asking (catalogue 4.3).
     pub max_age: u32,
+    /// The aggregate, and its stream, whose version the answer tells: that of the commands at or below the path of a row.
+    pub stream: Option<(&'static str, IdFrom)>,
 }
 
 /// In which form a route shows rows.

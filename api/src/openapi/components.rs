@@ -301,6 +301,10 @@ fn headers() -> Value {
         "RateLimit": text("What is left (draft-ietf-httpapi-ratelimit-headers): the class, `r` calls, `t` seconds to the end of the window."),
         "RateLimit-Policy": text("What holds: the class, `q` calls in `w` seconds."),
         "ETag": text("The version of the stream, or of the answer."),
+        "Annals-Version": {
+            "description": "The version of the stream of the row, as of what is shown, for `If-Match` in quotes; not told to analysts.",
+            "schema": { "type": "integer", "minimum": 0 },
+        },
         "Location": text("Where the new thing can be read, if it has a path of its own."),
         "Idempotent-Replayed": text("`true` where the answer is that of an earlier request under the same key."),
         "Link": text("The next page, `rel=\"next\"` (RFC 8288)."),

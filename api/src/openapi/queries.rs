@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::components::{date, header_references, not_yet_response, problems, uuid};
 use crate::http::{
-    From, QueryRoute, Route, Shows, filters,
+    From, QueryRoute, ROW_VERSION, Route, Shows, filters,
     nearest::{NEAREST, NEAREST_MAX, TEXT_MAX},
     sieve,
 };
@@ -62,6 +62,11 @@ pub(super) fn operation(
     if query.shows == Shows::Rows {
         headers.push("Link");
     }
+    let mut unchanged = vec!["ETag", "Cache-Control"];
+    if query.stream.is_some() {
+        headers.push(ROW_VERSION);
+        unchanged.push(ROW_VERSION);
+    }
     let mut responses = problems(PROBLEMS);
     responses.insert(
         "200".into(),
@@ -76,7 +81,7 @@ pub(super) fn operation(
         "304".into(),
         json!({
             "description": "The client has this answer already (`If-None-Match`).",
-            "headers": header_references(&["ETag", "Cache-Control"]),
+            "headers": header_references(&unchanged),
         }),
     );
     json!({

@@ -120,6 +120,36 @@ async fn one_row_has_a_path_of_its_own() {
 }
 
 #[actix_web::test]
+async fn a_row_tells_the_version_to_which_a_command_may_be_bound() {
+    let node = node().await;
+    let (id, created) = node.org("PSU").await;
+    let path = format!("/v1/orgs/{id}");
+    let close = |version: String| {
+        let request = TestRequest::post().uri(&format!("{path}/deactivate"));
+        let request = request.insert_header(("If-Match", format!("\"{version}\"")));
+        node.send_as(ADMIN, &["admin"], request.set_json(json!({ "reason": "merged" })))
+    };
+    let row = node.get(&format!("{path}?min_position={created}")).await;
+    assert_eq!(row.header("annals-version"), "1");
+    let closed = close(row.header("annals-version").to_owned()).await;
+    assert_eq!(closed.status, 200, "{}", closed.text);
+    close("1".to_owned()).await.problem(412, "PreconditionFailed");
+
+    let position = &closed.json()["position"];
+    let row = node.get(&format!("{path}?min_position={position}")).await;
+    assert_eq!(row.header("annals-version"), "2");
+    let again = TestRequest::get().uri(&path).insert_header(("If-None-Match", row.header("etag")));
+    let again = node.send_as(ADMIN, &["admin"], again).await;
+    assert_eq!((again.status.as_u16(), again.header("annals-version")), (304, "2"));
+    let then = node.get(&format!("{path}?as_of={created}")).await;
+    assert_eq!(then.header("annals-version"), "1");
+    let analyst =
+        node.send_as(Uuid::from_u128(7), &["analyst", "member"], TestRequest::get().uri(&path)).await;
+    assert!(analyst.status == 200 && !analyst.headers.contains_key("annals-version"));
+    assert!(!node.get("/v1/orgs").await.headers.contains_key("annals-version"));
+}
+
+#[actix_web::test]
 async fn a_client_that_has_the_answer_is_told_so() {
     let node = node().await;
     let position = three(&node).await;

@@ -155,6 +155,18 @@ pub(super) fn routes(catalog: &Catalog) -> Vec<Route> {
 }
 
 impl Resource {
+    /// The stream of the commands at or below the path of a row, whose version they may be bound to.
+    fn stream(&self) -> Option<(&'static str, IdFrom)> {
+        let Does::Query { shows: Shows::One, .. } = self.does else { return None };
+        table::TABLE.iter().find_map(|row| match row.does {
+            Does::Command { of, id, .. } => {
+                let below = row.path.strip_prefix(self.path)?;
+                (below.is_empty() || below.starts_with('/')).then_some((of, id))
+            }
+            Does::Query { .. } => None,
+        })
+    }
+
     fn route(&self, catalog: &Catalog) -> Route {
         let operation = match self.does {
             Does::Command { of, name, id, given } => {
@@ -166,7 +178,7 @@ impl Resource {
                 Operation::Command(CommandRoute { aggregate, command, id, given })
             }
             Does::Query { model, shows, only, max_age } => {
-                Operation::Query(QueryRoute { model, shows, only, max_age })
+                Operation::Query(QueryRoute { model, shows, only, max_age, stream: self.stream() })
             }
         };
         let method = match self.method {
@@ -216,6 +228,27 @@ mod tests {
                 assert!(!command.schema["properties"][field].is_null(), "{} gives {field}", row.path);
             }
         }
+    }
+
+    /// Whoever reads a row and commands at its path or below it is told the version of the stream that they command.
+    #[test]
+    fn a_row_tells_the_version_of_the_stream_that_all_commands_below_its_path_are_for() {
+        let streams = TABLE.iter().filter_map(|row| Some((row.path, row.stream()?)));
+        let streams: Vec<_> = streams.collect();
+        for (path, stream) in &streams {
+            for row in TABLE {
+                let below = row.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'));
+                if let Does::Command { of, id, .. } = row.does
+                    && (below || row.path == *path)
+                {
+                    assert_eq!((of, id), *stream, "{} beside {path}", row.path);
+                }
+            }
+        }
+        let told = |path: &str| streams.iter().find(|(own, _)| *own == path).map(|(_, (of, _))| *of);
+        assert_eq!(told("/v1/orgs/{id}"), Some("identity.org_unit"));
+        assert_eq!(told("/v1/users/me/profile"), Some("identity.profile"));
+        assert_eq!(told("/v1/people/{id}"), None);
     }
 
     /// What a row asks is a read model, and its conditions are on columns that can be filtered by.
