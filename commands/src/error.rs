@@ -45,7 +45,7 @@ pub enum CommandError {
         /// The reason's details.
         details: Value,
     },
-    /// The stream is not at the version that the client expected (`If-Match`).
+    /// The stream is not at a version that the client expected (`If-Match`).
     #[error("the stream is at version {current}")]
     PreconditionFailed {
         /// The version it is at.

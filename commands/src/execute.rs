@@ -173,7 +173,8 @@ impl Commands {
         };
         // After the others: RFC 9110 ignores preconditions of what would fail without them, and whoever may not do it learns
         // no version.
-        if refusal.is_none() && request.expected_version.is_some_and(|expected| expected != found.version) {
+        let expected = request.expected_version.as_ref();
+        if refusal.is_none() && expected.is_some_and(|expected| !expected.admits(found.version)) {
             return refuse(CommandError::PreconditionFailed { current: found.version });
         }
         if events.is_empty() {

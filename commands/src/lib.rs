@@ -18,6 +18,6 @@ pub use catalog::{AggregateEntry, Catalog, CommandEntry, Elevated, EventEntry, R
 pub use error::CommandError;
 pub use execute::{Accepted, Commands};
 pub use facts::{Answers, NoAnswers};
-pub use request::Request;
+pub use request::{Expected, Request};
 pub use sourced::{Decision, Sourced, SourcedEvent};
 pub use state::{FoldedState, open_events, state_after};

@@ -4,6 +4,25 @@ use domain::Actor;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+/// At which versions of its stream a command is taken (`If-Match`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// At any, as long as the stream has begun.
+    Any,
+    /// At one of these; where there is none of them, at no version.
+    OneOf(Vec<u64>),
+}
+
+impl Expected {
+    /// Whether a stream at this version is one that is expected; at 0 it has not begun.
+    pub fn admits(&self, version: u64) -> bool {
+        match self {
+            Expected::Any => version > 0,
+            Expected::OneOf(versions) => versions.contains(&version),
+        }
+    }
+}
+
 /// Everything that a command brings along besides its fields.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -18,8 +37,8 @@ pub struct Request {
     pub repeatable: bool,
     /// A keyed hash of what a client sent under its key; a repeat with another one is refused. `None` for policies.
     pub fingerprint: Option<[u8; 32]>,
-    /// The version that the stream must have (`If-Match`).
-    pub expected_version: Option<u64>,
+    /// At which versions of the stream the client wants it (`If-Match`).
+    pub expected_version: Option<Expected>,
     /// When the thing happened, where that is not now: the time of the event that a policy reacts to.
     pub occurred_at: Option<Timestamp>,
     /// What everything that one request brings about has in common; the command's id where there is none.

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use commands::{Accepted, CommandError, Commands, NoAnswers, Request, Sourced};
+use commands::{Accepted, CommandError, Commands, Expected, NoAnswers, Request, Sourced};
 use cqrs_es::{EventStore as _, persist::PersistedEventStore};
 use domain::{
     Actor, RecordClass,
@@ -108,9 +108,21 @@ async fn a_stale_if_match_is_refused_and_changes_nothing() {
     let id = Uuid::now_v7();
     commands.execute::<OrgUnit>(id, create("PSU"), &admin()).await.unwrap();
     commands.execute::<OrgUnit>(id, rename("Gus"), &admin()).await.unwrap();
-    let stale = Request { expected_version: Some(1), ..admin() };
+    let stale = Request { expected_version: Some(Expected::OneOf(vec![1])), ..admin() };
     let refused = commands.execute::<OrgUnit>(id, rename("Gorilla"), &stale).await;
     assert!(matches!(refused, Err(CommandError::PreconditionFailed { current: 2 })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_command_for_whatever_is_there_makes_nothing_new() {
+    let (commands, _database) = world().await;
+    let any = Request { expected_version: Some(Expected::Any), ..admin() };
+    let id = Uuid::now_v7();
+    let refused = commands.execute::<OrgUnit>(id, create("PSU"), &any).await;
+    assert!(matches!(refused, Err(CommandError::PreconditionFailed { current: 0 })), "{refused:?}");
+    commands.execute::<OrgUnit>(id, create("PSU"), &admin()).await.unwrap();
+    let any = Request { expected_version: Some(Expected::Any), ..admin() };
+    assert_eq!(commands.execute::<OrgUnit>(id, rename("Gus"), &any).await.unwrap().version, 2);
 }
 
 #[tokio::test]
@@ -140,8 +152,9 @@ async fn the_owner_is_told_that_there_is_none_and_others_cannot_tell() {
     let eve = by(Uuid::from_u128(0xE));
     for (whose, has) in [(ada, true), (ben, false)] {
         for expected_version in [None, Some(0), Some(1)] {
+            let expected_version = expected_version.map(|version| Expected::OneOf(vec![version]));
             for command in [grant(), withdraw()] {
-                let request = Request { expected_version, ..eve.clone() };
+                let request = Request { expected_version: expected_version.clone(), ..eve.clone() };
                 let told = commands.execute::<ConsentLedger>(whose, command, &request).await;
                 assert!(matches!(told, Err(CommandError::Forbidden)), "{has} {expected_version:?}: {told:?}");
             }

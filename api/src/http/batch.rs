@@ -73,7 +73,7 @@ struct Part {
     /// What makes a command repeatable, as the header `Idempotency-Key`.
     #[serde(default)]
     idempotency_key: Option<String>,
-    /// The version that a stream must have, as the header `If-Match`.
+    /// The versions of which a stream must have one, as the header `If-Match`.
     #[serde(default)]
     if_match: Option<String>,
     /// For what purpose it is read, as the header `X-Purpose`; that of the batch where it does not say.

@@ -4,7 +4,7 @@ use actix_web::{
     HttpResponse,
     http::header::{ETAG, HeaderMap, LOCATION},
 };
-use commands::{Accepted, CommandEntry, Elevated, Request};
+use commands::{Accepted, CommandEntry, Elevated, Expected, Request};
 use domain::{annals_namespace, derived_id};
 use hmac::Mac;
 use serde_json::{Value, json, value::RawValue};
@@ -58,14 +58,14 @@ pub async fn handle(
     let body = body.fields(call.request, api.body_limit().await).await?;
 
     let mut request = Request::by(ticket.actor.clone());
-    request.expected_version = expected_version;
+    request.expected_version.clone_from(&expected_version);
     request.correlation_id = Some(call.trace.correlation());
     request.traceparent = Some(call.trace.parent());
     request.session = ticket.session.clone();
     if let Some(key) = key {
         let scope = format!("{}|{} {}|{key}", ticket.actor, call.route.method, call.request.path());
         let command_id = made_when(key, Uuid::new_v5(&annals_namespace(), scope.as_bytes()));
-        request = request.under(command_id, Some(api.fingerprint(&body, expected_version)?));
+        request = request.under(command_id, Some(api.fingerprint(&body, expected_version.as_ref())?));
     }
     let id = stream_id(call, command.id, key.map(|key| (key, request.command_id)))?;
     request.owner = owner(call, command.id, id);
@@ -180,31 +180,58 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     }
 }
 
-/// One strong entity tag with a version in it.
-fn expected_version(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let Some(tag) = single(headers, IF_MATCH)? else { return Ok(None) };
-    let version = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-    let plain = |text: &&str| {
-        (1..=18).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_digit())
-            && (*text == "0" || !text.starts_with('0'))
-    };
-    let version = version.filter(plain).and_then(|text| text.parse().ok());
-    version
-        .map(Some)
-        .ok_or_else(|| Problem::parameter(IF_MATCH, "expected a version in quotes, such as \"3\""))
+/// Any version, or some of them, as entity tags (RFC 9110 13.1.1). A weak one is never the tag of a version.
+fn expected_version(headers: &HeaderMap) -> Result<Option<Expected>, Problem> {
+    let Some(text) = single(headers, IF_MATCH)? else { return Ok(None) };
+    if text.trim() == "*" {
+        return Ok(Some(Expected::Any));
+    }
+    let strong = |(is_weak, tag): (bool, &str)| (!is_weak).then(|| version(tag));
+    let versions: Option<Vec<u64>> =
+        entity_tags(text).and_then(|tags| tags.into_iter().filter_map(strong).collect());
+    versions.map(|versions| Some(Expected::OneOf(versions))).ok_or_else(|| {
+        Problem::parameter(IF_MATCH, "expected versions in quotes, such as \"3\", or * for any of them")
+    })
+}
+
+fn version(tag: &str) -> Option<u64> {
+    let is_plain = (1..=18).contains(&tag.len())
+        && tag.bytes().all(|byte| byte.is_ascii_digit())
+        && (tag == "0" || !tag.starts_with('0'));
+    tag.parse().ok().filter(|_| is_plain)
+}
+
+/// The tags of a list, without their quotes, and whether each is weak.
+fn entity_tags(text: &str) -> Option<Vec<(bool, &str)>> {
+    let mut tags = Vec::new();
+    let mut rest = text.trim();
+    loop {
+        let weak = rest.strip_prefix("W/");
+        let (tag, after) = weak.unwrap_or(rest).strip_prefix('"')?.split_once('"')?;
+        tags.push((weak.is_some(), tag));
+        match after.trim_start() {
+            "" => return Some(tags),
+            after => rest = after.strip_prefix(',')?.trim_start(),
+        }
+    }
 }
 
 impl Api {
     /// A keyed hash of what a client asks for, so that a reuse of its key for something else is noticed.
-    fn fingerprint(&self, body: &RawValue, expected_version: Option<u64>) -> Result<[u8; 32], Problem> {
+    fn fingerprint(&self, body: &RawValue, expected: Option<&Expected>) -> Result<[u8; 32], Problem> {
         let mut mac = auth::keyed(&self.fingerprint_key);
         mac.update(canonical(body)?.as_bytes());
-        mac.update(&expected_version.map_or([0xFF; 9], |version| {
-            let mut bytes = [0; 9];
-            bytes[1..].copy_from_slice(&version.to_be_bytes());
-            bytes
-        }));
+        match expected {
+            None => mac.update(&[0xFF; 9]),
+            Some(Expected::Any) => mac.update(&[0xFE; 9]),
+            Some(Expected::OneOf(versions)) => {
+                for version in versions {
+                    let mut bytes = [0; 9];
+                    bytes[1..].copy_from_slice(&version.to_be_bytes());
+                    mac.update(&bytes);
+                }
+            }
+        }
         Ok(mac.finalize().into_bytes().into())
     }
 }
@@ -253,21 +280,29 @@ mod tests {
     }
 
     #[test]
-    fn a_version_is_a_number_in_quotes() {
-        let version = |value: &str| expected_version(&header(IF_MATCH, value)).ok().flatten();
-        assert_eq!((version("\"0\""), version("\"17\"")), (Some(0), Some(17)));
+    fn versions_are_numbers_in_quotes_and_a_star_is_any_of_them() {
+        let expected = |value: &str| expected_version(&header(IF_MATCH, value)).ok().flatten();
+        let one_of = |versions: &[u64]| Some(Expected::OneOf(versions.to_vec()));
+        assert_eq!((expected("\"0\""), expected("\"17\"")), (one_of(&[0]), one_of(&[17])));
+        assert_eq!(
+            (expected("*"), expected("\"1\", \"2\",\"3\"")),
+            (Some(Expected::Any), one_of(&[1, 2, 3]))
+        );
+        assert_eq!((expected("W/\"1\""), expected("W/\"a,b\" , \"2\"")), (one_of(&[]), one_of(&[2])));
         for wrong in [
             "17",
             "\"\"",
             "\"-1\"",
-            "W/\"1\"",
-            "*",
-            "\"1\", \"2\"",
             "\"1",
+            "\"1\" \"2\"",
+            "\"1\",",
+            "\"1\", *",
+            "w/\"1\"",
             "\"07\"",
             "\"9999999999999999999\"",
         ] {
-            assert_eq!(version(wrong), None, "{wrong}");
+            assert_eq!(expected(wrong), None, "{wrong}");
         }
+        assert_eq!(expected_version(&HeaderMap::new()).unwrap(), None);
     }
 }

@@ -277,7 +277,7 @@ fn problem_responses() -> Value {
             _ => header_references(&[]),
         };
         let more = match code.status {
-            412 => " `If-Match` names another version than the stream's.",
+            412 => " `If-Match` does not name the version of the stream.",
             _ => "",
         };
         let response = json!({

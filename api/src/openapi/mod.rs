@@ -76,7 +76,7 @@ const DESCRIPTION: &str = "The record-keeping backend of a campus. Every command
      /v1/{context}/{aggregate}/{id}/{command}`; the shorter paths stand for the same commands. An accepted command \
      answers the stream's `version` (also as `ETag`) and its `position` in the log; a query that carries it as \
      `min_position` reads what was written. Commands under an `Idempotency-Key` can be repeated safely. Every command takes `If-Match: \"<version>\"`, the \
-     `ETag` that a command answered or the `Annals-Version` of a row, and is refused with 412 when the stream is at another version; every query takes \
+     `ETag` that a command answered or the `Annals-Version` of a row, and is refused with 412 when the stream is at another version (a list takes one of several, `*` any that is there); every query takes \
      `If-None-Match`. `POST /v1/graphql` asks the same queries in GraphQL. Every answer \
      has an `X-Trace-Id` and an `X-Request-Id`, which is the client's own where it sent one; every error is a problem \
      (RFC 9457). `RateLimit` and `RateLimit-Policy` tell how many calls are left to the caller. The events are \

@@ -94,7 +94,7 @@ codes! {
     GONE Gone 410 "It was there and is no more"
         "The time in which it could be fetched is over, or what it was made of was erased. Ask for a new one.";
     PRECONDITION_FAILED PreconditionFailed 412 "The version is another one"
-        "`If-Match` names a version that the stream is not at; `details.current` is the version it is at.";
+        "`If-Match` does not name the version that the stream is at; `details.current` is the version it is at.";
     TOO_LARGE TooLarge 413 "The body is too large"
         "The body exceeds the limit in `details.limit_bytes`.";
     UNSUPPORTED_MEDIA_TYPE UnsupportedMediaType 415 "The body must be JSON"

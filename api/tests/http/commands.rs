@@ -87,7 +87,21 @@ async fn a_version_that_the_stream_is_not_at_fails_the_precondition() {
     let failed = with("\"7\"").await.problem(412, "PreconditionFailed");
     assert_eq!(failed["details"]["current"], 1);
     with("7").await.problem(400, "InvalidParameter");
-    assert_eq!(with("\"1\"").await.status, 200);
+    with("W/\"1\"").await.problem(412, "PreconditionFailed");
+    with("\"7\", \"8\"").await.problem(412, "PreconditionFailed");
+    assert_eq!(with("\"7\", \"1\"").await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_command_for_any_version_is_one_for_what_is_there() {
+    let node = node().await;
+    let (id, _) = node.org("PSU").await;
+    let close =
+        TestRequest::post().uri(&format!("/v1/orgs/{id}/deactivate")).insert_header(("If-Match", "*"));
+    let closed = node.send_as(ADMIN, &["admin"], close.set_json(json!({ "reason": "merged" }))).await;
+    assert_eq!(closed.status, 200, "{}", closed.text);
+    let create = TestRequest::post().uri("/v1/orgs").insert_header(("If-Match", "*")).set_json(org("KSU"));
+    node.send_as(ADMIN, &["admin"], create).await.problem(412, "PreconditionFailed");
 }
 
 #[actix_web::test]
