@@ -278,7 +278,7 @@ proptest! {
         prop_assert_eq!(books.redistributions.len(), redistributions.0.len());
         for (id, done) in &books.redistributions {
             let row = &redistributions.0[id];
-            let state = if overtaken.contains(id) { MoveState::Applied } else { status_of(done.status) };
+            let state = if overtaken.contains(id) { MoveState::Overtaken } else { status_of(done.status) };
             prop_assert_eq!(row.state, state);
             let (needed, covered) = (row.needed.get().unwrap().minor, row.covered.get().unwrap().minor);
             prop_assert_eq!(needed - covered, row.uncovered.get().unwrap().minor);

@@ -1,8 +1,8 @@
 //! R-34 `redistributions`: why money moved between envelopes: what was overspent, who gave, and what became of it. For the
 //! owner, and for compliance.
 //!
-//! A reallocation overtakes what was redistributed before and makes it irrevocable; here it stays `applied`, for the money
-//! had moved. An overspend that nobody covers moves no money and has no row; which transaction made a proposal necessary,
+//! A reallocation overtakes what was redistributed before and makes it irrevocable; events of reallocations from before they
+//! said what they overtake leave it `applied`. An overspend that nobody covers moves no money and has no row; which transaction made a proposal necessary,
 //! no event of the proposal says.
 
 use domain::{
@@ -51,6 +51,8 @@ pub enum MoveState {
     Expired,
     /// The money went back, as far as it was still there.
     Reverted,
+    /// The money had moved, and then the envelopes were computed anew: it can no longer go back.
+    Overtaken,
 }
 
 words!(MoveCause, MoveState);
@@ -108,7 +110,7 @@ pub struct Redistributions;
 
 impl Table for Redistributions {
     const NAME: &'static str = "redistributions";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const FED_BY: &'static [&'static str] = &[BUDGET_MONTH];
     const OPTIONS: Options = Options { sort: &["-day", "to_category"], ..Options::DEFAULT };
     type Row = RedistributionRow;
@@ -120,8 +122,8 @@ impl Table for Redistributions {
             | E::RedistributionProposed { redistribution, .. }
             | E::RedistributionDismissed { redistribution, .. }
             | E::RedistributionReverted { redistribution, .. } => out.push(*redistribution),
+            E::BudgetMonthReallocated { overtaken, .. } => out.extend(overtaken),
             E::BudgetMonthOpened { .. }
-            | E::BudgetMonthReallocated { .. }
             | E::SpendApplied { .. }
             | E::OverspendDetected { .. }
             | E::CategoryAlertTriggered { .. }
@@ -181,8 +183,10 @@ impl Table for Redistributions {
                 reason: reason.clone(),
                 ..row
             }),
+            E::BudgetMonthReallocated { .. } => {
+                row.map(|row| RedistributionRow { state: MoveState::Overtaken, ..row })
+            }
             E::BudgetMonthOpened { .. }
-            | E::BudgetMonthReallocated { .. }
             | E::SpendApplied { .. }
             | E::OverspendDetected { .. }
             | E::CategoryAlertTriggered { .. }
@@ -233,7 +237,7 @@ fn started(
 mod tests {
     use domain::{
         Stated,
-        budgeting::{BudgetMonthCommand as C, RedistributionMode},
+        budgeting::{BudgetMonthCommand as C, ReallocationReason, RedistributionMode},
     };
 
     use super::*;
@@ -296,6 +300,17 @@ mod tests {
         );
         assert_eq!(reverted.reason, Some(own(reason.0)));
         assert_eq!(reverted.returned, Some(applied.from_list));
+    }
+
+    #[test]
+    fn what_a_reallocation_overtakes_can_no_longer_be_taken_back_and_says_so() {
+        let mut month = month(RedistributionMode::Auto);
+        let applied = row(&month);
+        assert!(month.tell(C::ReallocateMonth { reason: ReallocationReason::Split }));
+        let overtaken = row(&month);
+        assert_eq!(overtaken, RedistributionRow { state: MoveState::Overtaken, ..applied });
+        let (redistribution, reason) = (overtaken.redistribution, Stated("too late".to_owned()));
+        assert!(!month.tell(C::RevertRedistribution { redistribution, reason }));
     }
 
     #[test]

@@ -98,12 +98,15 @@ impl BudgetMonth {
             envelopes,
             plans: plans_of_reallocation(books, &allocated.envelopes, self.month, from),
         };
+        let applied = books.redistributions.iter();
+        let applied = applied.filter(|(_, done)| done.status == RedistributionStatus::Applied);
         Ok(E::BudgetMonthReallocated {
             reason,
             mode: profile.mode,
             split: allocated.split,
             categories: allocated.envelopes.into_iter().map(|(category, _)| category).collect(),
             amounts: self.own(amounts),
+            overtaken: applied.map(|(id, _)| *id).collect(),
         })
     }
 

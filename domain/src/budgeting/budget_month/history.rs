@@ -34,6 +34,7 @@ fn every_event_reads_as_it_was_stored() {
                 envelopes: [("dining".to_owned(), 11_520)].into(),
                 plans: day(400),
             }),
+            overtaken: Vec::new(),
         },
         E::SpendApplied {
             transaction,

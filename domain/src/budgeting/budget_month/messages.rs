@@ -311,13 +311,16 @@ pub enum BudgetMonthEvent {
         categories: Vec<MonthCategory>,
         amounts: Personal<OpeningAmounts, Financial>,
     },
-    /// The envelopes were computed anew; what was redistributed before can no longer be reverted.
+    /// The envelopes were computed anew; what was redistributed before can no longer be reverted. `overtaken`: which
+    /// redistributions these are; not said in events from before it was kept.
     BudgetMonthReallocated {
         reason: ReallocationReason,
         mode: RedistributionMode,
         split: Split,
         categories: Vec<MonthCategory>,
         amounts: Personal<ReallocatedAmounts, Financial>,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        overtaken: Vec<Uuid>,
     },
     /// A transaction was applied. `after_close`: it is on record, and the closed month stays as it was (BUD-M12).
     SpendApplied {

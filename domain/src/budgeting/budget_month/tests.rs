@@ -432,6 +432,8 @@ fn a_reallocation_overtakes_what_was_redistributed() {
     let facts = knowing(profile_after(OFF, 300_000, []));
     let command = C::ReallocateMonth { reason: ReallocationReason::Split };
     let events = on(2, past.clone()).knowing(facts).when(command).events();
+    let E::BudgetMonthReallocated { overtaken, .. } = &events[0] else { panic!("{events:?}") };
+    assert_eq!(overtaken, &[Uuid::from_u128(9)]);
     on(2, [past, events].concat()).when(revert(9)).refused(R::AlreadyReverted {});
 }
 
