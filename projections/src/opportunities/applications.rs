@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Actor, Money, Personal,
+    Actor, BasisPoints, Money, Personal,
     class::{Education, Identity},
     opportunities::{ApplicationStatus, OFFER_LASTS, ScholarshipApplicationEvent as E},
     registry::AnyEvent,
@@ -52,7 +52,7 @@ row! {
             applicant: Uuid => filter index,
             /// Where in its life it is.
             status: ApplicationStatus => filter,
-            /// The share of essays and recommendations that are there, in basis points.
+            /// The share of essays and recommendations that are there, in basis points; all are once it was submitted.
             progress: i32,
             /// The documents attached.
             documents: Vec<Uuid>,
@@ -110,7 +110,7 @@ pub struct Applications;
 
 impl Table for Applications {
     const NAME: &'static str = "applications";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const FED_BY: &'static [&'static str] = &["opportunities.scholarship_application"];
     const OPTIONS: Options = Options {
         time_travel: true,
@@ -196,7 +196,15 @@ fn changed(mut row: ApplicationRow, event: &E) -> ApplicationRow {
             row.answers.clone_from(answers);
             row.progress = progress.0;
         }
-        E::RecommendationRequested { request, recommender_email, message: _, token_hash: _, expires_at } => {
+        E::RecommendationRequested {
+            request,
+            recommender_email,
+            message: _,
+            token_hash: _,
+            expires_at,
+            progress,
+        } => {
+            row.progress = progress.map_or(row.progress, |progress| progress.0);
             let asked = AskedRecommendation { request: *request, expires_at: *expires_at, document: None };
             row.recommendations.0.push(asked);
             row.recommenders.insert(*request, recommender_email.clone());
@@ -219,6 +227,8 @@ fn changed(mut row: ApplicationRow, event: &E) -> ApplicationRow {
             profile_version: _,
         } => {
             row.status = ApplicationStatus::Submitted;
+            // Nothing is submitted that is not complete.
+            row.progress = BasisPoints::WHOLE.0;
             row.submitted_at = Some(*submitted_at);
             row.gpa.clone_from(gpa);
             row.major.clone_from(major);
@@ -277,8 +287,6 @@ fn add(people: &mut Vec<Uuid>, person: Uuid) {
 
 #[cfg(test)]
 mod tests {
-    use domain::BasisPoints;
-
     use super::*;
     use crate::{
         opportunities::samples::{ADA, awarded, of_application, started, submitted, usd},
@@ -303,6 +311,7 @@ mod tests {
         let row = folded([started(), submitted()]);
         assert_eq!(row.gpa.as_ref().and_then(Personal::get), Some(&3750));
         assert_eq!((row.status, row.submitted_at.is_some()), (ApplicationStatus::Submitted, true));
+        assert_eq!(row.progress, 10_000);
     }
 
     #[test]
@@ -314,12 +323,14 @@ mod tests {
             message: None,
             token_hash: Personal::Erased,
             expires_at: "2026-02-01T00:00:00Z".parse().unwrap(),
+            progress: Some(BasisPoints(5000)),
         };
         let document = Uuid::from_u128(33);
         let attached = E::RecommendationAttached { request, document, recommender: None };
         let row = folded([started(), asked, attached]);
         assert_eq!(row.recommendations.0[0].document, Some(document));
         assert_eq!(row.recommenders[&request].get().map(String::as_str), Some("dean@example.edu"));
+        assert_eq!(row.progress, 5000);
     }
 
     #[test]

@@ -186,6 +186,9 @@ pub enum ScholarshipApplicationEvent {
         message: Option<Personal<String, Communication>>,
         token_hash: Personal<String, SecurityLog>,
         expires_at: Timestamp,
+        /// The share of essays and recommendations that are there with this one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        progress: Option<BasisPoints>,
     },
     /// A recommendation was attached; `recommender` is the account, where its holder was signed in.
     RecommendationAttached { request: Uuid, document: Uuid, recommender: Option<Uuid> },

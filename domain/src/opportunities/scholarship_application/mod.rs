@@ -276,7 +276,7 @@ impl Decider for ScholarshipApplication {
                 if let Some(answers) = &answers {
                     bounds::text_map("answers", &answers.0, 100, bounds::LONG)?;
                 }
-                let progress = self.progress(terms(facts)?, &essays.0);
+                let progress = progress(terms(facts)?, &essays.0, self.recommendations.len());
                 let answers = answers.map(|answers| answers.about(applicant));
                 E::ApplicationDraftSaved { essays: essays.about(applicant), documents, answers, progress }
             }

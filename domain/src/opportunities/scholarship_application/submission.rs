@@ -40,33 +40,32 @@ pub(super) fn terms(facts: &ScholarshipApplicationFacts) -> Outcome<&Scholarship
     terms.ok_or(ScholarshipApplicationRefusal::UnknownScholarship {}.into())
 }
 
+fn unanswered(terms: &ScholarshipTerms, essays: &BTreeMap<String, String>) -> Vec<String> {
+    let answered = |prompt: &String| essays.get(prompt).is_some_and(|essay| !essay.trim().is_empty());
+    terms.essay_prompts.iter().filter(|prompt| !answered(prompt)).cloned().collect()
+}
+
+fn recommendations_missing(terms: &ScholarshipTerms, asked: usize) -> u32 {
+    terms.recommendations_required.saturating_sub(u32::try_from(asked).unwrap_or(u32::MAX))
+}
+
+/// The share of essays and recommendations that are there, so many of which were asked for; a scholarship that asks for
+/// none is all there.
+pub(super) fn progress(
+    terms: &ScholarshipTerms,
+    essays: &BTreeMap<String, String>,
+    asked: usize,
+) -> BasisPoints {
+    let needed = terms.essay_prompts.len() as i64 + i64::from(terms.recommendations_required);
+    let missing = unanswered(terms, essays).len() as i64 + i64::from(recommendations_missing(terms, asked));
+    ratio_bp(needed - missing, needed).unwrap_or(BasisPoints::WHOLE)
+}
+
 impl ScholarshipApplication {
     /// The documents of the draft and the recommendations that were attached.
     pub fn documents_there(&self) -> Vec<Uuid> {
         let attached = self.recommendations.values().filter_map(|asked| asked.document);
         self.documents.iter().copied().chain(attached).collect()
-    }
-
-    fn unanswered(terms: &ScholarshipTerms, essays: &BTreeMap<String, String>) -> Vec<String> {
-        let answered = |prompt: &String| essays.get(prompt).is_some_and(|essay| !essay.trim().is_empty());
-        terms.essay_prompts.iter().filter(|prompt| !answered(prompt)).cloned().collect()
-    }
-
-    fn recommendations_missing(&self, terms: &ScholarshipTerms) -> u32 {
-        let asked = u32::try_from(self.recommendations.len()).unwrap_or(u32::MAX);
-        terms.recommendations_required.saturating_sub(asked)
-    }
-
-    /// The share of essays and recommendations that are there; a scholarship that asks for none is all there.
-    pub(super) fn progress(
-        &self,
-        terms: &ScholarshipTerms,
-        essays: &BTreeMap<String, String>,
-    ) -> BasisPoints {
-        let needed = terms.essay_prompts.len() as i64 + i64::from(terms.recommendations_required);
-        let missing =
-            Self::unanswered(terms, essays).len() as i64 + i64::from(self.recommendations_missing(terms));
-        ratio_bp(needed - missing, needed).unwrap_or(BasisPoints::WHOLE)
     }
 
     pub(super) fn request_recommendation(
@@ -92,11 +91,14 @@ impl ScholarshipApplication {
         if self.recommendations.len() >= MOST_RECOMMENDATIONS {
             return Err(R::TooMany { most: MOST_RECOMMENDATIONS }.into());
         }
-        let deadline = terms(facts)?.deadline;
+        let terms = terms(facts)?;
+        let deadline = terms.deadline;
         if context.now > deadline {
             return Err(R::DeadlinePassed { deadline }.into());
         }
         let token_hash = facts.token_hash.clone().ok_or(R::TokenInvalid {})?;
+        let none = BTreeMap::new();
+        let essays = self.essays.get().unwrap_or(&none);
         Ok(ScholarshipApplicationEvent::RecommendationRequested {
             request,
             // The recommender has no account: a subject of its own, that can be erased on its own.
@@ -104,6 +106,7 @@ impl ScholarshipApplication {
             message: message.map(|message| message.about(self.applicant)),
             token_hash: Personal::about(context.derive("secret-recommendation"), token_hash),
             expires_at: deadline,
+            progress: Some(progress(terms, essays, self.recommendations.len() + 1)),
         })
     }
 
@@ -136,8 +139,8 @@ impl ScholarshipApplication {
             return Err(R::NotEligible {}.into());
         }
         let no_essays = BTreeMap::new();
-        let prompts = Self::unanswered(terms, self.essays.get().unwrap_or(&no_essays));
-        let recommendations = self.recommendations_missing(terms);
+        let prompts = unanswered(terms, self.essays.get().unwrap_or(&no_essays));
+        let recommendations = recommendations_missing(terms, self.recommendations.len());
         if !prompts.is_empty() || recommendations > 0 {
             return Err(R::Incomplete { prompts, recommendations }.into());
         }

@@ -80,6 +80,7 @@ fn requested() -> E {
         message: Some(Personal::about(APPLICANT, "Please".into())),
         token_hash: Personal::about(Uuid::from_u128(0xE2), sha256_hex("secret")),
         expires_at: terms().deadline,
+        progress: None,
     }
 }
 
@@ -205,6 +206,16 @@ fn a_draft_tells_how_much_of_it_is_there() {
 }
 
 #[test]
+fn a_recommendation_that_is_asked_for_counts_at_once() {
+    let progress = |past: Vec<E>| match after(past).when(ask()).events().remove(0) {
+        E::RecommendationRequested { progress, .. } => progress,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(progress(vec![]), Some(BasisPoints(5000)));
+    assert_eq!(progress(vec![drafted()]), Some(BasisPoints(10_000)));
+}
+
+#[test]
 fn a_draft_is_held_to_its_bounds() {
     let save = |essay: String, documents: usize| {
         let documents = vec![Uuid::nil(); documents];
@@ -232,9 +243,18 @@ fn a_recommendation_is_asked_for_with_the_hash_of_a_token_that_no_client_sent() 
 #[test]
 fn no_more_than_ten_recommendations_are_asked_for_and_none_after_the_deadline() {
     let many = (1..=10).map(|number| match requested() {
-        E::RecommendationRequested { recommender_email, message, token_hash, expires_at, .. } => {
+        E::RecommendationRequested {
+            recommender_email, message, token_hash, expires_at, progress, ..
+        } => {
             let request = Uuid::from_u128(number);
-            E::RecommendationRequested { request, recommender_email, message, token_hash, expires_at }
+            E::RecommendationRequested {
+                request,
+                recommender_email,
+                message,
+                token_hash,
+                expires_at,
+                progress,
+            }
         }
         other => other,
     });
