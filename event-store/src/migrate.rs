@@ -28,6 +28,7 @@ pub const LOG: &[Step] = &[
     (140, "purposes", include_str!("../../migrations/0140_purposes.sql")),
     (150, "security keys claimed", include_str!("../../migrations/0150_security_keys_claimed.sql")),
     (160, "bound", include_str!("../../migrations/0160_bound.sql")),
+    (170, "only reading", include_str!("../../migrations/0170_only_reading.sql")),
 ];
 
 /// The keys: `annals_keys`.

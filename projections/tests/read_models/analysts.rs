@@ -105,6 +105,24 @@ async fn an_analyst_cannot_hold_the_locks_of_nodes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_analyst_leaves_nothing_in_the_database() {
+    let world = World::of(vec![Names::model()]).await;
+    let mut analyst = analyst(&world).await;
+    for writing in [
+        "CREATE TEMPORARY TABLE mine ()",
+        "CREATE TABLE public.mine ()",
+        "SELECT lo_create(0)",
+        "SELECT lo_creat(-1)",
+        "SELECT lo_from_bytea(0, 'x')",
+    ] {
+        let error = analyst.execute(writing).await.unwrap_err().to_string();
+        assert!(error.contains("permission denied"), "{writing}: {error}");
+    }
+    let mut node = world.database.connect().await;
+    node.execute("CREATE TEMPORARY TABLE mine ()").await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_view_never_loses_a_column_and_shows_the_new_version_in_the_end() {
     let world = World::of(vec![Names::model()]).await;
     world.projections.start();

@@ -31,9 +31,12 @@ BEGIN
         GRANT SELECT ON ALL TABLES IN SCHEMA read TO annals_analyst;
         ALTER DEFAULT PRIVILEGES IN SCHEMA read GRANT SELECT ON TABLES TO annals_analyst;
     END IF;
-    -- A backup from before there was this function gets it with the next migration, which calls it.
+    -- A backup from before there were these functions gets them with the next migration, which calls them.
     IF to_regprocedure('annals.reserve_locks(name)') IS NOT NULL THEN
         PERFORM annals.reserve_locks();
+    END IF;
+    IF to_regprocedure('annals.reserve_writing(name)') IS NOT NULL THEN
+        PERFORM annals.reserve_writing();
     END IF;
 END
 $$;
