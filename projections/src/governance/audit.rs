@@ -81,7 +81,7 @@ pub struct CausationChain {
     pub causes: Vec<Entry>,
     /// The event.
     pub event: Entry,
-    /// What it caused directly, in the order of the log.
+    /// What it caused, directly or by what it caused, in the order of the log.
     pub consequences: Vec<Entry>,
     /// There are more causes or consequences than are shown.
     pub truncated: bool,
@@ -194,7 +194,7 @@ impl Projections {
         Ok(if groups.is_empty() { Source::Log } else { Source::Terms { groups, also } })
     }
 
-    /// An event with its causes up to the root and its direct consequences; none where there is no such event or the
+    /// An event with its causes up to the root and all its consequences; none where there is no such event or the
     /// actor may not see it. Causes and consequences that they may not see are left out.
     ///
     /// # Errors
@@ -236,7 +236,7 @@ impl Projections {
             causes.push(cause);
         }
         let mut truncated = next.is_some() && causes.len() == CHAIN;
-        let (consequences, more) = view.caused_by(&[event_id], CHAIN).await?;
+        let (consequences, more) = consequences(&view, event_id).await?;
         truncated |= more;
         let visible = |entry: Entry| sees(&entry).then(|| sight.shown(entry));
         let causes: Vec<Entry> = causes.into_iter().rev().filter_map(visible).collect();
@@ -245,6 +245,26 @@ impl Projections {
         let subjects = subjects(causes.iter().chain([&event]).chain(&consequences));
         Ok(Some(CausationChain { causes, event, consequences, truncated, subjects }))
     }
+}
+
+/// What an event caused, and what that caused in turn, in the order of the log; and whether there are more than are shown.
+async fn consequences(view: &LogView<'_>, event_id: Uuid) -> Result<(Vec<Entry>, bool), GovernanceError> {
+    let (mut seen, mut level) = (BTreeSet::from([event_id]), vec![event_id]);
+    let mut consequences: Vec<Entry> = Vec::new();
+    let mut truncated = false;
+    while !level.is_empty() {
+        let room = CHAIN - consequences.len();
+        // Where all places are taken, whether there is one more is still to be told.
+        let (mut found, more) = view.caused_by(&level, room.max(1)).await?;
+        truncated |= more || room == 0 && !found.is_empty();
+        found.truncate(room);
+        // A log that leads in circles must not lead us there.
+        found.retain(|entry| seen.insert(entry.event_id));
+        level = found.iter().map(|entry| entry.event_id).collect();
+        consequences.extend(found);
+    }
+    consequences.sort_unstable_by_key(|entry| entry.position);
+    Ok((consequences, truncated))
 }
 
 impl AuditFilters {

@@ -31,6 +31,10 @@ async fn a_chain_leads_up_to_what_a_person_did_and_down_to_what_came_of_it() {
             world.projections.causation_chain(&auditor(), observed.event_id, None).await.unwrap().unwrap();
         assert_eq!(ids(&last.causes), [described.event_id, decided.event_id]);
         assert!(last.consequences.is_empty());
+        let first =
+            world.projections.causation_chain(&auditor(), described.event_id, None).await.unwrap().unwrap();
+        assert_eq!(ids(&first.consequences), [decided.event_id, observed.event_id], "and what came of that");
+        assert!(first.causes.is_empty() && !first.truncated);
     }
     let then = Some(AsOf::Position(decided.position));
     let chain = world.projections.causation_chain(&auditor(), decided.event_id, then).await.unwrap().unwrap();
