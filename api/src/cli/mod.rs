@@ -80,7 +80,11 @@ async fn execute(command: Command) -> Result<(), String> {
             Config::warn_of_unknown_variables();
             return demo::demo(&config, &options).await;
         }
-        Command::Token(options) => token::mint(&configured()?, &options)? + "\n",
+        Command::Token(options) => {
+            let config = configured()?;
+            let defined = token::defined_roles(&config).await;
+            token::mint(&config, &options, defined.as_ref())? + "\n"
+        }
         Command::Openapi => {
             let catalog = Catalog::new();
             let document = openapi::document(&catalog, projections::read_models(), &routes(&catalog));
