@@ -300,7 +300,8 @@ impl Desk {
                 }
                 () = sleep_until(due.into()), if signed != Some(work.edge.size()) => {}
                 () = sleep_until(patrol.0.into()) => {
-                    let full = work.edge.size() / TILE_WIDTH;
+                    // What is not signed yet has not been written either.
+                    let full = signed.unwrap_or(0) / TILE_WIDTH;
                     if full > 0 {
                         self.compare(patrol.1 % full, TILE_WIDTH).await?;
                     }

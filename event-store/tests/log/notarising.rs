@@ -88,6 +88,22 @@ async fn what_is_recorded_is_signed_and_every_event_can_be_proved() {
 }
 
 #[tokio::test]
+async fn what_waits_for_its_signature_interrupts_no_notary() {
+    let (database, folder) = (testing::database().await, Folder::new());
+    let store = database.store().await.unwrap();
+    let rarely = NotaryConfig { every: Duration::from_secs(3600), ..folder.config() };
+    let notary = Notary::start(store.clone(), rarely).await.unwrap();
+    reaches(&notary, |state| *state == NotaryState::Signed(0)).await;
+    let mut state = notary.state();
+    state.mark_unchanged();
+    // More than a full tile, which no patrol finds on disk before it is signed.
+    grow(&store, 300).await;
+    let changed = tokio::time::timeout(Duration::from_millis(500), state.changed()).await;
+    assert!(changed.is_err(), "{:?}", state.borrow());
+    notary.stop().await;
+}
+
+#[tokio::test]
 async fn every_signed_tree_extends_the_one_before_whatever_ended_the_notary() {
     let (database, folder) = (testing::database().await, Folder::new());
     let store = database.store().await.unwrap();
