@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::{
-    identity::{call, call_with, elevate, history, holder, log_in, member, read_with, registration, tokens},
+    identity::{call, call_with, history, holder, log_in, member, read_with, registration, tokens},
     node::{ADMIN, TestNode, node, node_with},
 };
 
@@ -452,10 +452,10 @@ async fn r_04_calls_of_a_client_are_counted_and_a_quota_that_is_used_up_ends_the
     let node = node().await;
     let owner = member(&node, "ada@example.edu").await;
     let (access, _) = tokens(&node, "ada@example.edu").await;
-    let fields = json!({ "name": "Import", "owner": owner, "scopes": ["read:public"], "per_minute": 600,
+    let fields = json!({ "name": "Import", "owner": owner, "scopes": ["read:public"], "per_minute": 100_000,
         "monthly_quota": 3, "allowed_ips": [] });
-    elevate(&node, &access).await;
-    let issued = call_with(&node, &access, "/v1/api-clients", fields).await.json();
+    // Made by an operator: it calls more often than its owner may.
+    let issued = node.post("/v1/api-clients", fields).await.json();
     let (key, position) = (issued["key"].as_str().unwrap().to_owned(), issued["position"].clone());
     let with_key = async || {
         node.send(TestRequest::get().uri("/v1/orgs").insert_header(("X-API-Key", key.clone()))).await

@@ -137,7 +137,8 @@ async fn somebody_has_ten_keys_of_their_own_making_and_no_more_calls_by_one_than
     let owner = member(&node, "ada@example.edu").await;
     let (access, _) = tokens(&node, "ada@example.edu").await;
     elevate(&node, &access).await;
-    let fields = |per_minute: u32| json!({ "name": "Import", "owner": owner, "scopes": ["read:public"], "per_minute": per_minute });
+    let scopes = ["read:public"];
+    let fields = |per_minute: u32| json!({ "name": "Import", "owner": owner, "scopes": scopes, "per_minute": per_minute });
     let issue = async |per_minute| call_with(&node, &access, "/v1/api-clients", fields(per_minute)).await;
     let refused = issue(601).await.problem(422, "InvalidValue");
     assert_eq!(refused["field"], "per_minute");
