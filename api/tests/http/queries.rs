@@ -131,9 +131,9 @@ async fn a_row_tells_the_version_to_which_a_command_may_be_bound() {
     };
     let row = node.get(&format!("{path}?min_position={created}")).await;
     assert_eq!(row.header("annals-version"), "1");
+    close("2".to_owned()).await.problem(412, "PreconditionFailed");
     let closed = close(row.header("annals-version").to_owned()).await;
     assert_eq!(closed.status, 200, "{}", closed.text);
-    close("1".to_owned()).await.problem(412, "PreconditionFailed");
 
     let position = &closed.json()["position"];
     let row = node.get(&format!("{path}?min_position={position}")).await;
