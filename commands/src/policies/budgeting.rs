@@ -22,8 +22,10 @@ use super::{
 use crate::CommandError;
 
 /// P-23: the current month is opened when a budget is set up, each next one as it begins; a month is closed three days
-/// after its end (BUD-M12). A month that is opened after its end is history: it closes by command only. All of that is by
-/// the owner's clock: when their preferences name another time zone, the budget follows, and the timers with it.
+/// after its end (BUD-M12). Where nobody was there as a month began, it is opened as soon as somebody is, though it may be
+/// over by then, and the current one with it. What else is opened after its end is history: it closes by command only. All
+/// of that is by the owner's clock: when their preferences name another time zone, the budget follows, and the timers with
+/// it.
 pub(super) struct KeepMonths;
 
 impl Policy for KeepMonths {
@@ -60,9 +62,20 @@ impl Policy for KeepMonths {
                     account,
                     month,
                     tz,
-                    after_end: false,
+                    after_end,
                     ..
-                }) => timers(*account, *month, &zone(tz)),
+                }) => {
+                    let mut reactions = Vec::new();
+                    if *after_end {
+                        if !goes_on(fact, *account, *month, world).await? {
+                            return Ok(reactions);
+                        }
+                        let present = YearMonth::at(fact.envelope.occurred_at, &zone(tz)).ok();
+                        reactions.extend(present.map(|present| open(*account, present).into()));
+                    }
+                    reactions.extend(timers(*account, *month, &zone(tz)));
+                    reactions
+                }
                 AnyEvent::BudgetMonth(BudgetMonthEvent::BudgetMonthClosed { .. }) => {
                     vec![Reaction::Disarm(closing(fact.id))]
                 }
@@ -77,6 +90,17 @@ impl Policy for KeepMonths {
             })
         })
     }
+}
+
+/// Whether a month that is over already comes late in the row of months that are kept, rather than being history: the policy
+/// opened it itself, or somebody was quicker than the policy after an outage, and the month before was opened in time.
+async fn goes_on(fact: &Fact, account: Uuid, month: YearMonth, world: &World) -> Result<bool, CommandError> {
+    if ["scheduler:keep_months", "policy:keep_months"].contains(&fact.envelope.actor.as_str()) {
+        return Ok(true);
+    }
+    let Some(before) = month.previous() else { return Ok(false) };
+    let before = world.state::<BudgetMonth>(BudgetMonth::id(account, before)).await?;
+    Ok(before.exists() && !before.state.after_end)
 }
 
 /// The timers of the months that are not closed yet, by the clock of another time zone. They are those around the present

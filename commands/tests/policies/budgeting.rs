@@ -1,6 +1,8 @@
 //! What follows from budgets (catalogue 3.4).
 
-use commands::{CommandError, Request};
+use std::{sync::Arc, time::Duration};
+
+use commands::{CommandError, Commands, NoAnswers, Request};
 use domain::{
     Actor, BasisPoints, Money, RecordClass,
     budgeting::{
@@ -28,7 +30,11 @@ fn usd(minor: i64) -> Money {
 
 pub(crate) async fn set_up(node: &Node, mode: RedistributionMode) {
     let (account, request) = owner();
-    let command = BudgetProfileCommand::SetUpBudget {
+    node.commands.execute::<BudgetProfile>(account, setup(mode), &request).await.unwrap();
+}
+
+fn setup(mode: RedistributionMode) -> BudgetProfileCommand {
+    BudgetProfileCommand::SetUpBudget {
         currency: "USD".parse().unwrap(),
         tz: "Europe/Prague".into(),
         country: "CZ".into(),
@@ -37,8 +43,7 @@ pub(crate) async fn set_up(node: &Node, mode: RedistributionMode) {
         wants: BasisPoints(3000),
         savings: BasisPoints(2000),
         mode,
-    };
-    node.commands.execute::<BudgetProfile>(account, command, &request).await.unwrap();
+    }
 }
 
 pub(crate) async fn spend(
@@ -118,6 +123,92 @@ async fn due(node: &Node, what: &str, month: YearMonth) -> Timestamp {
     .await
     .unwrap();
     Timestamp::from_microsecond(micros).unwrap()
+}
+
+/// The present month of the owner and those before it, the latest first.
+fn months() -> [YearMonth; 4] {
+    let zone = TimeZone::get("Europe/Prague").unwrap();
+    let present = YearMonth::at(Timestamp::now(), &zone).unwrap();
+    let before = |month: YearMonth| month.previous().unwrap();
+    [present, before(present), before(before(present)), before(before(before(present)))]
+}
+
+/// What somebody does on the second day of a month, at noon in UTC.
+fn early_in(month: YearMonth, actor: Actor) -> Request {
+    let noon = month.day(2).unwrap().at(12, 0, 0, 0).to_zoned(TimeZone::UTC).unwrap();
+    Request { occurred_at: Some(noon.timestamp()), ..Request::by(actor) }
+}
+
+/// Waits until months are in a state; says which those are that came after their end.
+async fn kept(node: &Node, open: &[YearMonth], closed: &[YearMonth]) -> Vec<YearMonth> {
+    let (account, _) = owner();
+    let mut news = node.commands.store().subscribe_head();
+    loop {
+        let (mut fit, mut late) = (true, Vec::new());
+        for month in open.iter().chain(closed) {
+            let known = node.commands.state::<BudgetMonth>(BudgetMonth::id(account, *month)).await.unwrap();
+            fit &= known.exists() && (open.contains(month) || known.state.closed);
+            late.extend(known.state.after_end.then_some(*month));
+        }
+        if fit {
+            return late;
+        }
+        tokio::time::timeout(Duration::from_secs(20), news.changed()).await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn p_23_after_an_outage_of_whole_months_each_is_opened_and_closed_and_months_go_on() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    let [present, last, missed, first] = months();
+    let (account, request) = owner();
+    // Nobody was there from the setting up to this day.
+    let request = early_in(first, request.actor);
+    let mode = RedistributionMode::Off;
+    node.commands.execute::<BudgetProfile>(account, setup(mode), &request).await.unwrap();
+    let late = kept(&node, &[present, last], &[missed, first]).await;
+    assert_eq!(late, [last, missed]);
+    node.settled().await;
+    let next = present.next().unwrap();
+    let midnight = next.first_day().to_zoned(TimeZone::get("Europe/Prague").unwrap()).unwrap();
+    assert_eq!(due(&node, "open", next).await, midnight.timestamp());
+}
+
+#[tokio::test]
+async fn p_23_months_go_on_though_a_transaction_opened_the_missed_one_before_the_clock_did() {
+    let database = testing::database().await;
+    let [present, last, first, _] = months();
+    let (account, request) = owner();
+    let before = Commands::new(database.store().await.unwrap(), Arc::new(NoAnswers), 1000);
+    let mode = RedistributionMode::Off;
+    let request = early_in(first, request.actor);
+    before.execute::<BudgetProfile>(account, setup(mode), &request).await.unwrap();
+    let open = |month| BudgetMonthCommand::OpenBudgetMonth { account, month };
+    let clock = early_in(first, Actor::policy("keep_months"));
+    before.execute::<BudgetMonth>(BudgetMonth::id(account, first), open(first), &clock).await.unwrap();
+    let booking = Request::by(Actor::policy("book_spending"));
+    before.execute::<BudgetMonth>(BudgetMonth::id(account, last), open(last), &booking).await.unwrap();
+    let node = Node::start(&database).await;
+    assert_eq!(kept(&node, &[present, last], &[first]).await, [last]);
+}
+
+#[tokio::test]
+async fn p_23_a_month_that_its_owner_opens_after_its_end_is_history_and_no_clock_closes_it() {
+    let database = testing::database().await;
+    let mut node = Node::start(&database).await;
+    set_up(&node, RedistributionMode::Off).await;
+    let (account, request) = owner();
+    let month: YearMonth = "1993-05".parse().unwrap();
+    let open = BudgetMonthCommand::OpenBudgetMonth { account, month };
+    node.commands.execute::<BudgetMonth>(BudgetMonth::id(account, month), open, &request).await.unwrap();
+    node.settled().await;
+    assert_eq!(node.names().await, ["BudgetSetUp", "BudgetMonthOpened", "BudgetMonthOpened"]);
+    let armed: i64 = sqlx::query_scalar("SELECT count(*) FROM annals.timers WHERE policy = 'keep_months'")
+        .fetch_one(node.commands.store().pool())
+        .await
+        .unwrap();
+    assert_eq!(armed, 2, "those of the present month");
 }
 
 #[tokio::test]
