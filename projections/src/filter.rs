@@ -422,7 +422,7 @@ impl<'a> Sql<'a> {
     }
 
     /// Binds a list, and gives what it is called in the text.
-    fn list(&mut self, kind: Kind, values: &[Value]) -> String {
+    pub(crate) fn list(&mut self, kind: Kind, values: &[Value]) -> String {
         let mut array = crate::row::ColumnArray::new(kind);
         values.iter().for_each(|value| array.push(value));
         self.params.push(array.finish());

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use event_store::Recorded;
+use event_store::{Position, Recorded};
 
-use crate::{Projections, error::ProjectionError, fact::Batch, model::ReadModel, row::RowKey};
+use crate::{Fact, Projections, error::ProjectionError, fact::Batch, model::ReadModel, row::RowKey};
 
 /// The keys of the rows that events touch, by read model: each key once, in the order of the log.
 pub type Touched = HashMap<&'static str, Vec<RowKey>>;
@@ -36,6 +36,21 @@ fn keys(model: &dyn ReadModel, batch: &Batch) -> Vec<RowKey> {
     facts.into_iter().filter_map(|fact| stage.touch(&[fact]).ok()).flatten().collect()
 }
 
+/// The rows that each fact touches, those facts left out that the read model was told to skip.
+pub(crate) fn by_fact<'a>(
+    model: &dyn ReadModel,
+    batch: &'a Batch,
+    skips: &BTreeSet<Position>,
+) -> Vec<(&'a Fact, RowKey)> {
+    let facts = batch.whole().facts(model.shape(), skips);
+    let rows = |fact: &'a Fact| {
+        // A stage names each row once: every fact gets its own.
+        let keys = model.stage().touch(&[fact]).unwrap_or_default();
+        keys.into_iter().map(move |key| (fact, key))
+    };
+    facts.into_iter().flat_map(rows).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use domain::{
@@ -47,7 +62,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        Fact, Filter, Table, TableModel,
+        Filter, Table, TableModel,
         governance::Consents,
         identity::{OrgDirectory, OrgUnitRow},
         row::Value,

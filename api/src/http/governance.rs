@@ -67,8 +67,10 @@ pub(super) async fn handle(api: &Api, call: &Call<'_>, route: Governance) -> Res
         Governance::Package => package::json(api, call, pairs).await,
         Governance::PackagePage => package::page(api, call, pairs).await,
         Governance::Lineage => {
-            // A key of several parts comes with `%2F` between them.
-            let id = call.parameter("id").replace("%2F", "/").replace("%2f", "/");
+            // A key of several parts comes with `%2F` between them; these three signs are left as they were sent.
+            let signs = [("%2F", "/"), ("%2f", "/"), ("%2B", "+"), ("%2b", "+"), ("%25", "%")];
+            let id =
+                signs.iter().fold(call.parameter("id").to_owned(), |id, (sent, is)| id.replace(sent, is));
             let node = format!("{}:{id}", call.parameter("type"));
             Ok(answer(&graph(api, call, pairs, node).await?))
         }
@@ -228,7 +230,9 @@ pub(super) fn problem(error: GovernanceError) -> Problem {
     match error {
         GovernanceError::Forbidden => Problem::new(FORBIDDEN, detail),
         GovernanceError::BadLimit { name, .. } => Problem::new(INVALID_PARAMETER, detail).at(name),
-        GovernanceError::BadNode(_) => Problem::new(NOT_FOUND, "there is no such node"),
+        GovernanceError::BadNode(_) | GovernanceError::NoSuchNode(_) => {
+            Problem::new(NOT_FOUND, "there is no such node")
+        }
         GovernanceError::AsOfAhead(_) => Problem::new(NOT_FOUND, detail).at("as_of"),
         GovernanceError::Behind { .. } => Problem::new(UNAVAILABLE, detail).retry_after(1),
         GovernanceError::Failed(error) => query::failed(&error),

@@ -106,18 +106,30 @@ pub(super) fn operation(route: Governance, schemas: &mut SchemaGenerator) -> Val
         Governance::Lineage => {
             let graph = schemas.subschema_for::<Graph>().to_value();
             let name = json!({ "type": "string", "minLength": 1 });
-            let node = vec![in_path("type", name.clone()), in_path("id", name)];
+            let mut node = vec![in_path("type", name.clone()), in_path("id", name)];
+            node[0]["description"] = WHICH_TYPE.into();
+            node[1]["description"] = WHICH_ID.into();
             get("What something came from, and what came of it", graph, [node, around()].concat())
         }
         Governance::OpenLineage => {
-            let mut node =
-                parameter("node", "Where to begin, `type:id`.", json!({ "type": "string", "minLength": 1 }));
+            let mut node = parameter(
+                "node",
+                "Where to begin, `type:id`; the parts of a row's key, percent-encoded, with `/` between them.",
+                json!({ "type": "string", "minLength": 1 }),
+            );
             node["required"] = true.into();
             let events = json!({ "type": "array", "items": { "type": "object" } });
             get("Lineage as OpenLineage run events", events, [vec![node], around()].concat())
         }
     }
 }
+
+const WHICH_TYPE: &str = "`event`, an aggregate type, a read model, `transformation`, or whatever else events name as their \
+    source.";
+const WHICH_ID: &str = "Of an event or an aggregate its id, of an aggregate with `@version` where that version is meant; of \
+    an engine its name, with or without `@version`. Of a row of a read model its key: where that has several parts, each of \
+    them percent-encoded and `/` between them, and all of it encoded once more to stand in a path, so that a `%2F` parts \
+    them: `<month>%2Fdining`. What there is not, or was not by then, is answered with 404.";
 
 /// The states of a replay.
 fn states() -> Value {

@@ -96,6 +96,9 @@ async fn lineage_leads_from_an_aggregate_to_the_events_that_made_it() {
     let request = TestRequest::get().uri(&path);
     node.send_as(Uuid::from_u128(5), &["student"], request).await.problem(403, "Forbidden");
     node.get("/v1/governance/lineage/export/openlineage").await.problem(400, "InvalidParameter");
+    for nowhere in [format!("nope/{org}"), format!("scholarships/{org}"), format!("event/{org}")] {
+        node.get(&format!("/v1/governance/lineage/{nowhere}")).await.problem(404, "NotFound");
+    }
 }
 
 #[actix_web::test]

@@ -31,6 +31,9 @@ pub enum GovernanceError {
     /// What was asked for cannot be read.
     #[error("`{0}` is not a node: write `type:id`, `type:id@version` or `event:id`")]
     BadNode(String),
+    /// There is no such thing, or there was none by then.
+    #[error("there is no node `{0}`")]
+    NoSuchNode(String),
     /// The moment has not come yet.
     #[error(transparent)]
     AsOfAhead(#[from] Ahead),

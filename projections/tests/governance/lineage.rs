@@ -176,8 +176,9 @@ async fn a_row_came_from_the_stream_that_it_is_folded_from_and_its_impact_is_tha
     assert_eq!(up.nodes.len(), 7);
     let down = names(&graph(&world, &row, Direction::Downstream).await);
     assert!(down.contains(&story.decided) && down.contains(&story.observed), "{down:?}");
-    let nowhere = graph(&world, format!("org_directory:{}", Uuid::nil()), Direction::Both).await;
-    assert_eq!((nowhere.nodes.len(), nowhere.edges.len()), (1, 0));
+    let nowhere = from(format!("org_directory:{}", Uuid::nil()), Direction::Both);
+    let refused = world.projections.lineage(&auditor(), &nowhere).await;
+    assert!(matches!(refused, Err(GovernanceError::NoSuchNode(_))), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,8 +193,9 @@ async fn the_impact_of_an_engine_or_a_file_is_everything_that_was_computed_with_
             graph.nodes[1..].iter().all(|node| node.event.as_ref().unwrap().action == "DecisionRecorded")
         );
     }
-    let other = graph(&world, "transformation:rules/promise@1", Direction::Downstream).await;
-    assert_eq!(other.nodes.len(), 1);
+    let other = from("transformation:rules/promise@1", Direction::Downstream);
+    let refused = world.projections.lineage(&auditor(), &other).await;
+    assert!(matches!(refused, Err(GovernanceError::NoSuchNode(_))), "{refused:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

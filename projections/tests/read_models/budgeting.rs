@@ -31,7 +31,7 @@ fn of<T>(owner: Uuid, value: T) -> Personal<T, Financial> {
     Personal::about(owner, value)
 }
 
-fn month() -> YearMonth {
+pub(crate) fn month() -> YearMonth {
     "2026-02".parse().unwrap()
 }
 
@@ -66,7 +66,7 @@ fn opened(account: Uuid) -> BudgetMonthEvent {
 }
 
 /// The same with a second category, which then gives something to the first: who gave is sealed.
-fn redistributed(account: Uuid) -> [BudgetMonthEvent; 2] {
+pub(crate) fn redistributed(account: Uuid) -> [BudgetMonthEvent; 2] {
     let mut opened = opened(account);
     if let BudgetMonthEvent::BudgetMonthOpened { categories, amounts, .. } = &mut opened {
         categories.push(MonthCategory { key: "books".into(), ..categories[0].clone() });

@@ -9,6 +9,7 @@ mod asking;
 mod authorisation;
 mod budgeting;
 mod following;
+mod lineage;
 mod models;
 mod nats;
 mod opportunities;

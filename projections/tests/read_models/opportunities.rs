@@ -31,7 +31,7 @@ fn of_application(id: u128, event: A) -> NewEvent {
     )
 }
 
-fn published(id: u128, title: &str, majors: &[&str]) -> [NewEvent; 2] {
+pub(crate) fn published(id: u128, title: &str, majors: &[&str]) -> [NewEvent; 2] {
     let terms = ScholarshipTerms {
         title: title.into(),
         description: "For those who build things".into(),
@@ -59,7 +59,7 @@ fn person(number: u128) -> Uuid {
 }
 
 /// The application of one person for scholarship 1, submitted.
-fn submitted(number: u128, major: &str) -> [NewEvent; 2] {
+pub(crate) fn submitted(number: u128, major: &str) -> [NewEvent; 2] {
     let (scholarship, applicant) = (unit(1), person(number));
     let submitted = A::ScholarshipApplicationSubmitted {
         scholarship,

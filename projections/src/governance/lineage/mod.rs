@@ -6,11 +6,13 @@
 //! - `causation`: event to event, where a policy reacted;
 //! - `derived_from`: from what the envelope of an event names, to the event that carries the result;
 //! - `recorded`: from an event to the aggregate whose new version it is;
-//! - `folded`: from an aggregate (or an event) to the row of a read model.
+//! - `folded`: to the row of a read model, from the aggregate whose row it is, or from the one event of another aggregate
+//!   that changed it.
 //!
 //! Upstream of an aggregate are the events of its stream, up to the version that was used. Downstream of an event are its
-//! consequences, and what was derived from its aggregate at that version or a later one. As of an earlier moment no rows come
-//! of it: only a few read models keep their past, and of the others the graph would say that there was nothing.
+//! consequences, what was derived from its aggregate at that version or a later one, and the rows that any of these events
+//! changed and that are there now. As of an earlier moment no rows come of it: only a few read models keep their past, and of
+//! the others the graph would say that there was nothing.
 
 mod rows;
 mod walk;
@@ -52,8 +54,8 @@ pub enum Direction {
 #[derive(Clone, Debug, Default)]
 pub struct LineageQuery {
     /// Where to begin: `event:<id>`, `<aggregate type>:<id>` (with `@version` if that version is meant),
-    /// `<read model>:<key>` (the parts of a key separated by `/`), `transformation:<engine>` or
-    /// `transformation:<engine>@<version>`, or whatever else events name as their source.
+    /// `<read model>:<key>` (the parts of a key separated by `/`, with `%25` and `%2F` for a `%` and a `/` in them),
+    /// `transformation:<engine>` or `transformation:<engine>@<version>`, or whatever else events name as their source.
     pub node: String,
     /// Which way to go.
     pub direction: Direction,
@@ -190,7 +192,7 @@ pub struct Graph {
     pub nodes: Vec<Node>,
     /// The edges between them.
     pub edges: Vec<Edge>,
-    /// There are more nodes than were asked for.
+    /// There are more nodes than were asked for, or there may be some so far back that nobody looked.
     pub truncated: bool,
     /// The position in the log up to which this is complete.
     pub position: Position,
@@ -203,8 +205,9 @@ impl Projections {
     /// The graph around a node.
     ///
     /// # Errors
-    /// See [`GovernanceError`]; `Forbidden` for whoever is neither an auditor nor an analyst. Analysts may begin at an
-    /// event or a transformation alone: they have no identifiers of anything else.
+    /// See [`GovernanceError`]; `Forbidden` for whoever is neither an auditor nor an analyst, `NoSuchNode` where there is
+    /// nothing to begin at. Analysts may begin at an event or a transformation alone: they have no identifiers of anything
+    /// else.
     pub async fn lineage(&self, actor: &Actor, query: &LineageQuery) -> Result<Graph, GovernanceError> {
         match self.lineage_once(actor, query).await {
             Err(error) if error.is_replaced() => self.lineage_once(actor, query).await,
@@ -230,7 +233,10 @@ impl Projections {
         }
         let view = LogView::open(self, query.as_of).await?;
         let depth = query.depth.unwrap_or(usize::MAX);
-        let mut walk = Walk::new(&view, &names, root.clone(), most);
+        let mut walk = Walk::new(&view, &names, root.clone(), auditor, most);
+        if !walk.begins_at(&root).await? {
+            return Err(GovernanceError::NoSuchNode(query.node.clone()));
+        }
         if query.direction != Direction::Downstream {
             walk.upstream(&root, version, depth).await?;
         }

@@ -37,12 +37,19 @@ pub(super) struct Walk<'a> {
     edges: Vec<Edge>,
     drawn: HashSet<(String, String, EdgeKind)>,
     entries: HashMap<Uuid, Entry>,
+    is_auditor: bool,
     most: usize,
     truncated: bool,
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(view: &'a LogView<'a>, names: &'a Names, root: NodeRef, most: usize) -> Self {
+    pub(super) fn new(
+        view: &'a LogView<'a>,
+        names: &'a Names,
+        root: NodeRef,
+        is_auditor: bool,
+        most: usize,
+    ) -> Self {
         Walk {
             view,
             names,
@@ -51,8 +58,31 @@ impl<'a> Walk<'a> {
             edges: Vec::new(),
             drawn: HashSet::new(),
             entries: HashMap::new(),
+            is_auditor,
             most,
             truncated: false,
+        }
+    }
+
+    /// Whether there is what the walk is to begin at.
+    pub(super) async fn begins_at(&mut self, root: &NodeRef) -> Result<bool, GovernanceError> {
+        match visit(root, 1, self.view.until) {
+            Visit::Event(id) => {
+                self.learn([id].into_iter()).await?;
+                Ok(self.entries.contains_key(&id))
+            }
+            Visit::Aggregate(node, ..) => self.view.is_stream(&node).await,
+            Visit::Row(node) => Ok(!matches!(self.view.origin(&node, 0).await?, Origin::Unknown)),
+            // Whatever events name as their source.
+            Visit::Other(node) => {
+                let name = node.to_string();
+                let engine = (node.r#type == TRANSFORMATION).then_some(Term::Transformation(&node.id));
+                let wanted = Wanted { others: [node.clone()].into(), ..Wanted::default() };
+                let admits = |entry: &Entry| !wanted.links(self.names, entry).is_empty();
+                let terms = [Term::Source(&name)].into_iter().chain(engine);
+                let (found, _) = self.view.having(terms, 1, admits).await?;
+                Ok(!found.is_empty())
+            }
         }
     }
 
@@ -87,7 +117,7 @@ impl<'a> Walk<'a> {
                 }
                 Visit::Row(node) => {
                     if seen.others.insert(node.clone()) {
-                        next.extend(self.origins_of(&node).await?);
+                        next.extend(self.origins_of(&node, self.most).await?);
                     }
                 }
                 Visit::Other(_) => {}
@@ -131,7 +161,7 @@ impl<'a> Walk<'a> {
             NodeKind::Aggregate => roots.push(root.clone()),
             // What came of a row is what came of the streams from which it was folded.
             NodeKind::Row => {
-                for origin in self.origins_of(root).await? {
+                for origin in self.origins_of(root, 0).await? {
                     match origin {
                         Visit::Aggregate(node, ..) => {
                             level.push(Visit::Aggregate(node.clone(), first, 0));
@@ -158,9 +188,14 @@ impl<'a> Walk<'a> {
             level = self.consequences_of(level, &mut seen).await?;
         }
         if self.view.is_now {
-            let aggregates: Vec<NodeRef> = seen.aggregates.into_keys().collect();
-            for (aggregate, row) in self.view.rows_of(&aggregates).await? {
-                self.draw(&aggregate, &row, EdgeKind::Folded, None, None);
+            let visited = seen.events.iter().filter_map(|id| self.entries.get(id));
+            let mut visited: Vec<&Entry> =
+                visited.filter(|entry| seen.aggregates.contains_key(&resource(entry))).collect();
+            visited.sort_unstable_by_key(|entry| entry.position);
+            let (folded, more) = self.view.rows_of(&visited, self.is_auditor, self.most).await?;
+            self.truncated |= more;
+            for (from, row) in folded {
+                self.draw(&from, &row, EdgeKind::Folded, None, None);
             }
         }
         Ok(())
@@ -216,21 +251,22 @@ impl<'a> Walk<'a> {
         Ok(next)
     }
 
-    /// What a row was folded from, drawn and to be visited.
-    async fn origins_of(&mut self, row: &NodeRef) -> Result<Vec<Visit>, GovernanceError> {
+    /// What a row was folded from, drawn and to be visited; of the events of streams that are not its own at most `others`.
+    async fn origins_of(&mut self, row: &NodeRef, others: usize) -> Result<Vec<Visit>, GovernanceError> {
         let mut next = Vec::new();
-        match self.view.origin(row).await? {
-            Origin::Streams(streams) => {
+        match self.view.origin(row, others).await? {
+            Origin::Streams(streams, events, more) => {
+                self.truncated |= more;
                 for stream in streams {
                     if self.draw(&stream, row, EdgeKind::Folded, None, None) {
                         next.push(Visit::Aggregate(stream, u64::MAX, self.view.until));
                     }
                 }
-            }
-            Origin::Event(entry) => {
-                if self.draw(&event(entry.event_id), row, EdgeKind::Folded, None, Some(&entry)) {
-                    next.push(Visit::Event(entry.event_id));
-                    self.entries.insert(entry.event_id, *entry);
+                for entry in events {
+                    if self.draw(&event(entry.event_id), row, EdgeKind::Folded, None, Some(&entry)) {
+                        next.push(Visit::Event(entry.event_id));
+                        self.entries.insert(entry.event_id, entry);
+                    }
                 }
             }
             Origin::Unknown => {}
