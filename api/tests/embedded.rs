@@ -262,17 +262,22 @@ async fn what_a_killed_annals_left_running_is_taken_over() {
     assert_eq!((folder.postgres(), folder.nats()), (None, None));
 }
 
-#[tokio::test]
-async fn who_asks_annals_to_stop_in_the_middle_of_its_start_finds_no_server_left() {
-    let folder = Folder::new("impatient");
-    let mut annals = Command::new(env!("CARGO_BIN_EXE_annals"))
+/// `annals serve` on ports of its own.
+fn serving(folder: &Folder) -> std::process::Child {
+    Command::new(env!("CARGO_BIN_EXE_annals"))
         .arg("serve")
         .env("ANNALS_DATA_DIR", &folder.0)
         .env("ANNALS_LISTEN", "127.0.0.1:0")
         .env("ANNALS_METRICS_LISTEN", "127.0.0.1:0")
         .stdout(Stdio::null())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+#[tokio::test]
+async fn who_asks_annals_to_stop_in_the_middle_of_its_start_finds_no_server_left() {
+    let folder = Folder::new("impatient");
+    let mut annals = serving(&folder);
     let known = async || folder.0.join("servers.json").exists().then(|| folder.postgres()).flatten();
     eventually("PostgreSQL runs", known).await;
     kill(Pid::from_raw(annals.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
@@ -280,6 +285,18 @@ async fn who_asks_annals_to_stop_in_the_middle_of_its_start_finds_no_server_left
     assert!(running(&folder.0).is_none(), "it never served");
     let gone = async || (folder.postgres().is_none() && folder.nats().is_none()).then_some(());
     eventually("both servers are gone", gone).await;
+}
+
+#[tokio::test]
+async fn whose_terminal_is_closed_leaves_no_server_and_no_token_behind() {
+    let folder = Folder::new("hung-up");
+    let mut annals = serving(&folder);
+    let serves = async || running(&folder.0).map(drop);
+    eventually("annals serves", serves).await;
+    kill(Pid::from_raw(annals.id().try_into().unwrap()), Signal::SIGHUP).unwrap();
+    assert!(annals.wait().unwrap().success());
+    assert!(!folder.0.join("annals.env").exists());
+    assert_eq!((folder.postgres(), folder.nats()), (None, None));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! `annals-replay`: looks at the log and at what was folded from it, and folds it again.
 //!
 //! It speaks to the database that `ANNALS_DATABASE_URL` names: `. data/annals.env; annals-replay status`. One file per
-//! command. Exit codes: 0 all is well, 1 a disagreement was found, 2 it could not be done, 130 and 143 it was interrupted by
-//! SIGINT (Ctrl-C) and SIGTERM.
+//! command. Exit codes: 0 all is well, 1 a disagreement was found, 2 it could not be done, 129, 130 and 143 it was
+//! interrupted by SIGHUP (a closed terminal), SIGINT (Ctrl-C) and SIGTERM.
 
 mod annals;
 mod as_of;
@@ -44,7 +44,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What scripts can rely on.
 const EXIT_CODES: &str = "Exit codes: 0 all is well, 1 a disagreement was found, 2 it could not be done, \
-130 and 143 it was interrupted.";
+129, 130 and 143 it was interrupted.";
 
 /// Replays, rebuilds and checks what Annals recorded.
 #[derive(Debug, Parser)]
@@ -136,17 +136,32 @@ fn complain(json: bool, why: &str) {
     _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// Listens for SIGINT and SIGTERM from the call on, before anything is under way, and says which it was once awaited.
+/// Listens for SIGHUP, SIGINT and SIGTERM from the call on, before anything is under way, and says which it was once awaited.
 fn interrupted() -> impl Future<Output = i32> {
     use tokio::signal::unix::{SignalKind, signal};
     let listen = |kind| signal(kind).expect("signals can be listened for");
+    // Who was told to outlive the terminal (`nohup`) does.
+    let mut hup = (!outlives_terminal()).then(|| listen(SignalKind::hangup()));
     let (mut int, mut term) = (listen(SignalKind::interrupt()), listen(SignalKind::terminate()));
     async move {
         tokio::select! {
+            () = async {
+                match &mut hup {
+                    Some(hup) => _ = hup.recv().await,
+                    None => std::future::pending().await,
+                }
+            } => SignalKind::hangup().as_raw_value(),
             _ = int.recv() => SignalKind::interrupt().as_raw_value(),
             _ = term.recv() => SignalKind::terminate().as_raw_value(),
         }
     }
+}
+
+/// Whether this process was started with SIGHUP ignored, as `nohup` does it. Where the system does not tell, it was not.
+fn outlives_terminal() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Answers whether all is well.

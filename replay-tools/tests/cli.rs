@@ -83,7 +83,7 @@ fn who_is_interrupted_says_so_by_the_exit_code() {
     // A server that takes connections and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("postgres://nobody@{}/none?sslmode=disable", silent.local_addr().unwrap());
-    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+    for (signal, code) in [("HUP", 129), ("INT", 130), ("TERM", 143)] {
         let mut program = Command::new(env!("CARGO_BIN_EXE_annals-replay"));
         program.env("ANNALS_DATABASE_URL", &url).env("ANNALS_MASTER_KEY", "0".repeat(64));
         let mut running = program.arg("status").stderr(Stdio::piped()).spawn().unwrap();

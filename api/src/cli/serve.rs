@@ -15,7 +15,7 @@ use crate::{
 /// How long requests under way may take to be answered when the server stops: none takes longer.
 const GRACE: Duration = Duration::from_secs(35);
 
-/// Serves until SIGINT or SIGTERM.
+/// Serves until SIGINT, SIGTERM or SIGHUP.
 ///
 /// # Errors
 /// Whatever keeps the node from starting.
@@ -79,14 +79,29 @@ async fn run(
 }
 
 /// Listens from the call on, so that whoever asks in the middle of the start leaves no server behind; the future is
-/// done when somebody asked this process to stop.
+/// done when somebody asked this process to stop, or the terminal that it was started from is closed.
 fn stop_asked() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Who was told to outlive the terminal (`nohup`) does.
+    let mut hang_up = if outlives_terminal() { None } else { Some(signal(SignalKind::hangup())?) };
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = async {
+                match &mut hang_up {
+                    Some(hang_up) => _ = hang_up.recv().await,
+                    None => std::future::pending().await,
+                }
+            } => {}
         }
     })
+}
+
+/// Whether this process was started with SIGHUP ignored, as `nohup` does it. Where the system does not tell, it was not.
+fn outlives_terminal() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
