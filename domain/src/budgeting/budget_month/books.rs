@@ -123,6 +123,11 @@ impl Envelope {
         self.amount.saturating_sub(self.spent)
     }
 
+    /// What can be taken out of it: what is left, and no more than it holds. After a refund more may be left than it holds.
+    pub(super) fn movable(&self) -> i64 {
+        self.remaining().min(self.amount).max(0)
+    }
+
     /// BUD-M3: how much a day is overspent.
     pub fn overspend(&self, day: u8) -> i64 {
         self.overspend_with(day, 0)
@@ -185,7 +190,7 @@ impl Envelope {
             && category.level >= 2
             && !category.essential
             && category.class != CategoryClass::Savings
-            && self.remaining() > 0
+            && self.movable() > 0
     }
 }
 
@@ -228,7 +233,7 @@ impl Books {
         });
         let mut open = needed;
         let gifts = donors.into_iter().map(|(index, envelope)| {
-            let gift = cap(envelope.remaining(), MOST_GIVEN).min(open);
+            let gift = cap(envelope.remaining(), MOST_GIVEN).min(envelope.movable()).min(open);
             open -= gift;
             (index, gift)
         });
@@ -264,7 +269,7 @@ impl Books {
     ) -> (Vec<(usize, i64)>, PlanChanges) {
         let receiver = &self.envelopes[done.receiver];
         let weights: Vec<i64> = done.gave.iter().map(|(_, gift)| *gift).collect();
-        let total = weights.iter().sum::<i64>().min(receiver.remaining().max(0));
+        let total = weights.iter().sum::<i64>().min(receiver.movable());
         // Without donors there is nothing to allocate, and nothing to give back.
         let parts = allocate(total, &weights).unwrap_or_default();
         let returned: Vec<(usize, i64)> = done
@@ -366,7 +371,8 @@ impl Plans {
         }
     }
 
-    /// BUD-M6: spreads a pool over the days from `from` on; what is spent on `from` already stays planned.
+    /// BUD-M6: spreads a pool over the days from `from` on; what is spent on `from` already stays planned. Where that is a
+    /// refund larger than its share, nothing is planned for `from`.
     fn repace(&mut self, envelope: &Envelope, pool: i64, from: u8, days: u8) {
         self.spread(envelope, pool, from, &vec![1; usize::from((days + 1).saturating_sub(from))]);
     }
@@ -376,7 +382,7 @@ impl Plans {
         let shares = allocate(pool.max(0), weights).unwrap_or_default();
         for (day, share) in (from..).zip(shares) {
             let spent = if day == from { envelope.spent_on.get(day) } else { 0 };
-            self.set(envelope, day, spent + share);
+            self.set(envelope, day, spent.saturating_add(share).max(0));
         }
     }
 

@@ -348,7 +348,7 @@ impl BudgetMonth {
         if envelope.category.level == 0 || envelope.category.class == CategoryClass::Savings {
             return Err(R::SacredDonor { category: from }.into());
         }
-        if envelope.remaining() < amount.minor {
+        if envelope.movable() < amount.minor {
             return Err(R::InsufficientRemaining {}.into());
         }
         let (today, days) = (self.today(context), self.month.days());

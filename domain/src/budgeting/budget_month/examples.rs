@@ -268,6 +268,33 @@ fn bud_m8_covered_and_uncovered_are_what_was_needed_and_no_donor_gives_more_than
 }
 
 #[test]
+fn bud_m8_after_a_refund_larger_than_what_was_spent_no_envelope_and_no_plan_drops_below_zero() {
+    let month = with_envelopes(AUTO, &[(wants("dining", 3), 31_000), (wants("art", 3), 1000)]);
+    let mut past = vec![month];
+    past.extend(on(2, past.clone()).when(spend(1, "art", 2, -5000)).events());
+    let state = on(2, past.clone()).state().clone();
+    assert_eq!((envelope(&state, "art").remaining(), envelope(&state, "art").movable()), (6000, 1000));
+    let by_hand =
+        C::MoveBetweenEnvelopes { from: "art".into(), to: "dining".into(), amount: Stated(usd(1001)) };
+    on(2, past.clone()).when(by_hand).refused(BudgetMonthRefusal::InsufficientRemaining {});
+    past.extend(on(2, past.clone()).when(spend(2, "dining", 2, 8000)).events());
+    assert_eq!(gave(redistributed(&past)), [("art", 1000)]);
+    let state = on(2, past.clone()).state().clone();
+    assert_eq!((envelope(&state, "dining").amount, envelope(&state, "art").amount), (32_000, 0));
+    // What the refund left over the thirty days from the second on.
+    assert_eq!(plan_from(&state, "art", 2), [vec![0], vec![167; 19], vec![166; 10]].concat());
+    let taken_back = C::ReverseSpend {
+        transaction: Uuid::from_u128(2),
+        category: "dining".into(),
+        date: may(2),
+        amount: Stated(usd(8000)),
+    };
+    past.extend(on(2, past.clone()).when(taken_back).events());
+    let state = on(2, past).state().clone();
+    assert_eq!((envelope(&state, "dining").amount, envelope(&state, "art").amount), (31_000, 1000));
+}
+
+#[test]
 fn bud_m10_auto_answers_in_one_decision_and_the_reversal_reverts() {
     let month = with_envelopes(AUTO, &[(wants("dining", 3), 31_000), (wants("art", 3), 31_000)]);
     let mut past = vec![month.clone()];

@@ -252,6 +252,12 @@ fn laws(before: &Books, after: &Books, event: &E) -> Result<(), TestCaseError> {
             name(event),
             is.category.key
         );
+        prop_assert!(
+            is.amount >= 0 && (1..=31).all(|day| is.plan.get(day) >= 0),
+            "{} takes {} below zero",
+            name(event),
+            is.category.key
+        );
         prop_assert_eq!(is.spent, (1..=31).map(|day| is.spent_on.get(day)).sum::<i64>());
     }
     if let E::BudgetRedistributed { category, date, amounts, .. } = event {

@@ -11,7 +11,8 @@
 //! - **BUD-M4 to BUD-M7** donors, what they give, and how days are planned afterwards ([`books`]).
 //! - **BUD-M8** no redistribution, acceptance, reversal or move changes the sum of the envelopes;
 //!   `covered + uncovered = needed`; `covered` is the sum of the transfers; no envelope drops below what is spent in it
-//!   because of a transfer; no donor gives more than half of what remains.
+//!   because of a transfer; no donor gives more than half of what remains. Nor does any envelope or plan drop below zero: of
+//!   what a refund leaves beyond what an envelope holds, nothing is moved.
 //! - **BUD-M10** a month keeps the mode of its opening. `auto` redistributes in the decision that applies the spend, at
 //!   most once for a transaction, and reverts in the decision that takes it back.
 //! - **BUD-M11** a revert gives back what is still there, by what each gave.
