@@ -8,7 +8,7 @@ use crate::{
     Inner,
     catalog::{Entry, Layout, State, change_state, signed, unsigned},
     error::ProjectionError,
-    fact::Batch,
+    fact::{Batch, trace_of},
     model::Poison,
     pack::{Checkpoint, Committed, Fault, Member, commit, commit_up_to_poison},
     rebuild::{self, Difference, compare},
@@ -156,9 +156,11 @@ async fn park(
     poison: Poison,
 ) -> Result<(), ProjectionError> {
     let Poison { position, reason } = poison;
+    let trace_id = trace_of(&inner.store, position).await;
     tracing::error!(
         name = entry.name,
         position,
+        trace_id,
         reason,
         "a read model cannot fold an event and is parked before it"
     );

@@ -7,7 +7,7 @@ use std::{
 };
 
 use domain::{OpeningScope, registry::AnyEvent};
-use event_store::{Keyring, Position, Recorded, StoreError};
+use event_store::{EventStore, Keyring, Position, Recorded, StoreError};
 use jiff::Timestamp;
 use serde::Deserialize;
 use uuid::Uuid;
@@ -150,6 +150,14 @@ struct StoredSubjects<'a> {
 
 fn ids(text: &str) -> Vec<Uuid> {
     text.split_whitespace().filter_map(|id| id.parse().ok()).collect()
+}
+
+/// The id of the trace that the event at a position belongs to, for the logs: none where it came of no request, or cannot be
+/// read now.
+pub(crate) async fn trace_of(store: &EventStore, position: Position) -> Option<String> {
+    let recorded = store.read_at(&[position]).await.ok()?.pop()?;
+    let envelope = Envelope::read(&recorded.metadata, recorded.recorded_at);
+    Some(envelope.traceparent?.split('-').nth(1)?.to_owned())
 }
 
 impl Envelope {

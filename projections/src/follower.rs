@@ -13,7 +13,7 @@ use crate::{
     catch_up,
     enrolment::enrol,
     error::ProjectionError,
-    fact::Batch,
+    fact::{Batch, trace_of},
     model::ReadModel,
     pack::{Checkpoint, Committed, Fault, Member, commit_up_to_poison},
     progress::{FollowerState, Progress},
@@ -196,7 +196,14 @@ impl Follower<'_> {
 
     /// Takes a read model out of the pack, before the event that it cannot fold.
     async fn park(&mut self, name: &str, position: Position, reason: &str) -> Result<(), ProjectionError> {
-        tracing::error!(name, position, reason, "a read model cannot fold an event and is parked before it");
+        let trace_id = trace_of(&self.inner.store, position).await;
+        tracing::error!(
+            name,
+            position,
+            trace_id,
+            reason,
+            "a read model cannot fold an event and is parked before it"
+        );
         if let Some(member) = self.members.iter().find(|member| member.name() == name) {
             let before = Some(position - 1);
             change_state(&self.connection.client, &member.entry, State::Parked, before, Some(reason)).await?;

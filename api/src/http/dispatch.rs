@@ -16,6 +16,7 @@ use actix_web::{
 };
 use domain::Actor;
 use futures_util::FutureExt;
+use tracing::Instrument;
 
 use super::{
     Api, Call, Found, Incoming, Missed, Operation, Route, Trace, access, batch,
@@ -59,7 +60,9 @@ pub async fn dispatch(request: HttpRequest, payload: web::Payload, api: web::Dat
         Ok(coding::compressed(response, &incoming, route).await)
     };
     // In a box: actix moves a handler's future about, and this one is large.
-    let mut response = guarded(Box::pin(answer)).await.unwrap_or_else(|problem| problem.respond(&trace));
+    let mut response = guarded(Box::pin(answer.instrument(trace.span())))
+        .await
+        .unwrap_or_else(|problem| problem.respond(&trace));
     let status = response.status().as_u16();
     api.metrics.request(method_name(request.method()), template, status, begun);
     note(&incoming, template, status, begun, &trace);

@@ -31,6 +31,12 @@ impl Trace {
         Uuid::from_u128(self.trace)
     }
 
+    /// In which everything is told that a request has to tell: whoever reads the logs finds it by the trace's id. Errors are
+    /// told at every level, and so it is there at every level.
+    pub fn span(&self) -> tracing::Span {
+        tracing::error_span!("request", trace_id = self.id())
+    }
+
     /// The `traceparent` of whatever this request causes.
     pub fn parent(&self) -> String {
         format!("00-{:032x}-{:016x}-{:02x}", self.trace, self.span, u8::from(self.sampled))

@@ -69,13 +69,15 @@ async fn one(policy: &dyn Policy, fact: &Fact, world: &World) -> Result<Outcome,
             Err(error) => error,
         };
         if !error.is_transient() {
-            tracing::error!(policy = policy.name(), position = fact.position, %error, "a policy failed and is parked");
+            let trace_id = fact.envelope.trace_id();
+            tracing::error!(policy = policy.name(), position = fact.position, trace_id, %error, "a policy failed and is parked");
             return Ok(Outcome::Park(error.to_string()));
         }
         if attempt == QUICK || begun.elapsed() > SLOW {
             // If the log is gone, so is the place to remember the failure in: the caller starts over from where it was.
             world.commands().store().head().await?;
-            tracing::warn!(policy = policy.name(), position = fact.position, %error, "a policy failed for now");
+            let trace_id = fact.envelope.trace_id();
+            tracing::warn!(policy = policy.name(), position = fact.position, trace_id, %error, "a policy failed for now");
             return Ok(Outcome::Later(error.to_string()));
         }
         tokio::time::sleep(wait).await;

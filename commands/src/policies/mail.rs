@@ -35,7 +35,8 @@ pub(super) async fn hand_over(mail: &Mail, fact: &Fact, world: &World) -> Result
     match world.ports().mailer.send(mail).await {
         Ok(()) => Ok(true),
         Err(Undelivered::Refused { reason }) => {
-            tracing::warn!(position = fact.position, reason, "a mail is refused for good");
+            let trace_id = fact.envelope.trace_id();
+            tracing::warn!(position = fact.position, trace_id, reason, "a mail is refused for good");
             Ok(false)
         }
         Err(not_now) => Err(not_now.into()),

@@ -221,7 +221,9 @@ async fn catch_up(policy: &dyn Policy, events: Vec<Recorded>, world: &World) -> 
             }
             Ok(fact) => ready.push(fact),
             Err(error) => {
-                tracing::error!(policy = policy.name(), position = event.position, %error, "an event cannot be read and is parked");
+                let envelope = serde_json::from_str::<Envelope>(&event.metadata).unwrap_or_default();
+                let trace_id = envelope.trace_id();
+                tracing::error!(policy = policy.name(), position = event.position, trace_id, %error, "an event cannot be read and is parked");
                 remember(store, policy, event.position, event.event_id, &Outcome::Park(error.to_string()))
                     .await?;
             }

@@ -96,10 +96,12 @@ pub(super) async fn fire(world: &World) -> Result<Duration, CommandError> {
     for row in due {
         let id: Uuid = row.try_get("id").map_err(broken)?;
         let attempts: i32 = row.try_get("attempts").map_err(broken)?;
+        // What a request brings about belongs to it by the id of its trace.
+        let trace_id = row.try_get::<Uuid, _>("correlation_id").map_err(broken)?.simple();
         match issue(world, &row).await {
             Err(error) if error.is_transient() => {
                 world.commands().store().head().await?;
-                tracing::warn!(timer = %id, %error, "a timer failed for now");
+                tracing::warn!(timer = %id, %trace_id, %error, "a timer failed for now");
                 sqlx::query("UPDATE annals.timers SET attempts = attempts + 1, due_at = now() + make_interval(secs => $2) WHERE id = $1")
                     .bind(id)
                     .bind(f64::from(1u32 << attempts.clamp(0, 8)).min(300.0))
@@ -109,7 +111,7 @@ pub(super) async fn fire(world: &World) -> Result<Duration, CommandError> {
                 continue;
             }
             Err(error) if error.is_defect() => {
-                tracing::error!(timer = %id, %error, "a timer failed and is given up")
+                tracing::error!(timer = %id, %trace_id, %error, "a timer failed and is given up")
             }
             // A refusal is an answer: what the timer was for has been settled otherwise.
             Err(refusal) => tracing::debug!(timer = %id, %refusal, "timer outcome"),

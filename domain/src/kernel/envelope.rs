@@ -45,6 +45,13 @@ pub struct Envelope {
     pub transformation: Option<String>,
 }
 
+impl Envelope {
+    /// The id of the trace that it belongs to, where it came of a request.
+    pub fn trace_id(&self) -> Option<&str> {
+        self.traceparent.as_deref()?.split('-').nth(1)
+    }
+}
+
 /// A list as one string, separated by spaces.
 mod spaced {
     use std::{
@@ -83,6 +90,18 @@ mod spaced {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_trace_is_told_by_what_the_request_said_of_it() {
+        let of =
+            |parent: Option<&str>| Envelope { traceparent: parent.map(str::to_owned), ..Envelope::default() };
+        let id = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let envelope = of(Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+        assert_eq!(
+            (envelope.trace_id(), of(None).trace_id(), of(Some("")).trace_id()),
+            (Some(id), None, None)
+        );
+    }
 
     #[test]
     fn an_envelope_is_a_flat_object_of_strings_and_reads_back() {

@@ -22,7 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use event_store::Position;
+use event_store::{EventStore, Position};
 use futures_util::StreamExt;
 use tokio::sync::{OnceCell, mpsc};
 use uuid::Uuid;
@@ -32,6 +32,7 @@ use crate::{
     catalog::{Birth, Entry, Layout, State, change_state, create_generation, drop_generation, signed},
     catch_up,
     error::ProjectionError,
+    fact::trace_of,
     model::{Part, Poison, ReadModel},
     pack::Member,
     storage::{Connection, create_indexes},
@@ -159,7 +160,7 @@ async fn build(
     let mut members = Vec::new();
     let mut rebuilt = Vec::new();
     for site in Arc::into_inner(sites).into_iter().flatten() {
-        let outcome = finish(&connection, site, layout.incarnation, head.position).await?;
+        let outcome = finish(&inner.store, &connection, site, layout.incarnation, head.position).await?;
         rebuilt.push(Rebuilt { events: head.position, took: started.elapsed(), ..outcome.0 });
         members.extend(outcome.1);
     }
@@ -258,6 +259,7 @@ async fn pass(
 /// Makes the indexes of what was built. What could not be folded begins again, the slow way, which ends exactly before
 /// the event that it cannot fold.
 async fn finish(
+    store: &EventStore,
     connection: &Connection,
     site: Site,
     incarnation: Uuid,
@@ -277,9 +279,11 @@ async fn finish(
         difference: None,
     };
     if let Some(Poison { position, reason }) = poison {
+        let trace_id = trace_of(store, position).await;
         tracing::error!(
             name = shape.name,
             position,
+            trace_id,
             reason,
             "a read model cannot fold an event in a rebuild"
         );
