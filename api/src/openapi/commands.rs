@@ -21,7 +21,8 @@ pub(super) fn operation(catalog: &Catalog, route: &Route, command: &CommandRoute
         let schema = parameter_schema(&entry.schema, command, name);
         json!({ "name": name, "in": "path", "required": true, "schema": schema })
     });
-    let in_headers = [json!({ "$ref": "#/components/parameters/IdempotencyKey" })];
+    let in_headers = ["IdempotencyKey", "IfMatch"]
+        .map(|parameter| json!({ "$ref": format!("#/components/parameters/{parameter}") }));
     let accepted = |description: &str, headers: &[&str]| {
         json!({
             "description": description,

@@ -330,5 +330,12 @@ fn parameters() -> Value {
                             A version 7 UUID keeps what is recorded together together in the log.",
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
         },
+        "IfMatch": {
+            "name": "If-Match",
+            "in": "header",
+            "description": "The version that the stream must have, as an entity tag such as `\"3\"`; `*` for any. At another \
+                            version the command is refused with 412.",
+            "schema": { "type": "string", "minLength": 1, "examples": ["\"3\"", "*"] },
+        },
     })
 }

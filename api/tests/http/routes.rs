@@ -1,7 +1,7 @@
 //! Paths, methods, health, documents.
 
 use actix_web::{http::Method, test::TestRequest};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::node::{ADMIN, node};
 
@@ -60,6 +60,19 @@ async fn the_document_is_public_and_described() {
     let node = node().await;
     let document = node.send(TestRequest::get().uri("/v1/openapi.json")).await;
     assert_eq!((document.status.as_u16(), &document.json()["openapi"]), (200, &json!("3.1.0")));
+}
+
+#[actix_web::test]
+async fn what_commands_take_in_headers_is_described_as_parameters() {
+    let node = node().await;
+    let document = node.send(TestRequest::get().uri("/v1/openapi.json")).await.json();
+    let parameters = document["paths"]["/v1/orgs/{id}"]["put"]["parameters"].as_array().unwrap();
+    let names: Vec<&Value> = parameters
+        .iter()
+        .filter_map(|parameter| document.pointer(parameter["$ref"].as_str()?.strip_prefix('#')?))
+        .map(|parameter| &parameter["name"])
+        .collect();
+    assert_eq!(names, ["Idempotency-Key", "If-Match"]);
 }
 
 #[actix_web::test]
