@@ -169,8 +169,24 @@ async fn role_holders(
     Ok(holders.into_iter().collect())
 }
 
-/// CRD-R3 `history`. What was approved once counts as an approval, whatever became of it.
+/// CRD-R3 `history`: what two institutions decided on each other's credentials.
 async fn history(read: &Projections, institution: Uuid, issuer: Uuid) -> Result<Answer, ProjectionError> {
+    let (mut approved, mut decided) = (0, 0);
+    for (institution, issuer) in [(institution, issuer), (issuer, institution)] {
+        let (more_approved, more_decided) = decisions(read, institution, issuer).await?;
+        approved += more_approved;
+        decided += more_decided;
+    }
+    Ok(Answer::Approvals { approved, decided })
+}
+
+/// How many credentials of an issuer an institution approved, and on how many it decided. What was approved once counts as an
+/// approval, whatever became of it.
+async fn decisions(
+    read: &Projections,
+    institution: Uuid,
+    issuer: Uuid,
+) -> Result<(u32, u32), ProjectionError> {
     let filters = [is("institution", institution), one_of("verdict", ["approved", "rejected"])];
     let rows = all(read, Recognitions::NAME, &filters, "credential,verdict").await?;
     let decisions: Vec<(Uuid, bool)> =
@@ -188,7 +204,7 @@ async fn history(read: &Projections, institution: Uuid, issuer: Uuid) -> Result<
         approved += u32::from(*approves);
         decided += 1;
     }
-    Ok(Answer::Approvals { approved, decided })
+    Ok((approved, decided))
 }
 
 /// Of the latest sessions: what was used years ago is news again.

@@ -79,7 +79,7 @@ pub enum Question {
         /// Of which months.
         months: Vec<YearMonth>,
     },
-    /// How the recognising institution decided on credentials of the issuing one (CRD-R3 `history`).
+    /// How two institutions decided on each other's credentials (CRD-R3 `history`).
     RecognitionHistory {
         /// The recognising institution.
         institution: Uuid,

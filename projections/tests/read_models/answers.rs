@@ -115,7 +115,7 @@ async fn world(events: Vec<NewEvent>) -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn crd_r3_the_history_counts_decisions_on_credentials_of_the_issuer_only() {
+async fn crd_r3_the_history_counts_the_decisions_of_two_institutions_on_each_others_credentials() {
     let mut events: Vec<NewEvent> = published(1, PSU).into();
     events.extend(published(2, WSU));
     events.extend(approved(11, 1, KU));
@@ -124,13 +124,16 @@ async fn crd_r3_the_history_counts_decisions_on_credentials_of_the_issuer_only()
     events.push(proposed(13, 1, KU));
     events.extend(approved(14, 2, KU));
     events.extend(approved(15, 1, WSU));
+    events.extend(rejected(16, 2, PSU));
     let world = world(events).await;
     let ask = async |institution, issuer| {
         answer(&world.projections, &Question::RecognitionHistory { institution, issuer }).await.unwrap()
     };
     assert_eq!(ask(KU, PSU).await, Answer::Approvals { approved: 1, decided: 2 });
     assert_eq!(ask(KU, WSU).await, Answer::Approvals { approved: 1, decided: 1 });
-    assert_eq!(ask(PSU, KU).await, Answer::Approvals { approved: 0, decided: 0 });
+    assert_eq!(ask(PSU, KU).await, ask(KU, PSU).await);
+    assert_eq!(ask(WSU, PSU).await, Answer::Approvals { approved: 1, decided: 2 }, "one each");
+    assert_eq!(ask(PSU, WSU).await, ask(WSU, PSU).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,7 +5,8 @@
 //!
 //! - **CRD-R1** full credit is the credential's credits; partial credit lies between 0 and them; equivalency and exemption
 //!   have no value; advanced standing has one that is not below 0.
-//! - **CRD-R2** only an `institution_admin` of the *recognising* institution decides.
+//! - **CRD-R2** only an `institution_admin` of the *recognising* institution decides. Whoever holds that role, or `admin`, which
+//!   has every scope (1.3), in no org unit in particular holds it in every institution, and so in this one.
 //! - **CRD-R3**, **CRD-R4** the assessment advises (see [`super::assessment`]); approving against `reject`, or without
 //!   one, needs a reason.
 //! - **CRD-R5** a timer expires it; archiving the credential suspends it.
