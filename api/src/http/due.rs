@@ -133,12 +133,11 @@ fn incident(row: &Value, at: Timestamp) -> Option<Due> {
     told("incident", row, due_at, at)
 }
 
-/// At a high risk the people are told without undue delay (Art. 34): no later than the authority.
+/// At a high risk the people are told without undue delay (Art. 34): no later than the authority, and whoever is added
+/// afterwards as soon.
 fn breach_notice(row: &Value, at: Timestamp) -> Option<Due> {
-    if row["high_risk"] != true || !row["subjects_told"].is_null() {
-        return None;
-    }
-    told("breach_notice", row, instant(&row["authority_due_at"])?, at)
+    let due = told("breach_notice", row, instant(&row["subjects_due_at"])?, at)?;
+    Some(Due { escalated: row["subjects_escalated"].as_i64(), ..due })
 }
 
 fn told(what: &'static str, row: &Value, due_at: Timestamp, at: Timestamp) -> Option<Due> {
@@ -214,12 +213,13 @@ mod tests {
     fn gov_i1_at_a_high_risk_the_people_are_due_to_be_told_even_when_the_authority_was() {
         let moment = at("2026-03-07T12:00:00Z");
         let mut open = row("classified");
-        open["high_risk"] = json!(true);
-        open["authority_due_at"] = json!("2026-03-10T12:00:00Z");
+        open["subjects_due_at"] = json!("2026-03-10T12:00:00Z");
+        open["subjects_escalated"] = json!(24);
         open["authority_told_at"] = json!("2026-03-08T12:00:00Z");
         let due = breach_notice(&open, moment).unwrap();
         assert_eq!((due.what, due.due_at), ("breach_notice", at("2026-03-10T12:00:00Z")));
-        open["subjects_told"] = json!(3);
+        assert_eq!(due.escalated, Some(24));
+        open["subjects_due_at"] = json!(null);
         assert!(breach_notice(&open, moment).is_none() && incident(&open, moment).is_none());
     }
 }

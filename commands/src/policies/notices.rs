@@ -211,8 +211,8 @@ impl Policy for TellStudents {
     }
 }
 
-/// P-59: the people whom a breach puts at risk are told, each at their own address, and it is on record who has none, or one
-/// that takes no mail (Art. 34).
+/// P-59: the people whom a breach puts at risk are told, each once and at their own address, and it is on record who has none,
+/// or one that takes no mail (Art. 34).
 pub(super) struct TellAffected;
 
 impl Policy for TellAffected {
@@ -230,17 +230,17 @@ impl Policy for TellAffected {
             else {
                 return Ok(Vec::new());
             };
-            let incident = world.state::<SecurityIncident>(fact.id).await?.state;
+            let incident = world.before::<SecurityIncident>(fact).await?;
             let text = breach(&incident, fact.id);
             let (mut mailed, mut unreachable) = (0, Vec::new());
-            for subject in &incident.subjects {
-                let told = match address_of(*subject, world).await? {
-                    Some(to) => post(to, "Your data", text.clone(), (fact, *subject), world).await?,
+            for subject in incident.untold() {
+                let told = match address_of(subject, world).await? {
+                    Some(to) => post(to, "Your data", text.clone(), (fact, subject), world).await?,
                     None => false,
                 };
                 match told {
                     true => mailed += 1,
-                    false => unreachable.push(*subject),
+                    false => unreachable.push(subject),
                 }
             }
             let record = SecurityIncidentCommand::RecordSubjectNotices { mailed, unreachable };
@@ -331,11 +331,15 @@ impl Policy for TellCompliance {
                     };
                     (&["compliance", "operator"][..], format!("A security incident was opened: {kind}."))
                 }
-                AnyEvent::SecurityIncident(SecurityIncidentEvent::IncidentEscalated { hours_left }) => {
-                    let what = format!(
-                        "The authority may have to be told of an incident (Art. 33 GDPR): {}.",
-                        left(*hours_left, "hours")
-                    );
+                AnyEvent::SecurityIncident(SecurityIncidentEvent::IncidentEscalated {
+                    hours_left,
+                    people,
+                }) => {
+                    let owed = match people {
+                        true => "The people whom a breach puts at risk are to be told (Art. 34 GDPR)",
+                        false => "The authority may have to be told of an incident (Art. 33 GDPR)",
+                    };
+                    let what = format!("{owed}: {}.", left(*hours_left, "hours"));
                     (&["compliance", "operator"][..], what)
                 }
                 _ => return Ok(Vec::new()),

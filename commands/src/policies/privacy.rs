@@ -195,20 +195,23 @@ impl Policy for CompleteCorrections {
     }
 }
 
-/// P-59, GOV-I1: an incident is escalated 48 and 72 hours after it was opened, unless the authority was told or need not be.
+/// P-59, GOV-I1: an incident is escalated 48 and 72 hours after it was opened, unless the authority was told or need not be,
+/// and 24 hours before the people are to be told and when they are, unless they were.
 pub(super) struct WatchIncidents;
 
 impl WatchIncidents {
-    fn timer(&self, incident: Uuid, hours_left: i32) -> Uuid {
-        timer_id(self.name(), &[&incident.to_string(), &hours_left.to_string()])
+    fn timer(&self, incident: Uuid, hours_left: i32, people: bool) -> Uuid {
+        let (incident, hours_left) = (incident.to_string(), hours_left.to_string());
+        let parts = [&*incident, &*hours_left, "people"];
+        timer_id(self.name(), if people { &parts } else { &parts[..2] })
     }
 
-    fn arm(&self, incident: Uuid, due: Timestamp) -> Vec<Reaction> {
+    fn arm(&self, incident: Uuid, due: Timestamp, people: bool) -> Vec<Reaction> {
         let each = ESCALATE_HOURS.map(|hours_left| {
             let before = SignedDuration::from_hours(hours_left.into());
-            let escalate = SecurityIncidentCommand::EscalateIncident { hours_left };
+            let escalate = SecurityIncidentCommand::EscalateIncident { hours_left, people };
             Reaction::Arm(Timer {
-                id: self.timer(incident, hours_left),
+                id: self.timer(incident, hours_left, people),
                 due_at: due.checked_sub(before).unwrap_or(due),
                 aggregate: incident,
                 command: AnyCommand::SecurityIncident(escalate),
@@ -217,8 +220,13 @@ impl WatchIncidents {
         each.into()
     }
 
-    fn disarm(&self, incident: Uuid) -> Vec<Reaction> {
-        ESCALATE_HOURS.map(|hours_left| Reaction::Disarm(self.timer(incident, hours_left))).into()
+    fn disarm(&self, incident: Uuid, people: bool) -> Vec<Reaction> {
+        ESCALATE_HOURS.map(|hours_left| Reaction::Disarm(self.timer(incident, hours_left, people))).into()
+    }
+
+    /// A timer that has fired fires again, and the incident says that it was escalated already.
+    fn follow(&self, incident: Uuid, due: Option<Timestamp>, people: bool) -> Vec<Reaction> {
+        due.map_or_else(|| self.disarm(incident, people), |due| self.arm(incident, due, people))
     }
 }
 
@@ -232,7 +240,13 @@ impl Policy for WatchIncidents {
     }
 
     fn interests(&self) -> &'static [&'static str] {
-        &["SecurityIncidentOpened", "IncidentClassified", "AuthorityNotified", "SecurityIncidentClosed"]
+        &[
+            "SecurityIncidentOpened",
+            "IncidentClassified",
+            "AuthorityNotified",
+            "SubjectsNotified",
+            "SecurityIncidentClosed",
+        ]
     }
 
     fn react<'a>(&'a self, fact: &'a Fact, _: &'a World) -> Reactions<'a> {
@@ -240,17 +254,22 @@ impl Policy for WatchIncidents {
         let AnyEvent::SecurityIncident(event) = &fact.event else { return reactions(Vec::new()) };
         reactions(match event {
             E::SecurityIncidentOpened { opened_at, .. } => {
-                self.arm(fact.id, opened_at.checked_add(NOTIFY_WITHIN).unwrap_or(Timestamp::MAX))
+                self.arm(fact.id, opened_at.checked_add(NOTIFY_WITHIN).unwrap_or(Timestamp::MAX), false)
             }
-            // A timer that has fired fires again, and the incident says that it was escalated already.
-            E::IncidentClassified { authority_due_at: Some(due), .. } => self.arm(fact.id, *due),
-            E::IncidentClassified { authority_due_at: None, .. }
-            | E::AuthorityNotified { .. }
-            | E::SecurityIncidentClosed { .. } => self.disarm(fact.id),
-            E::IncidentContained { .. }
-            | E::SubjectsNotified { .. }
-            | E::SubjectNoticesMailed { .. }
-            | E::IncidentEscalated { .. } => Vec::new(),
+            E::IncidentClassified { authority_due_at, subjects_due_at, high_risk, .. } => {
+                // An older event does not say when the people are due: with the authority.
+                let people = subjects_due_at.or(authority_due_at.filter(|_| *high_risk));
+                let authority = self.follow(fact.id, *authority_due_at, false);
+                authority.into_iter().chain(self.follow(fact.id, people, true)).collect()
+            }
+            E::AuthorityNotified { .. } => self.disarm(fact.id, false),
+            E::SubjectsNotified { .. } => self.disarm(fact.id, true),
+            E::SecurityIncidentClosed { .. } => {
+                self.disarm(fact.id, false).into_iter().chain(self.disarm(fact.id, true)).collect()
+            }
+            E::IncidentContained { .. } | E::SubjectNoticesMailed { .. } | E::IncidentEscalated { .. } => {
+                Vec::new()
+            }
         })
     }
 }

@@ -22,6 +22,17 @@ impl Mailer for Outbox {
     }
 }
 
+/// Ports whose mail is kept.
+fn ports_to(outbox: &Arc<Outbox>) -> Ports {
+    let others = ports::with(Arc::new(PlainCertifier));
+    Ports {
+        mailer: outbox.clone(),
+        tokens: others.tokens.clone(),
+        certifier: others.certifier.clone(),
+        embedding: others.embedding.clone(),
+    }
+}
+
 fn registration(email: &str) -> AccountCommand {
     AccountCommand::RegisterAccount {
         email: Stated(email.into()),
@@ -54,6 +65,7 @@ async fn art_34_whoever_is_not_reached_by_mail_is_on_record_and_keeps_nobody_els
         // Bert has no account.
         subjects: vec![ANNA, BERT],
         classes: vec![],
+        reasons: None,
     };
     let notify = SecurityIncidentCommand::NotifySubjects { template: "breach_notice".into() };
     let incident = Uuid::now_v7();
@@ -67,17 +79,56 @@ async fn art_34_whoever_is_not_reached_by_mail_is_on_record_and_keeps_nobody_els
 }
 
 #[tokio::test]
+async fn art_34_whoever_is_added_to_a_breach_after_the_people_were_told_is_told_and_nobody_twice() {
+    let database = testing::database().await;
+    let outbox = Arc::new(Outbox::default());
+    let mut node = Node::start_at(database.store().await.unwrap(), Arc::new(ports_to(&outbox)), 0);
+    let system = Request::by(Actor::policy("test"));
+    for (person, email) in [(ANNA, "anna@example.org"), (BERT, "bert@example.org")] {
+        let mut register = registration(email);
+        if let AccountCommand::RegisterAccount { email_hmac, .. } = &mut register {
+            *email_hmac = Stated(domain::sha256_hex(email));
+        }
+        node.commands.execute::<Account>(person, register, &system).await.unwrap();
+    }
+    let incident = Uuid::now_v7();
+    let open = SecurityIncidentCommand::OpenSecurityIncident {
+        kind: IncidentKind::DataBreach,
+        severity: Severity::High,
+        summary: "A list was mailed to a stranger".into(),
+        evidence: vec![],
+        aware_at: None,
+    };
+    node.commands.execute::<SecurityIncident>(incident, open, &compliance()).await.unwrap();
+    for subjects in [vec![ANNA], vec![ANNA, BERT]] {
+        let classify = SecurityIncidentCommand::ClassifyIncident {
+            personal_data: true,
+            high_risk: true,
+            subjects,
+            classes: vec![],
+            reasons: None,
+        };
+        let notify = SecurityIncidentCommand::NotifySubjects { template: "breach_notice".into() };
+        for command in [classify, notify] {
+            node.commands.execute::<SecurityIncident>(incident, command, &compliance()).await.unwrap();
+        }
+    }
+    let mailed = until(&node, "SubjectNoticesMailed", 2).await;
+    let one = json!({ "mailed": 1, "unreachable": [] });
+    assert!(mailed.iter().all(|(_, told)| *told == one), "{mailed:?}");
+    node.settled().await;
+    let reference = incident.to_string();
+    let mails = outbox.0.lock().unwrap();
+    let told: Vec<&str> =
+        mails.iter().filter(|mail| mail.text.contains(&reference)).map(|mail| &*mail.to).collect();
+    assert_eq!(told, ["anna@example.org", "bert@example.org"]);
+}
+
+#[tokio::test]
 async fn gov_p2_the_code_and_the_notices_go_to_the_verified_address_and_only_without_one_to_that_on_file() {
     let database = testing::database().await;
     let outbox = Arc::new(Outbox::default());
-    let others = ports::with(Arc::new(PlainCertifier));
-    let ports = Ports {
-        mailer: outbox.clone(),
-        tokens: others.tokens.clone(),
-        certifier: others.certifier.clone(),
-        embedding: others.embedding.clone(),
-    };
-    let mut node = Node::start_at(database.store().await.unwrap(), Arc::new(ports), 0);
+    let mut node = Node::start_at(database.store().await.unwrap(), Arc::new(ports_to(&outbox)), 0);
     let system = || Request::by(Actor::policy("test"));
     node.commands.execute::<Account>(ANNA, registration("anna@example.org"), &system()).await.unwrap();
 

@@ -4,7 +4,8 @@
 //! again as more becomes known, and is closed from any of these states.
 //!
 //! - **GOV-I1** a breach of personal data is due to the authority 72 hours after the incident was opened (Art. 33); one of
-//!   high risk is told to the people too (Art. 34). A breach whose authority was not told is not closed.
+//!   high risk is told to the people too (Art. 34), and to whom a later classification adds. A breach of which the authority
+//!   or one of the people was not told is not closed.
 //! - **GOV-I2** the system opens incidents by itself; which signs it opens them on is a policy.
 //!
 //! Handled by compliance (`manage:privacy`) and operators (`manage:ops`). The people affected are named by their ids alone,
@@ -91,22 +92,47 @@ pub struct SecurityIncident {
     pub high_risk: bool,
     /// Whether the authority was told.
     pub authority_told: bool,
-    /// Whether the people were told.
-    pub subjects_told: bool,
+    /// The people who were told.
+    pub told: BTreeSet<Uuid>,
+    /// Until when the others are to be told, at a high risk.
+    pub subjects_due_at: Option<Timestamp>,
     /// What happened.
     pub summary: String,
     /// The record classes of the data.
     pub classes: BTreeSet<RecordClass>,
     /// What was done about it.
     pub measures: Vec<String>,
-    /// The escalations so far, by the hours that were left.
+    /// The escalations so far, by the hours that were left to tell the authority.
     pub escalated: BTreeSet<i32>,
+    /// The same of those who are to be told now.
+    pub subjects_escalated: BTreeSet<i32>,
 }
 
 impl SecurityIncident {
     /// GOV-I1.
     fn authority_due(&self) -> Timestamp {
         self.opened_at.checked_add(NOTIFY_WITHIN).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The people affected who were not told yet.
+    pub fn untold(&self) -> impl Iterator<Item = Uuid> {
+        self.subjects.difference(&self.told).copied()
+    }
+
+    /// Art. 34: whether somebody is to be told.
+    fn owes_people(&self) -> bool {
+        self.high_risk && (self.told.is_empty() || self.untold().next().is_some())
+    }
+
+    /// Until when the people are to be told after this classification: the first time no later than the authority, and whoever
+    /// is added afterwards as soon after that became known. What is owed already is due when it was.
+    fn people_due(&self, high_risk: bool, subjects: &[Uuid], now: Timestamp) -> Option<Timestamp> {
+        let mut then = SecurityIncident { high_risk, told: self.told.clone(), ..SecurityIncident::default() };
+        then.subjects = self.subjects.iter().chain(subjects).copied().collect();
+        let first = self.told.is_empty().then(|| self.authority_due());
+        let due = self.subjects_due_at.or(first);
+        let due = due.unwrap_or_else(|| now.checked_add(NOTIFY_WITHIN).unwrap_or(Timestamp::MAX));
+        then.owes_people().then_some(due)
     }
 }
 
@@ -143,6 +169,10 @@ pub enum SecurityIncidentCommand {
         /// The record classes.
         #[schemars(transform = schemas::classes)]
         classes: Vec<RecordClass>,
+        /// Why it is no breach of personal data, or of no high risk, where it was said before that it is.
+        #[serde(default)]
+        #[schemars(transform = schemas::text::<1, 20000>)]
+        reasons: Option<String>,
     },
     /// Records what stopped it.
     RecordContainment {
@@ -166,7 +196,7 @@ pub enum SecurityIncidentCommand {
         #[schemars(transform = schemas::text::<1, 20000>)]
         reasons: Option<String>,
     },
-    /// Tells the people affected, by mail where they have an address.
+    /// Tells the people affected who were not told yet, by mail where they have an address.
     NotifySubjects {
         /// The template of the message, of which there is one.
         #[schemars(extend("enum" = [BREACH_NOTICE]))]
@@ -181,11 +211,14 @@ pub enum SecurityIncidentCommand {
         #[schemars(transform = schemas::text::<1, 20000>)]
         lessons: String,
     },
-    /// Escalates an incident of which the authority may still have to be told (P-59).
+    /// Escalates an incident of which the authority, or the people affected, may still have to be told (P-59).
     #[schemars(extend("x-system" = true))]
     EscalateIncident {
         /// The hours left: 24, or 0 when it is due.
         hours_left: i32,
+        /// Whether it is the people who are to be told; else the authority.
+        #[serde(default)]
+        people: bool,
     },
     /// Records to whom the notice was mailed (Art. 34); whoever cannot be reached so is told in another way.
     #[schemars(extend("x-system" = true))]
@@ -216,6 +249,11 @@ pub enum SecurityIncidentEvent {
         subjects: Vec<Uuid>,
         classes: Vec<RecordClass>,
         authority_due_at: Option<Timestamp>,
+        /// Until when those who were not told yet are to be told, at a high risk.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subjects_due_at: Option<Timestamp>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reasons: Option<String>,
     },
     /// It was contained.
     IncidentContained { action: String },
@@ -229,12 +267,16 @@ pub enum SecurityIncidentEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reasons: Option<String>,
     },
-    /// The people affected were told.
+    /// The people affected who were not told before were told.
     SubjectsNotified { template: String, count: u32 },
     /// The incident was closed.
     SecurityIncidentClosed { root_cause: String, lessons: String },
     /// The incident was escalated.
-    IncidentEscalated { hours_left: i32 },
+    IncidentEscalated {
+        hours_left: i32,
+        #[serde(default)]
+        people: bool,
+    },
     /// The notice was mailed to so many people; the others have no address, or one that takes no mail.
     SubjectNoticesMailed { mailed: u32, unreachable: Vec<Uuid> },
 }
@@ -253,9 +295,11 @@ pub enum SecurityIncidentRefusal {
     NotClassified {},
     #[error("the authority was not told of the breach yet")]
     AuthorityNotTold {},
-    #[error("the people were not told of the high risk yet")]
+    #[error("not all of the people were told of the high risk yet")]
     SubjectsNotTold {},
-    #[error("who tells the authority later than 72 hours says why")]
+    #[error(
+        "who tells the authority later than 72 hours, or takes back that somebody is to be told, says why"
+    )]
     ReasonsMissing {},
 }
 
@@ -326,34 +370,49 @@ impl Decider for SecurityIncident {
                 E::SecurityIncidentOpened { kind, severity, summary, evidence, opened_at }
             }
             // A clock that comes late has nothing to say.
-            C::EscalateIncident { hours_left } => {
+            C::EscalateIncident { hours_left, people } => {
                 // Until it is classified, an incident may be a breach.
-                let owed =
-                    live && !self.authority_told && (!self.classified || self.authority_due_at.is_some());
-                if !owed {
-                    return Ok(Vec::new());
-                }
-                let due = self.authority_due();
+                let authority = !self.authority_told && (!self.classified || self.authority_due_at.is_some());
+                let (due, escalated) = match people {
+                    true => (self.subjects_due_at.filter(|_| self.owes_people()), &self.subjects_escalated),
+                    false => (authority.then(|| self.authority_due()), &self.escalated),
+                };
+                let Some(due) = due.filter(|_| live) else { return Ok(Vec::new()) };
                 bounds::number("hours_left", hours_left.into(), 0..=72)?;
                 let before = SignedDuration::from_hours(hours_left.into());
                 let early = context.now < due.checked_sub(before).unwrap_or(Timestamp::MIN);
-                if early || self.escalated.contains(&hours_left) {
+                if early || escalated.contains(&hours_left) {
                     return Ok(Vec::new());
                 }
-                E::IncidentEscalated { hours_left }
+                E::IncidentEscalated { hours_left, people }
             }
             C::RecordSubjectNotices { mailed, unreachable } => {
                 E::SubjectNoticesMailed { mailed, unreachable }
             }
             _ if !live => return Err(wrong_state),
-            C::ClassifyIncident { personal_data, high_risk, subjects, classes } => {
+            C::ClassifyIncident { personal_data, high_risk, subjects, classes, reasons } => {
                 bounds::count("subjects", subjects.len(), MOST_AT_ONCE)?;
                 bounds::count("classes", classes.len(), RecordClass::ALL.len())?;
                 if high_risk && !personal_data {
                     return Err(Refused::invalid("high_risk", "a risk to people is one of personal data"));
                 }
+                bounds::maybe_text("reasons", reasons.as_deref(), 1..=bounds::LONG)?;
+                let taken_back =
+                    (self.authority_due_at.is_some() && !personal_data) || (self.high_risk && !high_risk);
+                if taken_back && reasons.is_none() {
+                    return Err(R::ReasonsMissing {}.into());
+                }
                 let authority_due_at = personal_data.then(|| self.authority_due());
-                E::IncidentClassified { personal_data, high_risk, subjects, classes, authority_due_at }
+                let subjects_due_at = self.people_due(high_risk, &subjects, context.now);
+                E::IncidentClassified {
+                    personal_data,
+                    high_risk,
+                    subjects,
+                    classes,
+                    authority_due_at,
+                    subjects_due_at,
+                    reasons,
+                }
             }
             C::RecordContainment { action } => {
                 bounds::text("action", &action, 1..=bounds::LONG)?;
@@ -378,7 +437,10 @@ impl Decider for SecurityIncident {
                 if !self.classified || self.subjects.is_empty() {
                     return Err(R::NotClassified {}.into());
                 }
-                let count = u32::try_from(self.subjects.len()).unwrap_or(u32::MAX);
+                let count = u32::try_from(self.untold().count()).unwrap_or(u32::MAX);
+                if count == 0 {
+                    return Ok(Vec::new());
+                }
                 E::SubjectsNotified { template, count }
             }
             C::CloseSecurityIncident { root_cause, lessons } => {
@@ -390,7 +452,7 @@ impl Decider for SecurityIncident {
                 if self.authority_due_at.is_some() && !self.authority_told {
                     return Err(R::AuthorityNotTold {}.into());
                 }
-                if self.high_risk && !self.subjects_told {
+                if self.owes_people() {
                     return Err(R::SubjectsNotTold {}.into());
                 }
                 E::SecurityIncidentClosed { root_cause, lessons }
@@ -408,7 +470,15 @@ impl Decider for SecurityIncident {
                 self.summary.clone_from(summary);
                 self.opened_at = *opened_at;
             }
-            E::IncidentClassified { high_risk, subjects, classes, authority_due_at, .. } => {
+            E::IncidentClassified {
+                personal_data: _,
+                high_risk,
+                subjects,
+                classes,
+                authority_due_at,
+                subjects_due_at,
+                reasons: _,
+            } => {
                 self.classes = classes.iter().copied().collect();
                 self.classified = true;
                 if self.status == S::Open {
@@ -417,16 +487,28 @@ impl Decider for SecurityIncident {
                 self.high_risk = *high_risk;
                 self.subjects.extend(subjects);
                 self.authority_due_at = *authority_due_at;
+                // Until who is added had a clock of their own, the people were due with the authority.
+                if self.owes_people() && self.subjects_due_at.is_none() {
+                    self.subjects_due_at = subjects_due_at.or(*authority_due_at);
+                }
             }
             E::IncidentContained { action } => {
                 self.status = S::Contained;
                 self.measures.push(action.clone());
             }
             E::AuthorityNotified { .. } => self.authority_told = true,
-            E::SubjectsNotified { .. } => self.subjects_told = true,
+            // Whom it told, it does not say: everybody who was named until then.
+            E::SubjectsNotified { .. } => {
+                self.told.clone_from(&self.subjects);
+                self.subjects_due_at = None;
+                self.subjects_escalated.clear();
+            }
             E::SecurityIncidentClosed { .. } => self.status = S::Closed,
-            E::IncidentEscalated { hours_left } => {
+            E::IncidentEscalated { hours_left, people: false } => {
                 self.escalated.insert(*hours_left);
+            }
+            E::IncidentEscalated { hours_left, people: true } => {
+                self.subjects_escalated.insert(*hours_left);
             }
             E::SubjectNoticesMailed { .. } => {}
         }

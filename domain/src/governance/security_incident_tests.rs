@@ -36,16 +36,23 @@ fn classify(personal_data: bool, high_risk: bool, subjects: &[Uuid]) -> C {
         high_risk,
         subjects: subjects.to_vec(),
         classes: vec![RecordClass::Education],
+        reasons: None,
     }
 }
 
 fn classified(personal_data: bool, high_risk: bool, subjects: &[Uuid]) -> E {
+    classified_and_due(personal_data, high_risk, subjects, high_risk.then_some(DUE))
+}
+
+fn classified_and_due(personal_data: bool, high_risk: bool, subjects: &[Uuid], due: Option<&str>) -> E {
     E::IncidentClassified {
         personal_data,
         high_risk,
         subjects: subjects.to_vec(),
         classes: vec![RecordClass::Education],
         authority_due_at: personal_data.then(|| at(DUE)),
+        subjects_due_at: due.map(at),
+        reasons: None,
     }
 }
 
@@ -90,7 +97,11 @@ fn contain() -> C {
 }
 
 fn escalate(hours_left: i32) -> C {
-    C::EscalateIncident { hours_left }
+    C::EscalateIncident { hours_left, people: false }
+}
+
+fn escalate_people(hours_left: i32) -> C {
+    C::EscalateIncident { hours_left, people: true }
 }
 
 fn after(events: impl IntoIterator<Item = E>) -> Scenario<SecurityIncident> {
@@ -165,6 +176,77 @@ fn the_people_are_told_once_it_is_known_who_they_are_and_counted_once_each() {
 }
 
 #[test]
+fn art_34_whoever_a_later_classification_adds_is_owed_a_notice_and_until_then_nothing_is_closed() {
+    let later = "2026-01-10T08:00:00Z";
+    let their_due = "2026-01-13T08:00:00Z";
+    let told = || after([classified(true, true, &[ADA]), told(OPENED, false), people_told(1)]).at(later);
+    told().when(tell_people()).then([]);
+    told().when(classify(true, true, &[ADA])).then([classified_and_due(true, true, &[ADA], None)]);
+    let added = classified_and_due(true, true, &[ADA, BEN], Some(their_due));
+    told().when(classify(true, true, &[ADA, BEN])).then([added.clone()]);
+
+    let history = || {
+        let first = [classified(true, true, &[ADA]), self::told(OPENED, false), people_told(1)];
+        first.into_iter().chain([added.clone()])
+    };
+    after(history()).when(close()).refused(R::SubjectsNotTold {});
+    let again = after(history()).at("2026-01-12T00:00:00Z");
+    again.when(classify(true, true, &[BEN])).then([classified_and_due(true, true, &[BEN], Some(their_due))]);
+    let state = after(history()).when(tell_people()).then([people_told(1)]);
+    assert_eq!((state.untold().count(), state.subjects_due_at), (0, None));
+    after(history().chain([people_told(1)])).when(close()).then([closed()]);
+}
+
+#[test]
+fn art_34_what_becomes_a_high_risk_later_is_owed_to_whoever_was_not_told() {
+    let low = classified(true, false, &[ADA, BEN]);
+    let high = classified(true, true, &[]);
+    let history = || [low.clone(), told(OPENED, false), high.clone()];
+    after([low.clone(), told(OPENED, false)]).when(classify(true, true, &[])).then([high.clone()]);
+    after(history()).when(close()).refused(R::SubjectsNotTold {});
+    after(history()).when(tell_people()).then([people_told(2)]);
+    let told_at_low_risk = after([low.clone(), told(OPENED, false), people_told(2), high.clone()]);
+    told_at_low_risk.when(close()).then([closed()]);
+}
+
+#[test]
+fn art_34_it_is_escalated_while_somebody_is_not_told_and_again_for_whoever_is_added() {
+    let (early, due) = ("2026-01-03T12:00:00Z", DUE);
+    let first = || vec![classified(true, true, &[ADA]), told(OPENED, false)];
+    let escalated = |hours_left| E::IncidentEscalated { hours_left, people: true };
+    let case = |more: &[E]| after(first().into_iter().chain(more.to_vec()));
+    case(&[]).when(escalate_people(24)).then([]);
+    case(&[]).at(early).when(escalate_people(24)).then([escalated(24)]);
+    case(&[escalated(24)]).at(early).when(escalate_people(24)).then([]);
+    case(&[]).at(due).when(escalate(0)).then([]);
+    case(&[people_told(1)]).at(due).when(escalate_people(0)).then([]);
+    let added = classified_and_due(true, true, &[BEN], Some("2026-01-13T08:00:00Z"));
+    let again = || case(&[escalated(24), escalated(0), people_told(1), added.clone()]);
+    again().at("2026-01-12T07:59:59Z").when(escalate_people(24)).then([]);
+    again().at("2026-01-12T08:00:00Z").when(escalate_people(24)).then([escalated(24)]);
+}
+
+#[test]
+fn whoever_takes_back_that_somebody_is_to_be_told_says_why() {
+    let breach = || after([classified(true, true, &[ADA])]);
+    let with = |personal_data, high_risk, why: &str| match classify(personal_data, high_risk, &[ADA]) {
+        C::ClassifyIncident { personal_data, high_risk, subjects, classes, .. } => {
+            let reasons = Some(why.to_owned());
+            C::ClassifyIncident { personal_data, high_risk, subjects, classes, reasons }
+        }
+        other => other,
+    };
+    for (personal_data, high_risk) in [(false, false), (true, false)] {
+        breach().when(classify(personal_data, high_risk, &[ADA])).refused(R::ReasonsMissing {});
+        breach().when(with(personal_data, high_risk, "")).invalid("reasons");
+        let state =
+            follows(breach().when(with(personal_data, high_risk, "It was encrypted")), "IncidentClassified");
+        assert!(!state.high_risk);
+    }
+    follows(breach().when(classify(true, true, &[ADA])), "IncidentClassified");
+}
+
+#[test]
 fn an_incident_is_contained_before_or_after_it_is_classified() {
     let state = follows(after([]).when(contain()), "IncidentContained");
     assert_eq!(state.status, IncidentStatus::Contained);
@@ -186,7 +268,7 @@ fn a_closed_incident_takes_nothing_more() {
 fn an_incident_is_escalated_while_the_authority_is_not_told() {
     let case = |events: &[E]| after([classified(true, false, &[ADA])].into_iter().chain(events.to_vec()));
     for (hours_left, instant) in [(24, "2026-01-03T12:00:00Z"), (0, DUE)] {
-        let escalated = E::IncidentEscalated { hours_left };
+        let escalated = E::IncidentEscalated { hours_left, people: false };
         case(&[]).at(instant).when(escalate(hours_left)).then([escalated.clone()]);
         case(&[escalated]).at(instant).when(escalate(hours_left)).then([]);
         case(&[told(OPENED, false)]).at(instant).when(escalate(hours_left)).then([]);
@@ -230,12 +312,12 @@ fn gov_i1_the_72_hours_run_from_when_it_became_known_however_late_it_is_entered(
 fn every_event_reads_as_it_was_stored() {
     keeps_history::<SecurityIncident>([
         opened(),
-        classified(true, true, &[ADA]),
+        classified_and_due(true, true, &[ADA], None),
         E::IncidentContained { action: "The mail was recalled".into() },
         told(OPENED, false),
         people_told(1),
         E::SubjectNoticesMailed { mailed: 1, unreachable: vec![BEN] },
         closed(),
-        E::IncidentEscalated { hours_left: 24 },
+        E::IncidentEscalated { hours_left: 24, people: false },
     ]);
 }

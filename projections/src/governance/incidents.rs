@@ -68,11 +68,15 @@ row! {
             authority_told_late: Option<bool> => filter,
             /// Why it was told later.
             late_reasons: Option<String>,
-            /// How many people were told.
+            /// How many people were told; whoever is named afterwards is not.
             subjects_told: Option<i64>,
+            /// Until when those who were not told yet are to be told, at a high risk.
+            subjects_due_at: Option<Timestamp> => filter sort,
+            /// The hours that were left when that was escalated last.
+            subjects_escalated: Option<i32>,
             /// Who of them has no address, or one that takes no mail.
             unreachable: Vec<Uuid>,
-            /// The hours that were left at the last escalation.
+            /// The hours that were left to tell the authority at the last escalation.
             escalated: Option<i32> => filter,
             /// What was at the root of it.
             root_cause: Option<String>,
@@ -89,7 +93,7 @@ pub struct Incidents;
 
 impl Table for Incidents {
     const NAME: &'static str = "incidents";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const FED_BY: &'static [&'static str] = &["governance.security_incident"];
     const OPTIONS: Options = Options { stream_column: Some("id"), sort: &["-opened_at"], ..Options::DEFAULT };
     type Row = IncidentRow;
@@ -118,6 +122,8 @@ impl Table for Incidents {
                 authority_told_late: None,
                 late_reasons: None,
                 subjects_told: None,
+                subjects_due_at: None,
+                subjects_escalated: None,
                 unreachable: Vec::new(),
                 escalated: None,
                 root_cause: None,
@@ -145,7 +151,15 @@ impl Table for Incidents {
 fn changed(mut row: IncidentRow, event: &E) -> IncidentRow {
     match event {
         E::SecurityIncidentOpened { .. } => {}
-        E::IncidentClassified { personal_data, high_risk, subjects, classes, authority_due_at } => {
+        E::IncidentClassified {
+            personal_data,
+            high_risk,
+            subjects,
+            classes,
+            authority_due_at,
+            subjects_due_at,
+            reasons: _,
+        } => {
             if row.state == IncidentStatus::Open {
                 row.state = IncidentStatus::Classified;
             }
@@ -156,6 +170,9 @@ fn changed(mut row: IncidentRow, event: &E) -> IncidentRow {
             row.subjects.dedup();
             row.classes = classes.iter().map(|class| class.name().to_owned()).collect();
             row.authority_due_at = *authority_due_at;
+            let owed = *high_risk && row.subjects_told.is_none_or(|told| told < named(&row));
+            let due = row.subjects_due_at.or(*subjects_due_at).or(*authority_due_at);
+            row.subjects_due_at = due.filter(|_| owed);
         }
         E::IncidentContained { action: _ } => row.state = IncidentStatus::Contained,
         // In phases (Art. 33(4)): whether it was late, the first of them says.
@@ -165,16 +182,35 @@ fn changed(mut row: IncidentRow, event: &E) -> IncidentRow {
             row.authority_told_late = Some(*late);
             row.late_reasons.clone_from(reasons);
         }
-        E::SubjectsNotified { template: _, count } => row.subjects_told = Some((*count).into()),
+        E::SubjectsNotified { template: _, count } => {
+            let named = named(&row);
+            row.subjects_told = Some(named);
+            row.subjects_due_at = None;
+            row.subjects_escalated = None;
+            // Everybody was told, once more.
+            if i64::from(*count) == named {
+                row.unreachable.clear();
+            }
+        }
         E::SecurityIncidentClosed { root_cause, lessons } => {
             row.state = IncidentStatus::Closed;
             row.root_cause = Some(root_cause.clone());
             row.lessons = Some(lessons.clone());
         }
-        E::IncidentEscalated { hours_left } => row.escalated = Some(*hours_left),
-        E::SubjectNoticesMailed { mailed: _, unreachable } => row.unreachable.clone_from(unreachable),
+        E::IncidentEscalated { hours_left, people: false } => row.escalated = Some(*hours_left),
+        E::IncidentEscalated { hours_left, people: true } => row.subjects_escalated = Some(*hours_left),
+        E::SubjectNoticesMailed { mailed: _, unreachable } => {
+            row.unreachable.extend(unreachable);
+            row.unreachable.sort_unstable();
+            row.unreachable.dedup();
+        }
     }
     row
+}
+
+/// How many people are named as affected.
+fn named(row: &IncidentRow) -> i64 {
+    i64::try_from(row.subjects.len()).unwrap_or(i64::MAX)
 }
 
 /// What the timeline says of an event.
@@ -183,13 +219,15 @@ fn note(event: &E) -> Option<String> {
         E::IncidentContained { action } => Some(action.clone()),
         E::AuthorityNotified { authority, reference, .. } => Some(format!("{authority}, {reference}")),
         E::SubjectsNotified { template, count } => Some(format!("{template}, {count}")),
-        E::IncidentEscalated { hours_left } => Some(format!("{hours_left} hours left")),
+        E::IncidentEscalated { hours_left, people: false } => Some(format!("{hours_left} hours left")),
+        E::IncidentEscalated { hours_left, people: true } => {
+            Some(format!("{hours_left} hours left to tell the people"))
+        }
+        E::IncidentClassified { reasons, .. } => reasons.clone(),
         E::SubjectNoticesMailed { mailed, unreachable } => {
             Some(format!("{mailed} mailed, {} not reached by mail", unreachable.len()))
         }
-        E::SecurityIncidentOpened { .. }
-        | E::IncidentClassified { .. }
-        | E::SecurityIncidentClosed { .. } => None,
+        E::SecurityIncidentOpened { .. } | E::SecurityIncidentClosed { .. } => None,
     }
 }
 
@@ -225,7 +263,25 @@ mod tests {
             subjects: subjects.to_vec(),
             classes: vec![RecordClass::Education],
             authority_due_at: Some("2026-01-04T12:00:00Z".parse().unwrap()),
+            subjects_due_at: None,
+            reasons: None,
         }
+    }
+
+    fn at_high_risk(subjects: &[Uuid], due: Option<&str>) -> E {
+        E::IncidentClassified {
+            personal_data: true,
+            high_risk: true,
+            subjects: subjects.to_vec(),
+            classes: vec![],
+            authority_due_at: Some("2026-01-04T12:00:00Z".parse().unwrap()),
+            subjects_due_at: due.map(|due| due.parse().unwrap()),
+            reasons: None,
+        }
+    }
+
+    fn told(count: u32) -> E {
+        E::SubjectsNotified { template: "breach_notice".into(), count }
     }
 
     #[test]
@@ -236,9 +292,36 @@ mod tests {
     }
 
     #[test]
+    fn art_34_whoever_is_added_after_the_people_were_told_is_due_to_be_told() {
+        let theirs = "2026-01-13T08:00:00Z";
+        let of = |events: &[E]| {
+            let id = Uuid::from_u128(5);
+            let events: Vec<_> = [&[opened()], events].concat();
+            let events = events.into_iter().map(|event| (id, AnyEvent::SecurityIncident(event)));
+            let row = given::<Incidents>(events).rows().remove(0);
+            (row.subjects_told, row.subjects_due_at.map(|at| at.to_string()), row.unreachable)
+        };
+        let first = at_high_risk(&[ADA], None);
+        let mailed =
+            |unreachable: &[Uuid]| E::SubjectNoticesMailed { mailed: 0, unreachable: unreachable.to_vec() };
+        let due = |at: &str| Some(at.to_owned());
+        assert_eq!(
+            of(&[first.clone()]),
+            (None, due("2026-01-04T12:00:00Z"), vec![]),
+            "as it was stored once"
+        );
+        let events = [first, told(1), mailed(&[ADA]), at_high_risk(&[ADA, BEN], Some(theirs))];
+        assert_eq!(of(&events), (Some(1), due(theirs), vec![ADA]));
+        let events = [&events[..], &[told(1), mailed(&[BEN])]].concat();
+        assert_eq!(of(&events), (Some(2), None, vec![BEN, ADA]));
+        let again = [&events[..], &[at_high_risk(&[ADA], None), told(2), mailed(&[])]].concat();
+        assert_eq!(of(&again), (Some(2), None, vec![]), "all were told once more");
+    }
+
+    #[test]
     fn the_timeline_tells_what_was_done_in_order() {
         let contained = E::IncidentContained { action: "Recalled".into() };
-        let escalated = E::IncidentEscalated { hours_left: 24 };
+        let escalated = E::IncidentEscalated { hours_left: 24, people: false };
         let row = folded([opened(), contained, classified(&[ADA]), escalated]);
         let told: Vec<&str> = row.timeline.0.iter().map(|step| step.event.as_str()).collect();
         let events =
