@@ -3,7 +3,8 @@
 //! A restored log is another log: it gets an incarnation of its own, so that whatever followed the former one refuses to
 //! go on. Until it has, and is complete, the databases are marked: nobody opens them as a log, and a restore that was
 //! interrupted is begun anew. Read models are not kept: they are folded again. Keys that were destroyed after the backup was made come back
-//! with it, unless the later erasures are applied again. The archive of the keys is encrypted under the master key.
+//! with it, unless the later erasures are applied again: without a ledger of these nothing is restored unless that is stated,
+//! and it is told where the ledger knows of none that the backup does not know. The archive of the keys is encrypted under the master key.
 
 mod erasures;
 mod manifest;
@@ -16,6 +17,7 @@ use std::{
 };
 
 use event_store::{EventStore, MasterKey, RESTORING, StoreConfig};
+use jiff::Timestamp;
 use serde_json::json;
 use sqlx::{Connection, PgConnection};
 use uuid::Uuid;
@@ -109,6 +111,10 @@ pub(crate) struct Restore {
     /// them are freed again.
     #[arg(long)]
     erasures: Option<PathBuf>,
+    /// Restores although no ledger of erasures is at hand, neither in --erasures nor in ANNALS_ERASURE_LEDGER: whoever was
+    /// erased after the backup is back.
+    #[arg(long, conflicts_with = "erasures")]
+    without_erasures: bool,
 }
 
 impl Restore {
@@ -116,6 +122,8 @@ impl Restore {
         let config = StoreConfig::new(annals::database_url()?, annals::keys()?);
         let keys_from = self.keys_from.as_ref().unwrap_or(&self.from);
         let manifest = Manifest::read(&self.from)?;
+        // Whoever opens the ledger may write it.
+        let newest = self.newest_erasure(config.keys.ledger.as_deref())?;
         if let Some(broken) = manifest.first_broken(&self.from, keys_from)? {
             let why = format!("{}: nothing was restored", manifest.why_broken(broken, keys_from)?);
             let told = json!({ "disagrees": why, "file": broken });
@@ -125,15 +133,49 @@ impl Restore {
         let store = self.restore(config.clone(), &manifest, keys_from).await?;
         let annals = Annals::of(store, &config.database_url, config.keys, json)?;
         let head = annals.store.head().await?;
-        let answer = json!({ "position": head.position, "incarnation": head.incarnation, "was": manifest.incarnation });
+        let applied = erasures::applied(annals.store.keyring(), keys_from).await?;
+        let note = self.note(applied, manifest.created_at);
+        let answer = json!({ "position": head.position, "incarnation": head.incarnation, "was": manifest.incarnation,
+            "erasures": { "applied": applied, "newest": newest }, "note": note });
         annals.show(&answer, || {
+            let newest = newest.map(|at| format!(", the newest is of {at}")).unwrap_or_default();
+            let note = note.map(|note| format!("\n{note}")).unwrap_or_default();
             format!(
-                "restored up to position {} as log {} (was {}); `verify` looks at it, `rebuild` folds the read models",
+                "restored up to position {} as log {} (was {}); `verify` looks at it, `rebuild` folds the read models\n\
+                 {applied} erasures that the backup does not know were applied{newest}{note}",
                 head.position, head.incarnation, manifest.incarnation
             )
         })?;
         annals.store.shutdown().await;
         Ok(head.position == manifest.position)
+    }
+
+    /// Of when the newest erasure is that is known, in the file that was named or in the ledger, which is written whenever
+    /// there is one. Without either nothing is restored, unless that is what was asked for.
+    fn newest_erasure(&self, ledger: Option<&Path>) -> Result<Option<Timestamp>, Failure> {
+        let ledger = ledger.filter(|path| path.is_file());
+        if self.erasures.is_none() && ledger.is_none() && !self.without_erasures {
+            return Err(Failure::Wrong(
+                "no ledger of erasures is at hand, and whoever was erased after the backup would be back: name its file in \
+                 ANNALS_ERASURE_LEDGER, or the erasures.jsonl of the newest backup with --erasures; \
+                 --without-erasures restores all the same"
+                    .into(),
+            ));
+        }
+        let named = self.erasures.as_deref().map(erasures::newest).transpose()?.flatten();
+        let written = ledger.map(erasures::written).transpose()?.flatten();
+        Ok(named.max(written))
+    }
+
+    /// What is to be known of a restore that brought no later erasure.
+    fn note(&self, applied: usize, backup: Timestamp) -> Option<String> {
+        (applied == 0).then(|| match self.without_erasures {
+            true => format!("no erasure was applied: whoever was erased after the backup of {backup} is back"),
+            false => format!(
+                "no erasure is known that is later than the backup of {backup}: where there was one, the ledger is as old as \
+                 the backup, and whoever was erased since is back"
+            ),
+        })
     }
 
     async fn restore(

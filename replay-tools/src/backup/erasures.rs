@@ -32,6 +32,13 @@ struct Erasure {
     at: Timestamp,
 }
 
+impl Erasure {
+    /// What was destroyed.
+    fn what(&self) -> (Uuid, Option<String>, Option<i32>) {
+        (self.subject, self.class.clone(), self.through)
+    }
+}
+
 impl From<Shred> for Erasure {
     fn from(shred: Shred) -> Self {
         Erasure {
@@ -66,13 +73,36 @@ pub(super) async fn write(keyring: &Keyring, folder: &Path) -> Result<(), Failur
     Ok(file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?)
 }
 
+/// The lines of a ledger.
+fn read(file: &Path) -> Result<Vec<Erasure>, Failure> {
+    let lines = BufReader::new(File::open(file).map_err(Failure::file(file))?).lines();
+    lines.map(|line| Ok(serde_json::from_str(&line?).map_err(io::Error::from)?)).collect()
+}
+
+/// Of when the newest erasure in a ledger is.
+pub(super) fn newest(file: &Path) -> Result<Option<Timestamp>, Failure> {
+    Ok(read(file)?.iter().map(|erasure| erasure.at).max())
+}
+
+/// When the ledger that a node keeps was written last, unless nothing is in it: its lines have no time.
+pub(super) fn written(ledger: &Path) -> Result<Option<Timestamp>, Failure> {
+    let about = std::fs::metadata(ledger).map_err(Failure::file(ledger))?;
+    let at = about.modified().ok().and_then(|at| Timestamp::try_from(at).ok());
+    Ok(at.filter(|_| about.len() > 0))
+}
+
+/// How many erasures these keys know of that the backup in a folder does not.
+pub(super) async fn applied(keyring: &Keyring, folder: &Path) -> Result<usize, Failure> {
+    let before: BTreeSet<_> = read(&folder.join(NAME))?.iter().map(Erasure::what).collect();
+    let now: BTreeSet<_> = all(keyring).await?.iter().map(Erasure::what).collect();
+    Ok(now.difference(&before).count())
+}
+
 /// Destroys again what a ledger says was destroyed and these keys do not know of.
 pub(super) async fn apply(keyring: &Keyring, file: &Path) -> Result<(), Failure> {
-    let same = |erasure: &Erasure| (erasure.subject, erasure.class.clone(), erasure.through);
-    let known: BTreeSet<_> = all(keyring).await?.iter().map(same).collect();
-    for line in BufReader::new(File::open(file).map_err(Failure::file(file))?).lines() {
-        let erasure: Erasure = serde_json::from_str(&line?).map_err(io::Error::from)?;
-        if known.contains(&same(&erasure)) {
+    let known: BTreeSet<_> = all(keyring).await?.iter().map(Erasure::what).collect();
+    for erasure in read(file)? {
+        if known.contains(&erasure.what()) {
             continue;
         }
         let class = erasure.class.as_deref();

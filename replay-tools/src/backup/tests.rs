@@ -19,7 +19,12 @@ fn backup(folder: &Folder, name: &str) -> Backup {
 /// Restores a backup as another machine with the same master key would.
 async fn restored(world: &World, backup: &Backup, erasures: Option<PathBuf>) -> (EventStore, TestDatabase) {
     let target = testing::database().await;
-    let restore = Restore { from: backup.out.clone(), keys_from: backup.keys_out.clone(), erasures };
+    let restore = Restore {
+        from: backup.out.clone(),
+        keys_from: backup.keys_out.clone(),
+        without_erasures: erasures.is_none(),
+        erasures,
+    };
     let keys = KeyringConfig::new(world.database.master.clone());
     let config = StoreConfig { pool_size: 4, ..StoreConfig::new(&target.url, keys) };
     let manifest = Manifest::read(&backup.out).unwrap();
@@ -72,9 +77,50 @@ async fn who_was_erased_after_the_backup_stays_erased_when_later_erasures_are_ap
             event.subjects.contains(&student(0)) && event.data.to_string().contains("First words")
         });
         assert_eq!((readable, own), (true, !erased));
+        let applied = erasures::applied(store.keyring(), first.keys_out.as_ref().unwrap()).await.unwrap();
+        assert_eq!(applied > 0, erased, "{applied}");
         let claimed = !store.holders(&format!("email:{email}")).await.unwrap().is_empty();
         assert_eq!(claimed, !erased, "the keyed hash of an address goes with it");
     }
+}
+
+#[test]
+fn nothing_is_restored_without_a_ledger_of_erasures_unless_that_is_stated() {
+    let folder = Folder::new();
+    let (ledger, named) = (folder.path().join("ledger"), folder.path().join(erasures::NAME));
+    let known = |erasures: Option<&PathBuf>, without_erasures, ledger| {
+        let erasures = erasures.cloned();
+        let restore = Restore { from: PathBuf::new(), keys_from: None, erasures, without_erasures };
+        restore.newest_erasure(ledger).map_err(|error| error.to_string())
+    };
+    for none in [None, Some(ledger.as_path())] {
+        let refused = known(None, false, none).unwrap_err();
+        assert!(refused.contains("--without-erasures"), "{refused}");
+        assert_eq!(known(None, true, none), Ok(None));
+    }
+    assert!(known(Some(&named), false, None).is_err(), "there is no such file");
+    std::fs::write(&ledger, "").unwrap();
+    assert_eq!(known(None, false, Some(&ledger)), Ok(None), "nobody was erased yet");
+    std::fs::write(&ledger, format!("1 {} * -\n", student(0))).unwrap();
+    assert!(known(None, false, Some(&ledger)).unwrap().is_some());
+    let line = |day| json!({ "subject": student(0), "class": null, "through": null, "at": format!("2026-01-{day}T00:00:00Z") });
+    std::fs::write(&named, format!("{}\n{}\n", line("03"), line("02"))).unwrap();
+    assert_eq!(known(Some(&named), false, None), Ok(Some("2026-01-03T00:00:00Z".parse().unwrap())));
+}
+
+#[test]
+fn a_ledger_that_knows_of_nothing_later_than_the_backup_is_told() {
+    let restore = |without_erasures| Restore {
+        from: PathBuf::new(),
+        keys_from: None,
+        erasures: None,
+        without_erasures,
+    };
+    let backup: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let told = restore(false).note(0, backup).unwrap();
+    assert!(told.contains("the ledger is as old as the backup") && told.contains("2026-01-01"), "{told}");
+    assert!(restore(true).note(0, backup).unwrap().contains("is back"));
+    assert_eq!(restore(false).note(1, backup), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +129,12 @@ async fn a_file_that_was_changed_is_named_and_a_database_in_use_is_not_restored_
     let backup = backup(&folder, "first");
     let manifest = backup.backup(&world.annals).await.unwrap();
     let keys_from = backup.keys_out.clone().unwrap();
-    let restore = Restore { from: backup.out.clone(), keys_from: backup.keys_out.clone(), erasures: None };
+    let restore = Restore {
+        from: backup.out.clone(),
+        keys_from: backup.keys_out.clone(),
+        erasures: None,
+        without_erasures: true,
+    };
     let taken = restore.restore(world.database.config(), &manifest, &keys_from).await;
     assert!(matches!(taken, Err(Failure::Wrong(_))));
     let mut bytes = std::fs::read(backup.out.join(LOG)).unwrap();
@@ -98,7 +149,12 @@ async fn a_restore_that_was_interrupted_is_no_log_and_run_again_it_is_another_lo
     let backup = backup(&folder, "first");
     let manifest = backup.backup(&world.annals).await.unwrap();
     let keys_from = backup.keys_out.clone().unwrap();
-    let restore = Restore { from: backup.out.clone(), keys_from: backup.keys_out.clone(), erasures: None };
+    let restore = Restore {
+        from: backup.out.clone(),
+        keys_from: backup.keys_out.clone(),
+        erasures: None,
+        without_erasures: true,
+    };
     let (log, keys) = (testing::database().await, testing::database().await);
     let mut ring = KeyringConfig::new(world.database.master.clone());
     ring.database_url = Some(keys.url.clone());
@@ -129,7 +185,12 @@ async fn what_a_killed_restore_has_left_at_work_is_ended_and_one_that_lives_is_l
     let backup = backup(&folder, "first");
     let manifest = backup.backup(&world.annals).await.unwrap();
     let keys_from = backup.keys_out.clone().unwrap();
-    let restore = Restore { from: backup.out.clone(), keys_from: backup.keys_out.clone(), erasures: None };
+    let restore = Restore {
+        from: backup.out.clone(),
+        keys_from: backup.keys_out.clone(),
+        erasures: None,
+        without_erasures: true,
+    };
     let target = testing::database().await;
     let config = StoreConfig::new(&target.url, KeyringConfig::new(world.database.master.clone()));
     let living = room::make(&target.url, What::Log).await.unwrap();
@@ -151,7 +212,12 @@ async fn keys_in_a_database_of_their_own_are_backed_up_from_there_and_restored_t
     let (world, folder) = (World::campus().await, Folder::new());
     let first = backup(&folder, "first");
     first.backup(&world.annals).await.unwrap();
-    let restore = Restore { from: first.out.clone(), keys_from: first.keys_out.clone(), erasures: None };
+    let restore = Restore {
+        from: first.out.clone(),
+        keys_from: first.keys_out.clone(),
+        erasures: None,
+        without_erasures: true,
+    };
     let (manifest, keys_from) = (Manifest::read(&first.out).unwrap(), first.keys_out.clone().unwrap());
     let (log, keys) = (testing::database().await, testing::database().await);
     let mut ring = KeyringConfig::new(world.database.master.clone());
@@ -188,7 +254,12 @@ async fn a_backup_of_the_keys_says_nothing_without_the_master_key_not_even_whose
         assert!(!dump.windows(secret.len()).any(|window| window == secret));
     }
     let target = testing::database().await;
-    let restore = Restore { from: first.out.clone(), keys_from: first.keys_out.clone(), erasures: None };
+    let restore = Restore {
+        from: first.out.clone(),
+        keys_from: first.keys_out.clone(),
+        erasures: None,
+        without_erasures: true,
+    };
     let config = StoreConfig::new(&target.url, KeyringConfig::new(MasterKey::generate()));
     let failed = restore.restore(config, &manifest, &keys_from).await.err().unwrap().to_string();
     assert!(failed.contains("another master key"), "{failed}");
@@ -216,7 +287,12 @@ async fn a_backup_from_before_keys_were_encrypted_is_restored_all_the_same() {
     plain.dump(&["--schema=annals_keys".into()], &keys).await.unwrap();
     assert!(std::fs::read(&keys).unwrap().starts_with(b"PGDMP"));
     let target = testing::database().await;
-    let restore = Restore { from: first.out.clone(), keys_from: first.keys_out.clone(), erasures: None };
+    let restore = Restore {
+        from: first.out.clone(),
+        keys_from: first.keys_out.clone(),
+        erasures: None,
+        without_erasures: true,
+    };
     let config = StoreConfig::new(&target.url, world.annals.keys.clone());
     let manifest = Manifest::read(&first.out).unwrap();
     let store = restore.restore(config, &manifest, first.keys_out.as_ref().unwrap()).await.unwrap();
