@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use domain::governance::DisclosureBasis;
 use event_store::{Head, Position, StreamId};
 use jiff::Timestamp;
-use projections::governance::Untold;
+use projections::governance::{Purposes, SaidBy, Untold};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -83,16 +83,43 @@ struct Report {
 /// An event of the report.
 #[derive(Debug, Serialize)]
 struct Entry {
+    /// Where the event states no purpose or no legal basis, it has here those of the activities that process its data.
     #[serde(flatten)]
     event: Event,
+    /// Who says for what purpose.
+    purpose_from: Option<SaidBy>,
+    /// Who says on what legal basis.
+    legal_basis_from: Option<SaidBy>,
     /// That it must not be told to the student, where that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<&'static str>,
 }
 
-impl From<Event> for Entry {
-    fn from(event: Event) -> Self {
-        Entry { event, warning: None }
+impl Entry {
+    fn of(mut event: Event, purposes: &Purposes) -> Self {
+        let told = purposes.processed_for(&event);
+        let (purpose, purpose_from) = told.purpose.unzip();
+        let (legal_basis, legal_basis_from) = told.legal_basis.unzip();
+        (event.purpose, event.legal_basis) = (purpose, legal_basis);
+        Entry { event, purpose_from, legal_basis_from, warning: None }
+    }
+
+    /// For what purpose and on what legal basis, each with who says so.
+    fn why(&self) -> [String; 2] {
+        let told = |text: &Option<String>, by: Option<SaidBy>| match (text, by) {
+            (Some(text), Some(by)) => format!("{text} ({})", said(by)),
+            _ => "not stated".to_owned(),
+        };
+        [told(&self.event.purpose, self.purpose_from), told(&self.event.legal_basis, self.legal_basis_from)]
+    }
+}
+
+/// In words, who says for what data was processed.
+fn said(by: SaidBy) -> &'static str {
+    match by {
+        SaidBy::Event => "stated in the event",
+        SaidBy::Register => "by the register of processing",
+        SaidBy::Default => "by default, which nobody has confirmed",
     }
 }
 
@@ -170,7 +197,8 @@ async fn report(
         disclosures: Vec::new(),
     };
     let mut given: Vec<StreamId> = Vec::new();
-    let mut purposes = Purposes::new();
+    let processing = annals.projections.purposes(head.position).await?;
+    let mut purposes = ReplayPurposes::new();
     for positions in positions.chunks(CHUNK) {
         for event in event::read(store, store.read_at(positions).await?, personal).await? {
             if event.aggregate_type == "governance.disclosure" {
@@ -183,7 +211,7 @@ async fn report(
                 report.seen_by.extend(seen(annals, &event, &mut purposes).await?);
             }
             if event.subjects.contains(&subject) {
-                report.events.push(event.into());
+                report.events.push(Entry::of(event, &processing));
             }
         }
     }
@@ -192,7 +220,7 @@ async fn report(
         let mut events = store.read_stream(&stream, 0, None).await?;
         events.retain(|event| event.position <= head.position);
         let events = event::read(store, events, personal).await?;
-        report.disclosures.extend(events.into_iter().map(Entry::from));
+        report.disclosures.extend(events.into_iter().map(|event| Entry::of(event, &processing)));
     }
     report.mark_untold();
     Ok(report)
@@ -225,11 +253,15 @@ fn names(data: &Value, subject: Uuid) -> bool {
 }
 
 /// For what audit replays were opened, and why, by their streams.
-type Purposes = HashMap<StreamId, Option<String>>;
+type ReplayPurposes = HashMap<StreamId, Option<String>>;
 
 /// Who looked, where that is what an event says. Of a look with these tools an entry of the access log tells too, which is
 /// the one that counts: it says what was looked at.
-async fn seen(annals: &Annals, event: &Event, purposes: &mut Purposes) -> Result<Option<Seen>, Failure> {
+async fn seen(
+    annals: &Annals,
+    event: &Event,
+    purposes: &mut ReplayPurposes,
+) -> Result<Option<Seen>, Failure> {
     let text = |name: &str| event.data.get(name).and_then(Value::as_str).map(str::to_owned);
     let of = |by, route, resource, purpose| Seen {
         position: event.position,
@@ -346,198 +378,20 @@ fn warned(warning: Option<&str>) -> String {
     warning.map(|warning| format!("\n    !! {warning}")).unwrap_or_default()
 }
 
-fn line(Entry { event, warning }: &Entry) -> String {
+fn line(entry: &Entry) -> String {
+    let (Entry { event, warning, .. }, [purpose, basis]) = (entry, entry.why());
     let fields = event.fields().into_iter().map(|(path, value)| format!("\n    {path}: {}", plain(&value)));
     format!(
-        "{} {} {} of {} by {}, purpose {}, basis {}{}{}",
+        "{} {} {} of {} by {}, purpose {purpose}, basis {basis}{}{}",
         event.position,
         event.recorded_at,
         event.event_type,
         event.stream(),
         event.actor,
-        event.purpose.as_deref().unwrap_or("not stated"),
-        event.legal_basis.as_deref().unwrap_or("not stated"),
         warned(*warning),
         fields.collect::<String>()
     )
 }
 
 #[cfg(test)]
-mod tests {
-    use commands::Request;
-    use domain::{
-        Actor, Stated,
-        governance::{
-            AccessLog, AccessLogCommand, AuditReplay, AuditReplayCommand, Disclosure, DisclosureCommand,
-            PartyKind,
-        },
-    };
-
-    use super::*;
-    use crate::{
-        event::{ERASED, SEALED},
-        testing::{World, student},
-    };
-
-    async fn of(world: &World, person: Uuid, personal: Personal) -> Report {
-        let head = world.annals.store.head().await.unwrap();
-        let positions = mentions(&world.annals, person, head.position).await.unwrap();
-        report(&world.annals, person, head, &positions, personal, None).await.unwrap()
-    }
-
-    async fn counted(world: &World, subject: Uuid) -> usize {
-        let count: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM annals.events
-             WHERE $1 = ANY(string_to_array(metadata ->> 'subjects', ' '))",
-        )
-        .bind(subject.to_string())
-        .fetch_one(world.annals.store.pool())
-        .await
-        .unwrap();
-        usize::try_from(count).unwrap()
-    }
-
-    #[tokio::test]
-    async fn a_report_has_as_many_events_as_the_envelopes_name_the_person_in() {
-        let world = World::campus().await;
-        for number in 0..crate::testing::STUDENTS {
-            let report = of(&world, student(number), Personal::Sealed).await;
-            assert_eq!(report.events.len(), counted(&world, student(number)).await);
-            assert!(report.events.len() >= 3, "a profile and a decision");
-            assert!(report.events.is_sorted_by_key(|entry| entry.event.position));
-        }
-    }
-
-    #[tokio::test]
-    async fn personal_values_stay_sealed_unless_they_are_to_be_opened() {
-        let world = World::campus().await;
-        let sealed = of(&world, student(0), Personal::Sealed).await;
-        let opened = of(&world, student(0), Personal::OpenedFor(student(0))).await;
-        for (text, shown) in [(sealed.to_text(), false), (opened.to_text(), true)] {
-            assert_eq!(text.contains("First words"), shown, "{text}");
-            assert_eq!(text.contains(SEALED), !shown, "{text}");
-        }
-        let other = of(&world, student(0), Personal::OpenedFor(student(1))).await;
-        assert!(!other.to_text().contains("First words"), "what is said of others stays sealed");
-    }
-
-    #[tokio::test]
-    async fn what_was_erased_reads_so_and_the_events_are_still_counted() {
-        let world = World::campus().await;
-        let before = counted(&world, student(0)).await;
-        world.erase(student(0)).await;
-        let report = of(&world, student(0), Personal::OpenedFor(student(0))).await;
-        assert_eq!(report.events.len(), before);
-        let text = report.to_text();
-        assert!(text.contains(ERASED) && !text.contains("First words"), "{text}");
-    }
-
-    #[tokio::test]
-    async fn the_page_needs_nothing_else_and_lets_no_value_become_markup() {
-        let world = World::campus().await;
-        world.describe(1, "<script>alert('&')</script>").await;
-        let report = of(&world, student(1), Personal::OpenedFor(student(1))).await;
-        let page = page::page(&report);
-        assert!(page.starts_with("<!doctype html>") && !page.contains("http") && !page.contains("<script"));
-        assert!(page.contains("&lt;script&gt;alert(&#39;&amp;&#39;)&lt;/script&gt;"), "{page}");
-        assert_eq!(page.matches("<article").count(), report.events.len());
-    }
-
-    #[tokio::test]
-    async fn who_looked_is_told_to_whoever_looks_next() {
-        let world = World::campus().await;
-        let (purpose, reason) = (Some("ferpa".into()), Some("She asked.".into()));
-        let replay = Some(world.approved_replay(Some(student(0)), None).await);
-        let opening = Opening { decrypt: true, purpose, reason, replay };
-        let ask = Subject { id: student(0), format: Format::Text, opening };
-        let first = ask.report(&world.annals).await.unwrap();
-        assert!(first.to_text().contains("First words") && first.seen_by.is_empty());
-        let before = world.annals.store.head().await.unwrap().position;
-        assert!(ask.run(&world.annals).await.unwrap());
-        let recorded = world.annals.store.read_all(before, 10).await.unwrap();
-        let types: Vec<&str> = recorded.iter().map(|event| &*event.event_type).collect();
-        assert_eq!(types, ["AuditReplayRead", "AccessLogged", "AuditPackageExported"]);
-        let envelope = projections::Envelope::read(&recorded[2].metadata, recorded[2].recorded_at);
-        assert_eq!(envelope.on_behalf_of, Some(Uuid::from_u128(1)), "who opened the replay is the recipient");
-        let second = ask.report(&world.annals).await.unwrap();
-        let seen: Vec<_> = second.seen_by.iter().map(|seen| seen.purpose.as_deref()).collect();
-        assert_eq!(seen, [Some("ferpa: She asked."); 2]);
-        assert_eq!(second.events.len(), first.events.len() + 4, "each look is about them as well");
-        assert_eq!(
-            second.events.len(),
-            counted(&world, student(0)).await - 2,
-            "the last look is no part of it"
-        );
-    }
-
-    /// Somebody asks for the records of the first student, and an officer reads that they did.
-    async fn disclosed(world: &World, id: Uuid, basis: &str, party_kind: PartyKind) {
-        let request = DisclosureCommand::RequestDisclosure {
-            subject: student(0),
-            party: Stated("Acme".into()),
-            party_kind,
-            records: vec!["transcript".into()],
-            interest: "Theirs".into(),
-            basis: basis.into(),
-            redisclosure_to: vec![],
-            address: None,
-        };
-        let officer = Uuid::from_u128(1);
-        let by = Request::by(Actor::user(officer, &["compliance"]));
-        world.commands.execute::<Disclosure>(id, request, &by).await.unwrap();
-        let read = AccessLogCommand::LogAccess {
-            actor: Some(officer),
-            route: "/v1/disclosures/{id}".into(),
-            resource: format!("/v1/disclosures/{id}"),
-            subjects: vec![student(0)],
-            purpose: None,
-            ip: Stated("192.0.2.1".into()),
-            user_agent: Stated("curl".into()),
-        };
-        let edge = Request::by(Actor::policy("access_log"));
-        world.commands.execute::<AccessLog>(Uuid::now_v7(), read, &edge).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn ferpa_99_31_a_9_ii_what_must_not_be_told_to_the_student_is_marked_wherever_it_stands() {
-        let world = World::campus().await;
-        let (secret, told) = (Uuid::from_u128(0xD1), Uuid::from_u128(0xD2));
-        disclosed(&world, secret, "99.31(a)(9)(ii)(A)", PartyKind::Court).await;
-        disclosed(&world, told, "99.31(a)(2)", PartyKind::OtherSchool).await;
-        let report = of(&world, student(0), Personal::Sealed).await;
-        let marked = |entries: &[Entry]| {
-            let marked = entries.iter().filter(|entry| entry.warning.is_some());
-            marked.map(|entry| entry.event.event_type.clone()).collect::<Vec<_>>()
-        };
-        assert_eq!(marked(&report.events), ["DisclosureRequested", "AccessLogged"]);
-        assert_eq!(marked(&report.disclosures), ["DisclosureRequested"]);
-        let seen: Vec<_> = report.seen_by.iter().map(|seen| seen.warning.is_some()).collect();
-        assert_eq!(seen, [true, false]);
-        let json = serde_json::to_string(&report).unwrap();
-        for text in [report.to_text(), page::page(&report), json] {
-            assert_eq!(text.matches(UNTOLD).count(), 5, "each of the four, and at the head: {text}");
-        }
-        let other = of(&world, student(1), Personal::Sealed).await;
-        assert!(other.warning.is_none() && !other.to_text().contains(UNTOLD));
-    }
-
-    #[tokio::test]
-    async fn who_looked_at_a_replay_over_http_is_told_with_its_purpose() {
-        let world = World::campus().await;
-        let (replay, officer) = (world.approved_replay(Some(student(0)), None).await, Uuid::from_u128(1));
-        let read = AuditReplayCommand::RecordReplayRead {
-            from_position: 1,
-            to_position: 5,
-            events: 3,
-            subjects: vec![student(0)],
-        };
-        let edge = Actor { on_behalf_of: Some(officer), ..Actor::policy("api") };
-        world.commands.execute::<AuditReplay>(replay, read, &Request::by(edge)).await.unwrap();
-        let report = of(&world, student(0), Personal::Sealed).await;
-        let [seen] = &report.seen_by[..] else { panic!("{:?}", report.seen_by) };
-        assert_eq!(seen.by, officer.to_string());
-        assert_eq!(seen.resource, format!("governance.audit_replay/{replay}"));
-        assert_eq!(seen.purpose.as_deref(), Some("ferpa: She asked."));
-        assert!(of(&world, student(1), Personal::Sealed).await.seen_by.is_empty());
-    }
-}
+mod tests;

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    GovernanceError, ProcessingRecord, ProcessingRegister, Retention, RetentionBoard,
+    GovernanceError, ProcessingRecord, Retention, RetentionBoard,
     package::{retention, rows_about_nobody},
     purposes::Purposes,
 };
@@ -115,8 +115,7 @@ impl Projections {
     pub async fn data_map(&self) -> Result<DataMap, GovernanceError> {
         let position = self.0.store.head().await?.position;
         let kept = rows_about_nobody(self, RetentionBoard::NAME, position).await?;
-        let register = rows_about_nobody(self, ProcessingRegister::NAME, position).await?;
-        let mut map = map_of(self.models(), &Purposes::of(&register));
+        let mut map = map_of(self.models(), &self.purposes(position).await?);
         map.position = Some(position);
         for class in &mut map.classes {
             class.retention = retention(&class.class, &kept);

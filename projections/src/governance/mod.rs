@@ -50,7 +50,7 @@ pub use package::{
 };
 pub use privacy_requests::{FulfilmentStep, PrivacyRequestRow, PrivacyRequests};
 pub use processing_register::{ProcessingRegister, ProcessingRow};
-pub use purposes::ProcessingRecord;
+pub use purposes::{ProcessedFor, ProcessingRecord, Purposes, SaidBy};
 pub use recipient_notices::{RecipientNoticeRow, RecipientNotices};
 pub use retention_board::{RetentionBoard, RetentionBoardRow};
 pub use untold::Untold;

@@ -2,17 +2,21 @@
 //! of them covers it.
 
 use domain::{
-    RecordClass,
+    Decider, RecordClass,
     governance::{
-        PROCESSING_DEFAULT_MEASURES, PROCESSING_DEFAULT_RETENTION, PROCESSING_DEFAULTS, ProcessingDefault,
-        processing_default,
+        Disclosure, DisclosureBasis, PROCESSING_DEFAULT_MEASURES, PROCESSING_DEFAULT_RETENTION,
+        PROCESSING_DEFAULTS, ProcessingDefault, processing_default,
     },
 };
+use event_store::Position;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
+
+use super::{GovernanceError, ProcessingRegister, package::rows_about_nobody};
+use crate::{Projections, Table, readable::Event};
 
 /// For what data is processed (Art. 30 GDPR): an entry of the register, or a default of the house.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -113,8 +117,29 @@ impl ProcessingRecord {
     }
 }
 
+/// Who says for what the data of an event was processed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SaidBy {
+    /// The event itself.
+    Event,
+    /// The register of processing.
+    Register,
+    /// The house by default, where no entry of the register covers all of it: nobody has confirmed it.
+    Default,
+}
+
+/// For what the data of an event was processed, and who says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessedFor {
+    /// The purpose, or several.
+    pub purpose: Option<(String, SaidBy)>,
+    /// Its basis in law, or that of each.
+    pub legal_basis: Option<(String, SaidBy)>,
+}
+
 /// What data is processed for.
-pub(super) struct Purposes {
+pub struct Purposes {
     registered: Vec<ProcessingRecord>,
     defaults: Vec<ProcessingRecord>,
 }
@@ -151,9 +176,58 @@ impl Purposes {
         self.defaults.iter().filter(is).collect()
     }
 
+    /// The activities that process the data of an event, as far as it is of these classes. Each event has one: where none
+    /// covers its classes, it is the one for which the event is recorded.
+    pub(super) fn activities(
+        &self,
+        event: &Event,
+        asked_for: impl Fn(&str) -> bool,
+    ) -> Vec<&ProcessingRecord> {
+        let of = |class: Option<&str>| self.of_event(&event.aggregate_type, &event.event_type, class);
+        let classes = event.record_classes.iter().filter(|class| asked_for(class));
+        let found: Vec<&ProcessingRecord> = classes.flat_map(|class| of(Some(class.as_str()))).collect();
+        if found.is_empty() { of(None) } else { found }
+    }
+
+    /// For what the data of an event was processed: what it states itself, else what its activities say. The basis of a
+    /// disclosure is the paragraph on which it rests.
+    pub fn processed_for(&self, event: &Event) -> ProcessedFor {
+        let mut activities: Vec<&ProcessingRecord> = Vec::new();
+        for record in self.activities(event, |_| true) {
+            if !activities.contains(&record) {
+                activities.push(record);
+            }
+        }
+        let by =
+            if activities.iter().any(|record| record.default) { SaidBy::Default } else { SaidBy::Register };
+        let told = |stated: Option<String>, of: fn(&ProcessingRecord) -> &str| match stated {
+            Some(stated) => Some((stated, SaidBy::Event)),
+            None if activities.is_empty() => None,
+            None => Some((activities.iter().map(|record| of(record)).collect::<Vec<_>>().join("; "), by)),
+        };
+        let paragraph = (event.aggregate_type == Disclosure::TYPE)
+            .then(|| serde_json::from_value::<DisclosureBasis>(event.data["basis"].clone()).ok())
+            .flatten()
+            .map(|basis| format!("34 CFR {}", basis.citation()));
+        ProcessedFor {
+            purpose: told(event.purpose.clone(), |record| &record.purpose),
+            legal_basis: told(paragraph.or_else(|| event.legal_basis.clone()), |record| &record.legal_basis),
+        }
+    }
+
     /// The entries of the register that are about data of a class, wherever it is.
     pub(super) fn registered_for(&self, class: &str) -> impl Iterator<Item = &ProcessingRecord> {
         self.registered.iter().filter(move |record| record.names(class))
+    }
+}
+
+impl Projections {
+    /// What data is processed for, by the register as the log had it at a position, and by the defaults.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn purposes(&self, position: Position) -> Result<Purposes, GovernanceError> {
+        Ok(Purposes::of(&rows_about_nobody(self, ProcessingRegister::NAME, position).await?))
     }
 }
 

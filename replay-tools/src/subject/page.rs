@@ -65,7 +65,8 @@ fn warn(html: &mut String, warning: Option<&str>) {
     }
 }
 
-fn article(html: &mut String, tag: &str, Entry { event, warning }: &Entry) {
+fn article(html: &mut String, tag: &str, entry: &Entry) {
+    let (Entry { event, warning, .. }, [purpose, basis]) = (entry, entry.why());
     _ = writeln!(html, "<{tag}><h3>{}. {}</h3>", event.position, escape(&event.event_type));
     warn(html, *warning);
     html.push_str("<table>\n");
@@ -75,8 +76,8 @@ fn article(html: &mut String, tag: &str, Entry { event, warning }: &Entry) {
     row("recorded", &event.recorded_at.to_string());
     row("in", &event.stream());
     row("by", &event.actor);
-    row("purpose", event.purpose.as_deref().unwrap_or("not stated"));
-    row("legal basis", event.legal_basis.as_deref().unwrap_or("not stated"));
+    row("purpose", &purpose);
+    row("legal basis", &basis);
     for (path, value) in event.fields() {
         row(&path, &plain(&value));
     }

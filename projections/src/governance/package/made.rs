@@ -27,7 +27,7 @@ use super::{
 use crate::{
     Projections, Table,
     governance::{
-        DisclosureLog, GovernanceError, ProcessingRecord, ProcessingRegister, RetentionBoard,
+        DisclosureLog, GovernanceError, ProcessingRecord, RetentionBoard,
         purposes::{Purposes, context_of},
     },
     readable::{Event, WITHHELD, read_where},
@@ -72,14 +72,13 @@ impl Projections {
         let disclosures = rows::of_model(self, request, disclosures, &streams).await?;
         let state = if portable { Vec::new() } else { self.rows_held(request, &streams).await? };
         let kept = rows_about_nobody(self, RetentionBoard::NAME, request.position).await?;
-        let register = rows_about_nobody(self, ProcessingRegister::NAME, request.position).await?;
 
         let masks = masks(self, request);
         let (reads, about): (Vec<Event>, Vec<Event>) =
             events.into_iter().partition(|event| reads::is_by_another(event, request.subject));
         let reads = reads::told(self, &reads).await?;
         let classes = classes(request, &about, &kept);
-        let (purposes, processing) = purposes(request, &about, &Purposes::of(&register));
+        let (purposes, processing) = purposes(request, &about, &self.purposes(request.position).await?);
         let given = |event: &&Event| {
             let disclosure = event.aggregate_type == Disclosure::TYPE;
             !disclosure && (!portable || by(event, request.subject) == YOU)
@@ -380,7 +379,7 @@ fn purposes(
     for event in events.iter().filter(|event| has_class(request, event)) {
         let (purpose, basis) = (&event.purpose, &event.legal_basis);
         let mut used: BTreeSet<(String, String, bool)> = BTreeSet::new();
-        for record in activities(request, event, known) {
+        for record in known.activities(event, |class| request.has_class(class)) {
             let stated =
                 |stated: &Option<String>, otherwise: &String| stated.as_ref().unwrap_or(otherwise).clone();
             let default = record.default && (purpose.is_none() || basis.is_none());
@@ -394,15 +393,6 @@ fn purposes(
     let told =
         |((purpose, legal_basis, default), events)| PurposeUsed { purpose, legal_basis, default, events };
     (counts.into_iter().map(told).collect(), processing)
-}
-
-/// The activities that process the data of an event, as far as the request is about it. Each event has one: where none covers
-/// its classes, it is the one for which the event is recorded.
-fn activities<'k>(request: &PackageRequest, event: &Event, known: &'k Purposes) -> Vec<&'k ProcessingRecord> {
-    let of = |class: Option<&str>| known.of_event(&event.aggregate_type, &event.event_type, class);
-    let classes = event.record_classes.iter().filter(|class| request.has_class(class));
-    let found: Vec<&ProcessingRecord> = classes.flat_map(|class| of(Some(class.as_str()))).collect();
-    if found.is_empty() { of(None) } else { found }
 }
 
 fn sources(events: &[Event], subject: Uuid) -> Vec<SourceOf> {
