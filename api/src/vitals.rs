@@ -143,12 +143,7 @@ impl Vitals {
     }
 
     fn reacting(&self) -> Part {
-        let (head, policies) = (self.sample.borrow().head, self.policies.borrow());
-        let behind = policies.iter().filter(|policy| head.saturating_sub(policy.position) > LAG).count();
-        match behind {
-            0 => Part::new("policies", Status::Up, "they keep up, or another node runs them"),
-            behind => Part::new("policies", Status::Degraded, format!("{behind} are far behind")),
-        }
+        reacting(self.sample.borrow().head, &self.policies.borrow())
     }
 
     /// A log that is not signed is still a log: nothing waits for the notary.
@@ -187,7 +182,7 @@ impl Vitals {
         ] {
             metrics.nats_faults.with_label_values(&[fault]).set(gauge(times));
         }
-        for PolicyStatus { name, position } in self.policies.borrow().iter() {
+        for PolicyStatus { name, position, refuses: _ } in self.policies.borrow().iter() {
             metrics.policy_position.with_label_values(&[name]).set(gauge(*position));
             metrics.policy_lag.with_label_values(&[name]).set(gauge(sample.head.saturating_sub(*position)));
         }
@@ -198,6 +193,19 @@ impl Vitals {
         let (size, idle) = (self.store.pool().size(), self.store.pool().num_idle());
         metrics.pool.with_label_values(&["open"]).set(size.into());
         metrics.pool.with_label_values(&["idle"]).set(gauge(idle as u64));
+    }
+}
+
+/// How policies are, where the log ends here.
+fn reacting(head: Position, policies: &[PolicyStatus]) -> Part {
+    if policies.iter().any(|policy| policy.refuses) {
+        let detail =
+            "they must not run, for they are ahead of the log or follow another one; the logs say which";
+        return Part::new("policies", Status::Down, detail);
+    }
+    match policies.iter().filter(|policy| head.saturating_sub(policy.position) > LAG).count() {
+        0 => Part::new("policies", Status::Up, "they keep up, or another node runs them"),
+        behind => Part::new("policies", Status::Degraded, format!("{behind} are far behind")),
     }
 }
 
@@ -220,6 +228,16 @@ pub fn worst(parts: &[Part]) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn policies_that_must_not_run_are_down() {
+        let policy = |position, refuses| PolicyStatus { name: "welcome_accounts", position, refuses };
+        let of = |policies: &[PolicyStatus]| reacting(LAG + 2, policies).status;
+        assert_eq!(of(&[]), Status::Up, "another node runs them");
+        assert_eq!(of(&[policy(2, false)]), Status::Up);
+        assert_eq!(of(&[policy(2, false), policy(1, false)]), Status::Degraded);
+        assert_eq!(of(&[policy(0, true)]), Status::Down);
+    }
 
     #[test]
     fn a_node_is_as_well_as_its_worst_part() {

@@ -43,6 +43,28 @@ pub struct PolicyStatus {
     pub name: &'static str,
     /// The position up to which it has reacted.
     pub position: Position,
+    /// Whether it must not run: what was recorded of it is of another log, or ahead of this one.
+    pub refuses: bool,
+}
+
+/// Why no policy runs.
+enum Stopped {
+    /// They must not.
+    Refused(String),
+    /// For now.
+    Failed(CommandError),
+}
+
+impl From<CommandError> for Stopped {
+    fn from(error: CommandError) -> Self {
+        Stopped::Failed(error)
+    }
+}
+
+impl From<StoreError> for Stopped {
+    fn from(error: StoreError) -> Self {
+        Stopped::Failed(error.into())
+    }
 }
 
 /// Runs these policies until `stop` turns true. Where several nodes run, one holds the lease and the others stand by.
@@ -57,18 +79,35 @@ pub async fn run(
     while !*stop.borrow() {
         let work = async {
             let store = world.commands().store();
-            let Some(mut lease) = take_lease(store).await? else { return Ok(()) };
+            let lease = take_lease(store).await?;
+            // Whoever stands by says so too, and before this no timer fires.
+            let known = known(store).await?;
+            let Some(mut lease) = lease else {
+                status.send_if_modified(runs_elsewhere);
+                return Ok(());
+            };
             tracing::info!("this node runs the policies");
-            let reacting = reacting(&policies, &world, &mut lease, &status);
+            let reacting = reacting(&policies, known, &world, &mut lease, &status);
             let firing = firing(&world);
-            futures_util::try_join!(reacting, firing).map(|_| ())
+            futures_util::try_join!(reacting, firing).map(|_| ())?;
+            Ok(())
         };
         tokio::select! {
             result = work => match result {
                 Ok(()) => wait = Duration::from_millis(500),
-                Err(error) => {
-                    let error: CommandError = error;
-                    tracing::warn!(%error, "the policies stopped and start again");
+                Err(stopped) => {
+                    match stopped {
+                        Stopped::Failed(error) => tracing::warn!(%error, "the policies stopped and start again"),
+                        Stopped::Refused(why) => {
+                            tracing::error!(why, "the policies must not run: nothing is reacted to and no timer fires");
+                            let refuses = |policy: &Box<dyn Policy>| PolicyStatus {
+                                name: policy.name(),
+                                position: 0,
+                                refuses: true,
+                            };
+                            status.send_replace(policies.iter().map(refuses).collect());
+                        }
+                    }
                     wait = (wait * 2).min(Duration::from_secs(5));
                 }
             },
@@ -83,6 +122,15 @@ pub async fn run(
 
 fn broken(error: sqlx::Error) -> CommandError {
     StoreError::from(error).into()
+}
+
+/// They do not refuse any more; how far they are, another node tells.
+fn runs_elsewhere(all: &mut Vec<PolicyStatus>) -> bool {
+    let refused = all.iter().any(|policy| policy.refuses);
+    if refused {
+        all.clear();
+    }
+    refused
 }
 
 /// The lease is a lock of a session: it ends with the connection, however this node ends.
@@ -105,13 +153,14 @@ async fn firing(world: &World) -> Result<(), CommandError> {
 
 async fn reacting(
     policies: &[Box<dyn Policy>],
+    known: HashMap<String, Position>,
     world: &World,
     lease: &mut PgConnection,
     status: &watch::Sender<Vec<PolicyStatus>>,
 ) -> Result<(), CommandError> {
     let store = world.commands().store();
     let mut news = store.subscribe_head();
-    let mut positions = checkpoints(store, policies).await?;
+    let mut positions = checkpoints(store, policies, known).await?;
     for (policy, position) in policies.iter().zip(&positions) {
         for timer in policy.stands(now()) {
             timers::stand(world, policy.name(), &timer, Cause::of_its_own(&timer)).await?;
@@ -142,10 +191,11 @@ async fn reacting(
             save(store, policies, &positions).await?;
             (saved, unsaved, reacted) = (Instant::now(), false, false);
         }
-        let reached = policies
-            .iter()
-            .zip(&positions)
-            .map(|(policy, position)| PolicyStatus { name: policy.name(), position: *position });
+        let reached = policies.iter().zip(&positions).map(|(policy, position)| PolicyStatus {
+            name: policy.name(),
+            position: *position,
+            refuses: false,
+        });
         status.send_replace(reached.collect());
         if batch.len() < BATCH
             && *news.borrow_and_update() <= batch.last().map_or(from, |event| event.position)
@@ -323,30 +373,37 @@ async fn remember(
     Ok(())
 }
 
-/// Where each policy stands. On a log where policies have run before, a new one starts at its end: it reacts to what
-/// happens from now on, not to history.
-async fn checkpoints(
-    store: &EventStore,
-    policies: &[Box<dyn Policy>],
-) -> Result<Vec<Position>, CommandError> {
-    let head = store.head().await?;
+/// Where policies stand by what is recorded of them, unless that is of another log or ahead of this one.
+async fn known(store: &EventStore) -> Result<HashMap<String, Position>, Stopped> {
     let rows = sqlx::query("SELECT name, position, incarnation FROM annals.policies")
         .fetch_all(store.pool())
         .await
         .map_err(broken)?;
+    // After them: whoever runs the policies moves them on with the log.
+    let head = store.head().await?;
     let mut known: HashMap<String, Position> = HashMap::new();
     for row in rows {
         let (name, position): (String, i64) =
             (row.try_get("name").map_err(broken)?, row.try_get("position").map_err(broken)?);
         let incarnation: Uuid = row.try_get("incarnation").map_err(broken)?;
         if incarnation != head.incarnation || position.unsigned_abs() > head.position {
-            return Err(CommandError::Internal(format!(
+            return Err(Stopped::Refused(format!(
                 "policy {name} is ahead of the log, or follows another one: was a backup restored?"
             )));
         }
         known.insert(name, position.unsigned_abs());
     }
-    let first = if known.is_empty() { 0 } else { head.position };
+    Ok(known)
+}
+
+/// Where each policy begins. On a log where policies have run before, a new one starts at its end: it reacts to what
+/// happens from now on, not to history.
+async fn checkpoints(
+    store: &EventStore,
+    policies: &[Box<dyn Policy>],
+    known: HashMap<String, Position>,
+) -> Result<Vec<Position>, CommandError> {
+    let first = if known.is_empty() { 0 } else { store.head().await?.position };
     let positions: Vec<Position> =
         policies.iter().map(|policy| known.get(policy.name()).copied().unwrap_or(first)).collect();
     save(store, policies, &positions).await?;

@@ -101,6 +101,27 @@ async fn two_nodes_react_to_each_event_once() {
 }
 
 #[tokio::test]
+async fn policies_of_another_log_do_not_run_and_say_so_until_they_are_of_this_one() {
+    let database = testing::database().await;
+    let store = database.store().await.unwrap();
+    let foreign =
+        "INSERT INTO annals.policies (name, position, incarnation) VALUES ('welcome_accounts', 0, $1)";
+    sqlx::query(foreign).bind(Uuid::now_v7()).execute(store.pool()).await.unwrap();
+    let mut node = Node::start(&database).await;
+    let refuses = |all: &Vec<PolicyStatus>| !all.is_empty() && all.iter().all(|policy| policy.refuses);
+    tokio::time::timeout(Duration::from_secs(20), node.status.wait_for(refuses)).await.unwrap().unwrap();
+    let moved: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM annals.policies WHERE name <> 'welcome_accounts'")
+            .fetch_one(store.pool())
+            .await
+            .unwrap();
+    assert_eq!(moved, 0, "none was begun");
+    sqlx::query("DELETE FROM annals.policies").execute(store.pool()).await.unwrap();
+    let runs = |all: &Vec<PolicyStatus>| !all.is_empty() && all.iter().all(|policy| !policy.refuses);
+    tokio::time::timeout(Duration::from_secs(20), node.status.wait_for(runs)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn idn_c3_a_key_from_before_keys_were_reviewed_is_reviewed_without_being_rotated() {
     let database = testing::database().await;
     let store = database.store().await.unwrap();
