@@ -116,6 +116,11 @@ impl Verify {
             scan.take(part, &mut tree, &mut report);
             progress.at(scan.end.min(head.position));
         }
+        if let Some(last) = scan.time.filter(|last| head.recorded_at < *last) {
+            let detail =
+                format!("the end of the log is of {}, before its last event, of {last}", head.recorded_at);
+            report.find(Kind::Time, None, detail);
+        }
         let agreed = tree.end(&mut report);
         explain::explain(store, &scan.mismatches, scan.mismatched, agreed, &mut report).await?;
         scan.keys.compare(store.keyring(), destroyed, &mut report).await?;

@@ -1,7 +1,7 @@
 //! Whether the rows that serve are what a fresh fold of the log gives.
 
 use event_store::{EventStore, Position, StoreError};
-use projections::{Checked, ProjectionError};
+use projections::{Checked, ProjectionError, State, read_models};
 
 use super::{
     chunk::{CHUNK, does_not_open},
@@ -60,8 +60,32 @@ pub(super) async fn compare(annals: &Annals, report: &mut Report) -> Result<(), 
             ));
         }
     }
+    unserved(annals, &checked, report).await?;
     report.read_models = Some(checked);
     report.seconds_folding = begun.elapsed().as_secs_f64();
+    Ok(())
+}
+
+/// Read models that were built once and were not compared, because nothing that could be serves.
+async fn unserved(annals: &Annals, checked: &[Checked], report: &mut Report) -> Result<(), Failure> {
+    let generations = annals.projections.status().await?;
+    for model in read_models() {
+        let name = model.shape().name;
+        let mut own = generations.iter().filter(|generation| generation.name == name).peekable();
+        if own.peek().is_none() || checked.iter().any(|one| one.name == name) {
+            continue;
+        }
+        let (mut serves, mut lives) = (false, false);
+        own.for_each(|one| (serves, lives) = (serves | one.serving, lives | (one.state == State::Live)));
+        if lives && !serves {
+            let text = format!("{name} has a live generation, and none serves: nobody is answered from it");
+            report.find(Kind::ReadModel, None, text);
+        } else {
+            report
+                .notes
+                .push(format!("{name} was not compared: nothing that this program makes of it serves"));
+        }
+    }
     Ok(())
 }
 
