@@ -8,7 +8,10 @@ mod page;
 
 use std::collections::HashMap;
 
-use domain::governance::DisclosureBasis;
+use domain::{
+    Decider,
+    governance::{AuditReplay, DisclosureBasis, LegalHold, SubjectKey},
+};
 use event_store::{Head, Position, StreamId};
 use jiff::Timestamp;
 use projections::governance::{Purposes, SaidBy, Untold};
@@ -76,6 +79,8 @@ struct Report {
     events: Vec<Entry>,
     /// Who saw it.
     seen_by: Vec<Seen>,
+    /// Legal holds on the person, and audit replays that were opened about them. They hold none of their data.
+    holds_and_replays: Vec<Entry>,
     /// To whom it was given or refused (34 CFR 99.32): all events of those records.
     disclosures: Vec<Entry>,
 }
@@ -194,6 +199,7 @@ async fn report(
         warning: None,
         events: Vec::new(),
         seen_by: Vec::new(),
+        holds_and_replays: Vec::new(),
         disclosures: Vec::new(),
     };
     let mut given: Vec<StreamId> = Vec::new();
@@ -210,8 +216,10 @@ async fn report(
             if names(&event.data, subject) {
                 report.seen_by.extend(seen(annals, &event, &mut purposes).await?);
             }
-            if event.subjects.contains(&subject) {
+            if event.subjects.contains(&subject) || is_of_their_keys(&event, subject) {
                 report.events.push(Entry::of(event, &processing));
+            } else if is_on(&event, subject) {
+                report.holds_and_replays.push(Entry::of(event, &processing));
             }
         }
     }
@@ -248,8 +256,28 @@ async fn mentions(annals: &Annals, subject: Uuid, until: Position) -> Result<Vec
 
 /// Whether the list `subjects` of an event's fields names a person.
 fn names(data: &Value, subject: Uuid) -> bool {
-    let listed = data.get("subjects").and_then(Value::as_array);
+    lists(data, "subjects", subject)
+}
+
+/// Whether a list of an event's fields names a person.
+fn lists(data: &Value, list: &str, subject: Uuid) -> bool {
+    let listed = data.get(list).and_then(Value::as_array);
     listed.is_some_and(|list| list.iter().any(|id| id.as_str() == Some(&subject.to_string())))
+}
+
+/// Whether an event says what became of a person's keys: its stream is theirs.
+fn is_of_their_keys(event: &Event, subject: Uuid) -> bool {
+    event.aggregate_type == SubjectKey::TYPE && event.aggregate_id == subject.to_string()
+}
+
+/// Whether an event is a legal hold on a person, or an audit replay that was opened about them.
+fn is_on(event: &Event, subject: Uuid) -> bool {
+    let (data, about) = (&event.data, subject.to_string());
+    match event.aggregate_type.as_str() {
+        LegalHold::TYPE => names(data, subject) || lists(data, "held_subjects", subject),
+        AuditReplay::TYPE => data["scope"]["subject"].as_str() == Some(&about),
+        _ => false,
+    }
 }
 
 /// For what audit replays were opened, and why, by their streams.
@@ -365,6 +393,10 @@ impl Report {
                 warned(seen.warning)
             )
         }));
+        if !self.holds_and_replays.is_empty() {
+            lines.push("\nHolds on them, and replays about them".into());
+        }
+        lines.extend(self.holds_and_replays.iter().map(line));
         if !self.disclosures.is_empty() {
             lines.push("\nDisclosed or refused (34 CFR 99.32)".into());
         }

@@ -46,6 +46,11 @@ pub(super) fn page(report: &Report) -> String {
         );
         warn(&mut html, seen.warning);
     }
+    html += "<h2>Holds on them, and replays about them</h2>\n";
+    if report.holds_and_replays.is_empty() {
+        html += "<p>Nothing is recorded.</p>\n";
+    }
+    report.holds_and_replays.iter().for_each(|entry| article(&mut html, "section", entry));
     html += "<h2>To whom it was disclosed (34 CFR 99.32)</h2>\n";
     if report.disclosures.is_empty() {
         html += "<p>Nothing is recorded.</p>\n";

@@ -3,9 +3,11 @@ use domain::{
     Actor, RecordClass, Stated,
     governance::{
         AccessLog, AccessLogCommand, AuditReplay, AuditReplayCommand, Disclosure, DisclosureCommand,
-        PartyKind, ProcessingActivity, ProcessingActivityCommand,
+        LegalHoldCommand, PartyKind, ProcessingActivity, ProcessingActivityCommand,
     },
 };
+
+use event_store::Basis;
 
 use super::*;
 use crate::{
@@ -22,7 +24,8 @@ async fn of(world: &World, person: Uuid, personal: Personal) -> Report {
 async fn counted(world: &World, subject: Uuid) -> usize {
     let count: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM annals.events
-         WHERE $1 = ANY(string_to_array(metadata ->> 'subjects', ' '))",
+         WHERE $1 = ANY(string_to_array(metadata ->> 'subjects', ' '))
+             OR (aggregate_type = 'governance.subject_key' AND aggregate_id = $1)",
     )
     .bind(subject.to_string())
     .fetch_one(world.annals.store.pool())
@@ -149,6 +152,35 @@ async fn ferpa_99_31_a_9_ii_what_must_not_be_told_to_the_student_is_marked_where
     }
     let other = of(&world, student(1), Personal::Sealed).await;
     assert!(other.warning.is_none() && !other.to_text().contains(UNTOLD));
+}
+
+#[tokio::test]
+async fn what_became_of_their_keys_and_who_held_or_replayed_what_is_theirs_is_told() {
+    let world = World::campus().await;
+    let before = of(&world, student(0), Personal::Sealed).await;
+    let by = Request::by(Actor::user(Uuid::from_u128(1), &["compliance", "admin"]));
+    let hold = LegalHoldCommand::PlaceLegalHold {
+        title: "A lawsuit".into(),
+        subjects: vec![student(0)],
+        classes: vec![],
+        contexts: vec![],
+        reason: "It may be asked for".into(),
+        ordered_by: "A court".into(),
+    };
+    world.commands.execute::<LegalHold>(Uuid::now_v7(), hold, &by).await.unwrap();
+    world.sealed_replay(Some(student(0))).await;
+    let store = &world.annals.store;
+    crate::testing::destroy(store, student(0), RecordClass::Education, Basis::Erasure).await;
+    let report = of(&world, student(0), Personal::Sealed).await;
+    assert_eq!(report.events.len(), before.events.len() + 2);
+    assert_eq!(report.events.last().unwrap().event.event_type, "SubjectKeysDestroyed");
+    assert_eq!(report.events.len(), counted(&world, student(0)).await);
+    let told: Vec<&str> = report.holds_and_replays.iter().map(|entry| &*entry.event.event_type).collect();
+    assert_eq!(told, ["LegalHoldPlaced", "AuditReplayOpened"]);
+    for text in [report.to_text(), page::page(&report)] {
+        assert!(text.contains("A lawsuit") && text.contains("AuditReplayOpened"), "{text}");
+    }
+    assert!(of(&world, student(1), Personal::Sealed).await.holds_and_replays.is_empty());
 }
 
 #[tokio::test]
