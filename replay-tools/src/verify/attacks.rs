@@ -283,6 +283,25 @@ async fn rows_are_what_the_log_gives_after_old_keys_were_archived() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_read_model_from_which_nobody_is_answered_is_found() {
+    let (world, folder) = (World::campus().await, Folder::new());
+    world.sign(folder.path()).await;
+    let projections = &world.annals.projections;
+    projections.start();
+    let head = world.annals.store.head().await.unwrap().position;
+    assert!(projections.wait_for("org_directory", head, Duration::from_secs(60)).await.unwrap());
+    projections.shutdown().await;
+    let command = Verify { notary: Some(folder.path().to_owned()), ..Verify::default() };
+    let report = command.verify(&world.annals).await.unwrap();
+    assert!(report.is_well() && report.notes.is_empty(), "{report}");
+    let unserved = "UPDATE annals.projections SET serving = false WHERE name = 'org_directory'";
+    sqlx::query(unserved).execute(world.annals.store.pool()).await.unwrap();
+    let report = command.verify(&world.annals).await.unwrap();
+    assert_eq!((report.findings.len(), report.findings[0].kind), (1, Kind::ReadModel), "{report}");
+    assert!(report.findings[0].detail.starts_with("org_directory"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_id_that_was_altered_is_found_by_what_is_sealed_to_it() {
     let (world, folder) = (World::campus().await, Folder::new());
     world.sign(folder.path()).await;

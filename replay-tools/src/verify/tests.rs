@@ -459,22 +459,6 @@ async fn an_end_of_the_log_that_is_older_than_its_last_event_is_found() {
     assert_eq!((report.findings.len(), report.findings[0].kind), (1, Kind::Time), "{report}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_read_model_from_which_nobody_is_answered_is_found() {
-    let log = Log::of(3).await;
-    let annals = log.annals();
-    annals.projections.start();
-    let within = std::time::Duration::from_secs(20);
-    assert!(annals.projections.wait_for("org_directory", 3, within).await.unwrap());
-    annals.projections.shutdown().await;
-    assert!(log.verify().await.is_well());
-    log.behind_our_back(&["UPDATE annals.projections SET serving = false WHERE name = 'org_directory'"])
-        .await;
-    let report = log.verify().await;
-    assert_eq!((report.findings.len(), report.findings[0].kind), (1, Kind::ReadModel), "{report}");
-    assert!(report.findings[0].detail.starts_with("org_directory"), "{report}");
-}
-
 #[tokio::test]
 async fn a_proof_verifies_offline_with_nothing_but_the_key_and_a_changed_one_does_not() {
     use crate::prove::{CheckProof, Prove};
