@@ -172,7 +172,8 @@ async fn role_holders(
 /// CRD-R3 `history`: what two institutions decided on each other's credentials.
 async fn history(read: &Projections, institution: Uuid, issuer: Uuid) -> Result<Answer, ProjectionError> {
     let (mut approved, mut decided) = (0, 0);
-    for (institution, issuer) in [(institution, issuer), (issuer, institution)] {
+    let ways = BTreeSet::from([(institution, issuer), (issuer, institution)]);
+    for (institution, issuer) in ways {
         let (more_approved, more_decided) = decisions(read, institution, issuer).await?;
         approved += more_approved;
         decided += more_decided;

@@ -4,7 +4,6 @@ use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use event_store::{Append, NewEvent, StreamId};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use sqlx::Connection;
 
 use super::*;
 use crate::testing::{Folder, World};

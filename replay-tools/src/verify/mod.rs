@@ -116,9 +116,11 @@ impl Verify {
             scan.take(part, &mut tree, &mut report);
             progress.at(scan.end.min(head.position));
         }
-        if let Some(last) = scan.time.filter(|last| head.recorded_at < *last) {
-            let detail =
-                format!("the end of the log is of {}, before its last event, of {last}", head.recorded_at);
+        // Where the log itself was altered, its end tells nothing more.
+        let is_whole = scan.mismatched == 0 && report.is_well();
+        if let Some(last) = scan.time.filter(|last| is_whole && head.recorded_at != *last) {
+            let end = head.recorded_at;
+            let detail = format!("the end of the log is of {end}, and its last event of {last}");
             report.find(Kind::Time, None, detail);
         }
         let agreed = tree.end(&mut report);
