@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
-    core::Collector,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
 };
 
 /// The media type of the exposition.
@@ -19,6 +19,8 @@ pub struct Metrics {
     requests: IntCounterVec,
     latency: HistogramVec,
     limited: IntCounterVec,
+    /// Refusals that were not put on record because there were many of the same caller.
+    pub unrecorded: IntCounter,
     commands: IntCounterVec,
     appends: HistogramVec,
     /// Requests that are being answered.
@@ -89,6 +91,13 @@ impl Metrics {
                 "annals_http_requests_limited_total",
                 "Requests over a limit of calls, by class.",
                 &["class"],
+            ),
+            unrecorded: kept(
+                &registry,
+                IntCounter::new(
+                    "annals_http_refusals_unrecorded_total",
+                    "Refusals that were not put on record because there were many of the same caller.",
+                ),
             ),
             commands: counters(
                 "annals_commands_total",

@@ -13,13 +13,13 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{Api, Call, Governance, Identity, Incoming, Operation, Page, Route, Trace, body::single};
-use crate::problem::Problem;
+use crate::{auth::Ticket, problem::Problem};
 
 /// The header in which a caller says for what purpose they read.
 pub const PURPOSE: &str = "X-Purpose";
 /// The most characters of a purpose.
 const PURPOSE_MAX: usize = 200;
-/// How many refusals are put on record at the same time: strangers must not fill the log at the pace they like.
+/// How many refusals are put on record at the same time; the others wait for their turn, and their callers with them.
 static DENIALS: Semaphore = Semaphore::const_new(16);
 
 /// Puts on record that the caller is about to see data of these people. Their own data is theirs to see.
@@ -100,12 +100,13 @@ impl Reader {
     }
 }
 
-/// Puts on record that somebody was turned away from personal data.
+/// Puts on record that somebody was turned away from personal data, unless they were so often just now that there are enough
+/// of them: strangers must not fill the log at the pace they like.
 pub(super) async fn log_denial(
     api: &Api,
     request: &Incoming<'_>,
     route: &Route,
-    caller: Option<&Actor>,
+    ticket: Option<&Ticket>,
     reason: &Problem,
     trace: &Trace,
 ) {
@@ -127,7 +128,11 @@ pub(super) async fn log_denial(
     if !guards || !matches!(reason.status().as_u16(), 401 | 403 | 429) {
         return;
     }
+    if !api.is_recorded(request, ticket) {
+        return;
+    }
     // The caller is turned away whether or not this succeeds.
+    let caller = ticket.map(|ticket| &ticket.actor);
     _ = deny(api, request, route, caller, reason, trace).await;
 }
 
@@ -140,10 +145,7 @@ pub(super) async fn deny(
     reason: &Problem,
     trace: &Trace,
 ) -> Option<Position> {
-    let Ok(_turn) = DENIALS.try_acquire() else {
-        tracing::warn!(route = %route.template, "more refusals at once than are put on record");
-        return None;
-    };
+    let _turn = DENIALS.acquire().await.ok()?;
     let (ip, user_agent) = origin(request);
     let command = AccessLogCommand::LogDenial {
         actor: caller.and_then(account),

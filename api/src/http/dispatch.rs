@@ -74,7 +74,8 @@ pub async fn dispatch(request: HttpRequest, payload: web::Payload, api: web::Dat
     response
 }
 
-/// The way of a request whose route is found: who calls, whether they may, whether not too often, and the operation.
+/// The way of a request whose route is found: who calls, whether they may, whether not too often, and the operation. Who may
+/// not is counted as who may: what is refused costs, too.
 pub(super) async fn answer(
     api: &web::Data<Api>,
     request: &Incoming<'_>,
@@ -86,17 +87,26 @@ pub(super) async fn answer(
     let known = if route.access.needs_token() { authenticate(request, api).await } else { Ok(None) };
     let (ticket, failed) = known.map_or_else(|failed| (None, Some(failed)), |ticket| (ticket, None));
     let actor = ticket.as_ref().map(|ticket| &ticket.actor);
-    let admitted = match failed.map_or_else(|| permitted(route, actor).map_err(Unproven::from), Err) {
-        Ok(()) => api.admit(request, route, ticket.as_deref()).await.map(Ok),
-        Err(Unproven { problem, guess: true }) => Box::pin(api.admit_guess(request, problem)).await.map(Err),
-        Err(Unproven { problem, guess: false }) => Ok(Err(problem)),
+    let refused = failed.or_else(|| permitted(route, actor).map_err(Unproven::from).err());
+    let admitted = match refused {
+        Some(Unproven { problem, guess: true }) => {
+            Box::pin(api.admit_guess(request, problem)).await.map(|problem| (None, Some(problem)))
+        }
+        refused => {
+            let admitted = api.admit(request, route, ticket.as_deref()).await;
+            admitted.map(|left| (left, refused.map(|refused| refused.problem)))
+        }
     };
     let answer = match admitted {
-        Ok(Ok(left)) => {
+        Ok((left, refused)) => {
             *quota = left;
-            operate(api, Call { request, route, values, ticket: ticket.clone(), trace }, body).await
+            match refused {
+                None => {
+                    operate(api, Call { request, route, values, ticket: ticket.clone(), trace }, body).await
+                }
+                Some(problem) => Err(problem),
+            }
         }
-        Ok(Err(problem)) => Err(problem),
         Err(Exceeded { problem, instead, first, quota: left }) => {
             *quota = left;
             if let Some(left) = left.filter(|_| first) {
@@ -107,7 +117,7 @@ pub(super) async fn answer(
         }
     };
     if let Err(problem) = &answer {
-        Box::pin(access::log_denial(api, request, route, actor, problem, trace)).await;
+        Box::pin(access::log_denial(api, request, route, ticket.as_deref(), problem, trace)).await;
     }
     answer
 }

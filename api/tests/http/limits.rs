@@ -28,7 +28,7 @@ const ANNA: Uuid = Uuid::from_u128(5);
 const DAY: u32 = 86_400;
 
 /// Limits a class of routes, as an administrator may at run time.
-async fn limit(node: &TestNode, class: &str, per: &str, limit: u32, window_s: u32) {
+pub(crate) async fn limit(node: &TestNode, class: &str, per: &str, limit: u32, window_s: u32) {
     let path = format!("/v1/security-policy/rate-limits/{class}");
     let put =
         TestRequest::put().uri(&path).set_json(json!({ "per": per, "limit": limit, "window_s": window_s }));
@@ -37,7 +37,7 @@ async fn limit(node: &TestNode, class: &str, per: &str, limit: u32, window_s: u3
 }
 
 /// Sends a request as a person who has logged in somewhere, and not with a token of the operator's.
-async fn as_person(node: &TestNode, person: Uuid, request: TestRequest) -> Answer {
+pub(crate) async fn as_person(node: &TestNode, person: Uuid, request: TestRequest) -> Answer {
     let claims = api::auth::Claims {
         client_id: Some("web".into()),
         ..api::auth::Claims::new(

@@ -31,6 +31,7 @@ mod permissions;
 mod privacy;
 mod provider;
 mod queries;
+mod refusals;
 mod replays;
 mod rights;
 mod routes;

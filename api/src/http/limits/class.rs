@@ -34,6 +34,8 @@ pub enum Class {
     Client,
     /// Whatever is called with a token of the operator's command line.
     Operator,
+    /// No calls: the refusals of a caller that are put on record.
+    Refusals,
 }
 
 impl Class {
@@ -97,8 +99,9 @@ mod tests {
     #[test]
     fn idn_p1_the_classes_are_those_that_the_policy_knows_and_clients_have_their_own_limits() {
         let known: BTreeSet<&str> = LIMITS.into_iter().map(|(class, _)| class).collect();
+        let others: [&str; 2] = [Class::Client.into(), Class::Refusals.into()];
         let classes: BTreeSet<&str> =
-            Class::VARIANTS.iter().copied().filter(|class| *class != <&str>::from(Class::Client)).collect();
+            Class::VARIANTS.iter().copied().filter(|class| !others.contains(class)).collect();
         assert_eq!(classes, known);
     }
 

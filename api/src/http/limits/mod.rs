@@ -47,6 +47,8 @@ use crate::{
 
 /// How many callers are counted at once. Whoever was not heard of for longest is forgotten first.
 const COUNTED: usize = 100_000;
+/// How many refusals of one caller are put on record: more than GOV-I2 needs to look into them.
+const RECORDED: RateLimit = RateLimit { per: RateKey::Account, limit: 30, window_s: 60 };
 /// From which part of a limit on the other nodes are told.
 const TOLD_FROM: u32 = 8;
 
@@ -200,6 +202,18 @@ impl Api {
                 Err(Exceeded { instead, ..exceeded })
             }
         }
+    }
+
+    /// Whether one more refusal of a caller is put on record. Those that are not are counted for the metrics.
+    pub(super) fn is_recorded(&self, request: &Incoming<'_>, ticket: Option<&Ticket>) -> bool {
+        let class = Class::Refusals;
+        let Some(caller) = caller(RECORDED.per, class, request, ticket) else { return true };
+        let who = Who { class, caller, window_s: RECORDED.window_s };
+        let recorded = self.limiter.count(who, RECORDED, now()).admitted;
+        if !recorded {
+            self.metrics.unrecorded.inc();
+        }
+        recorded
     }
 
     async fn counted(

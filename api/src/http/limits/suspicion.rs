@@ -24,14 +24,14 @@ pub(in crate::http) async fn look_into(
     (problem, quota): (&Problem, Quota),
     trace: &Trace,
 ) {
-    let caller = ticket.map(|ticket| &ticket.actor);
     let incident = api.is_suspicious(quota, request, ticket).await.unwrap_or_else(|error| {
         tracing::warn!(%error, "whether a caller goes on over the limit could not be found out");
         None
     });
     let Some(incident) = incident else {
-        return access::log_denial(api, request, route, caller, problem, trace).await;
+        return access::log_denial(api, request, route, ticket, problem, trace).await;
     };
+    let caller = ticket.map(|ticket| &ticket.actor);
     let Some(position) = access::deny(api, request, route, caller, problem, trace).await else { return };
     let opened = async {
         let denied = api.commands.store().read_all(position - 1, 1).await?;
