@@ -62,9 +62,12 @@ settings! {
     /// Where the API listens, as address:port. Unset, it is 127.0.0.1:8080, or a free port of 127.0.0.1 if that
     /// is taken; data/annals.env has the one in use.
     listen: Option<SocketAddr> = "";
-    /// The reverse proxies before this node, as addresses or ranges separated by commas. Only what they say in `Forwarded` or
-    /// `X-Forwarded-For` counts for the address of a client; unset, a client is whoever connects.
+    /// The reverse proxies before this node, as addresses or ranges separated by commas. Only what they say in the
+    /// forwarded_header counts for the address of a client; unset, a client is whoever connects.
     trusted_proxies: Option<Proxies> = "";
+    /// The one header in which the trusted proxies say who called them: x-forwarded-for or forwarded. The other one is never
+    /// read: proxies pass it on as a client sent it. They must add to this one, or write it anew, on every request.
+    forwarded_header: ForwardedHeader = "x-forwarded-for";
     /// Where Prometheus scrapes /metrics, as address:port. Port 0 takes a free one, so that several nodes fit on
     /// one machine; data/annals.env has the one in use.
     metrics_listen: SocketAddr = "127.0.0.1:0";
@@ -162,6 +165,16 @@ impl TryFrom<String> for Proxies {
         let read = |range: &str| range.parse().map_err(|error| format!("trusted_proxies: {range}: {error}"));
         ranges.map(read).collect::<Result<_, _>>().map(Proxies)
     }
+}
+
+/// The header in which proxies say who called them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`, as most of them write it.
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
 }
 
 /// How log lines look.
@@ -526,6 +539,16 @@ mod tests {
         assert_eq!(with("10.0.0.0/8, ::1").unwrap().trusted_proxies.unwrap().0.len(), 2);
         let error = with("10.0.0.0/8,nowhere").unwrap_err().to_string();
         assert!(error.contains("trusted_proxies") && error.contains("nowhere"), "{error}");
+    }
+
+    #[test]
+    fn proxies_say_who_calls_in_one_header() {
+        let with = |text: &'static str| {
+            Config::from_sources(None, |name| (name == "ANNALS_FORWARDED_HEADER").then(|| text.into()))
+        };
+        assert_eq!(Config::default().forwarded_header, ForwardedHeader::XForwardedFor);
+        assert_eq!(with("forwarded").unwrap().forwarded_header, ForwardedHeader::Forwarded);
+        assert!(with("x-real-ip").is_err());
     }
 
     #[test]

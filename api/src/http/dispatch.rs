@@ -37,7 +37,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 pub async fn dispatch(request: HttpRequest, payload: web::Payload, api: web::Data<Api>) -> HttpResponse {
     let begun = Instant::now();
     let trace = Trace::of(request.headers());
-    let incoming = Incoming::of(&request, &api.limits.proxies);
+    let incoming = Incoming::of(&request, &api.limits);
     let _answering = api.overload.answering();
     let found = api.router.find(request.method(), request.match_info().unprocessed());
     let template = found.as_ref().map_or("(none)", |found| &*found.route.template);

@@ -9,7 +9,8 @@ use actix_web::{
         header::{FORWARDED, HeaderMap, X_FORWARDED_FOR},
     },
 };
-use domain::identity::Cidr;
+
+use crate::{config::ForwardedHeader, wiring::Limits};
 
 /// What a request asks, and from where.
 #[derive(Debug, Clone, Copy)]
@@ -24,13 +25,13 @@ pub struct Incoming<'a> {
 
 impl<'a> Incoming<'a> {
     /// A request that came by itself.
-    pub(super) fn of(request: &'a HttpRequest, proxies: &[Cidr]) -> Self {
+    pub(super) fn of(request: &'a HttpRequest, limits: &Limits) -> Self {
         Incoming {
             method: request.method(),
             path: request.path(),
             query: request.query_string(),
             headers: request.headers(),
-            address: request.peer_addr().map(|peer| client(peer.ip(), request.headers(), proxies)),
+            address: request.peer_addr().map(|peer| client(peer.ip(), request.headers(), limits)),
             whole: Some(request),
         }
     }
@@ -79,18 +80,20 @@ impl<'a> Incoming<'a> {
 
 /// Who sent a request: the peer, unless that is one of our proxies. Then it is the right-most of those whom it names that is
 /// none of our proxies, because whatever stands left of that anybody may have made up. What cannot be read ends the search
-/// at the last address that is vouched for.
-fn client(peer: IpAddr, headers: &HeaderMap, proxies: &[Cidr]) -> IpAddr {
-    let ours = |address: IpAddr| proxies.iter().any(|range| range.contains(address));
+/// at the last address that is vouched for. One header is read and never another: a proxy writes one, and passes the other on
+/// as its client sent it.
+fn client(peer: IpAddr, headers: &HeaderMap, limits: &Limits) -> IpAddr {
+    let ours = |address: IpAddr| limits.proxies.iter().any(|range| range.contains(address));
     let peer = peer.to_canonical();
     if !ours(peer) {
         return peer;
     }
     let mut last = peer;
-    let name = if headers.contains_key(FORWARDED) { FORWARDED } else { X_FORWARDED_FOR };
+    let standard = limits.forwarded == ForwardedHeader::Forwarded;
+    let name = if standard { FORWARDED } else { X_FORWARDED_FOR };
     let lines: Vec<&str> = headers.get_all(&name).map(|line| line.to_str().unwrap_or_default()).collect();
     for hop in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
-        let named = if name == FORWARDED { forwarded_for(hop) } else { Some(hop.trim()) };
+        let named = if standard { forwarded_for(hop) } else { Some(hop.trim()) };
         let Some(address) = named.and_then(address) else { return last };
         if !ours(address) {
             return address;
@@ -126,12 +129,17 @@ mod tests {
     use super::*;
 
     fn from(peer: &str, headers: &[(&'static str, &str)]) -> String {
-        let proxies: Vec<Cidr> = ["10.0.0.0/8", "2001:db8:1::/48"].map(|range| range.parse().unwrap()).into();
+        as_said_in(ForwardedHeader::XForwardedFor, peer, headers)
+    }
+
+    fn as_said_in(forwarded: ForwardedHeader, peer: &str, headers: &[(&'static str, &str)]) -> String {
+        let proxies = ["10.0.0.0/8", "2001:db8:1::/48"].map(|range| range.parse().unwrap()).into();
+        let limits = Limits { proxies, forwarded, ..Limits::default() };
         let mut request = TestRequest::get().peer_addr(peer.parse().unwrap());
         for header in headers {
             request = request.append_header(*header);
         }
-        Incoming::of(&request.to_http_request(), &proxies).address().unwrap().to_string()
+        Incoming::of(&request.to_http_request(), &limits).address().unwrap().to_string()
     }
 
     #[test]
@@ -158,15 +166,22 @@ mod tests {
     }
 
     #[test]
-    fn the_standard_header_wins() {
-        let both = |standard: &str| {
-            from("10.0.0.1:80", &[("X-Forwarded-For", "198.51.100.9"), ("Forwarded", standard)])
+    fn a_client_behind_a_proxy_cannot_say_who_it_is_in_the_header_that_the_proxy_does_not_write() {
+        let both = [("X-Forwarded-For", "192.0.2.7"), ("Forwarded", "for=198.51.100.9")];
+        assert_eq!(from("10.0.0.1:80", &both), "192.0.2.7");
+        assert_eq!(as_said_in(ForwardedHeader::Forwarded, "10.0.0.1:80", &both), "198.51.100.9");
+        let other = |forwarded, header| as_said_in(forwarded, "10.0.0.1:80", &[header]);
+        assert_eq!(other(ForwardedHeader::XForwardedFor, both[1]), "10.0.0.1", "not even where it is alone");
+        assert_eq!(other(ForwardedHeader::Forwarded, both[0]), "10.0.0.1");
+    }
+
+    #[test]
+    fn the_standard_header_is_read_as_the_other_one_from_its_right_end() {
+        let by = |standard: &str| {
+            as_said_in(ForwardedHeader::Forwarded, "10.0.0.1:80", &[("Forwarded", standard)])
         };
-        assert_eq!(
-            both("for=198.51.100.1, For=\"[2001:db8::7]:4711\";proto=https;by=10.0.0.2"),
-            "2001:db8::7"
-        );
-        assert_eq!(both("proto=https;for=192.0.2.7, for=10.0.0.3"), "192.0.2.7");
+        assert_eq!(by("for=198.51.100.1, For=\"[2001:db8::7]:4711\";proto=https;by=10.0.0.2"), "2001:db8::7");
+        assert_eq!(by("proto=https;for=192.0.2.7, for=10.0.0.3"), "192.0.2.7");
     }
 
     #[test]
@@ -176,7 +191,8 @@ mod tests {
             assert_eq!(by(nothing), "10.0.0.1", "{nothing}");
         }
         assert_eq!(by("10.0.0.9, 10.0.0.2"), "10.0.0.9", "only proxies: the one furthest away");
-        assert_eq!(from("10.0.0.1:80", &[("Forwarded", "for=_hidden")]), "10.0.0.1");
+        let hidden = [("Forwarded", "for=_hidden")];
+        assert_eq!(as_said_in(ForwardedHeader::Forwarded, "10.0.0.1:80", &hidden), "10.0.0.1");
         assert_eq!(from("10.0.0.1:80", &[]), "10.0.0.1");
     }
 }

@@ -115,10 +115,11 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
+    use crate::wiring::Limits;
 
     fn pairs(query: &str) -> Pairs {
         let request = TestRequest::with_uri(&format!("/?{query}")).to_http_request();
-        Pairs::of(&Incoming::of(&request, &[])).unwrap()
+        Pairs::of(&Incoming::of(&request, &Limits::default())).unwrap()
     }
 
     #[test]

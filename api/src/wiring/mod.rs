@@ -31,7 +31,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     auth::{Credentials, Door, Gate, KeyError, OneTimeTokens, SigningKeys},
-    config::Config,
+    config::{Config, ForwardedHeader},
     embedded::{EmbeddedError, Keys, Servers},
     http::Api,
     vitals::Vitals,
@@ -93,6 +93,8 @@ pub struct Limits {
     pub body: usize,
     /// The proxies whose word counts for the address of a client.
     pub proxies: Vec<Cidr>,
+    /// Where they say it.
+    pub forwarded: ForwardedHeader,
     /// How many commands, and how many queries, are under way at once at most.
     pub requests: u32,
     /// How long they may take before fewer are let through.
@@ -105,6 +107,7 @@ impl Default for Limits {
             states: 10_000,
             body: 1 << 20,
             proxies: Vec::new(),
+            forwarded: ForwardedHeader::XForwardedFor,
             requests: 4096,
             aim: Duration::from_secs(1),
         }
@@ -155,6 +158,7 @@ impl Node {
             states: (config.cache_memory_mb * 1024 * 1024 / STATE_SIZE).max(1),
             body: config.request_body_kb * 1024,
             proxies: config.trusted_proxies.clone().unwrap_or_default().0,
+            forwarded: config.forwarded_header,
             requests: config.requests_under_way,
             aim: Duration::from_millis(config.overload_latency_ms),
         };

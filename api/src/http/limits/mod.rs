@@ -170,7 +170,7 @@ impl Api {
     /// Whether one more call of a route is let through: what the limits decide, and nothing else. It counts as a call.
     /// `benches/limits.rs` measures it.
     pub async fn lets_through(&self, request: &HttpRequest, route: &Route, ticket: Option<&Ticket>) -> bool {
-        self.admit(&Incoming::of(request, &self.limits.proxies), route, ticket).await.is_ok()
+        self.admit(&Incoming::of(request, &self.limits), route, ticket).await.is_ok()
     }
 
     /// Lets a call through, or says when to come back. Nothing where nobody is counted.
