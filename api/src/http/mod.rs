@@ -29,6 +29,7 @@ pub mod nearest;
 mod overload;
 mod package;
 mod pairs;
+mod past;
 mod query;
 pub mod replay;
 pub mod resources;

@@ -7,7 +7,8 @@
 //! request is counted when all of it is here.
 //!
 //! What hashes a password is counted once more: that takes long on purpose, and how long says nothing of a queue. As many
-//! wait for their turn as are done within a moment, whoever they are of.
+//! wait for their turn as are done within a moment, whoever they are of. What is folded from the whole log is counted apart,
+//! too: each one keeps a processor for as long as the log takes, and none waits for its turn.
 
 use std::{
     num::NonZero,
@@ -38,6 +39,8 @@ pub(super) enum Kind {
     Query,
     /// What hashes a password.
     Password,
+    /// What is folded from the whole log.
+    Past,
 }
 
 /// How many requests are under way, and how many may be.
@@ -45,6 +48,7 @@ pub struct Overload {
     commands: Lane,
     queries: Lane,
     passwords: Lane,
+    past: Lane,
     /// All requests that are being answered.
     under_way: AtomicU64,
     stopping: AtomicBool,
@@ -77,11 +81,13 @@ impl Overload {
     pub fn new(ceiling: u32, aim: Duration) -> Self {
         let lane = |name| Lane::new(name, ceiling.max(1), aim);
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
-        let hashes = u32::try_from(processors).unwrap_or(u32::MAX).saturating_mul(HASHES_PER_PROCESSOR);
+        let processors = u32::try_from(processors).unwrap_or(u32::MAX);
+        let hashes = processors.saturating_mul(HASHES_PER_PROCESSOR);
         Overload {
             commands: lane("commands"),
             queries: lane("queries"),
             passwords: Lane::new("passwords", hashes, Duration::MAX),
+            past: Lane::new("past", processors, Duration::MAX),
             under_way: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         }
@@ -96,6 +102,7 @@ impl Overload {
             Kind::Command => self.commands.enter(Instant::now()),
             Kind::Query => self.queries.enter(Instant::now()),
             Kind::Password => self.passwords.enter(Instant::now()),
+            Kind::Past => self.past.enter(Instant::now()),
         }
     }
 
@@ -137,8 +144,8 @@ impl Overload {
     }
 
     /// Name, limit and refusals of what is counted apart, for the metrics.
-    pub fn lanes(&self) -> [(&'static str, u32, u64); 3] {
-        [&self.commands, &self.queries, &self.passwords]
+    pub fn lanes(&self) -> [(&'static str, u32, u64); 4] {
+        [&self.commands, &self.queries, &self.passwords, &self.past]
             .map(|lane| (lane.name, lane.limit.load(Ordering::Relaxed), lane.refused.load(Ordering::Relaxed)))
     }
 }
@@ -281,6 +288,18 @@ mod tests {
             assert!(lane.enter(after(&lane, round)).is_err());
         }
         assert_eq!(lane.limit.load(Ordering::Relaxed), 64);
+    }
+
+    #[test]
+    fn no_more_is_folded_from_the_whole_log_at_once_than_there_are_processors() {
+        let overload = Overload::new(1000, AIM);
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        let under_way: Vec<_> = (0..processors).map(|_| overload.enter(Kind::Past).unwrap()).collect();
+        let refused = overload.enter(Kind::Past).err().unwrap();
+        assert_eq!((refused.code(), refused.status().as_u16()), ("Overloaded", 503));
+        assert!(overload.enter(Kind::Query).is_ok(), "what is read as it is now goes on");
+        drop(under_way);
+        assert!(overload.enter(Kind::Past).is_ok());
     }
 
     #[test]

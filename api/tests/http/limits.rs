@@ -84,6 +84,31 @@ async fn idn_p1_an_account_is_told_what_is_left_to_it_and_when_to_come_back() {
 }
 
 #[actix_web::test]
+async fn a_list_as_of_a_moment_counts_as_ten_calls_and_a_row_as_one() {
+    let node = node().await;
+    let (org, position) = node.org("PSU").await;
+    limit(&node, "reads", "account", 25, DAY).await;
+    let ask = async |path: &str| {
+        as_person(&node, ANNA, TestRequest::get().uri(&format!("{path}as_of={position}"))).await
+    };
+    assert_eq!(left(&ask("/v1/orgs?").await), 15);
+    assert_eq!(left(&ask(&format!("/v1/orgs/{org}?")).await), 14);
+    assert_eq!(left(&ask(&format!("/v1/orgs?org_id={org}&")).await), 13);
+    assert_eq!(left(&ask("/v1/orgs?").await), 3);
+    ask("/v1/orgs?").await.problem(429, "RateLimited");
+    assert_eq!(left(&read(&node, ANNA).await), 2);
+    // In GraphQL as well.
+    limit(&node, "reads", "account", 41, DAY).await;
+    let roots: String = (0..5).map(|at| format!("r{at}: orgs(as_of: \"{position}\") {{ next }} ")).collect();
+    let document = json!({ "query": format!("{{ {roots} }}") });
+    let document = TestRequest::post().uri("/v1/graphql").set_json(document);
+    let told = as_person(&node, Uuid::from_u128(6), document).await.json();
+    let errors = told["errors"].as_array().unwrap();
+    let limited = errors.iter().filter(|error| error["extensions"]["code"] == "RateLimited");
+    assert_eq!(limited.count(), 1, "{told}");
+}
+
+#[actix_web::test]
 async fn a_limit_is_set_only_for_a_class_that_routes_are_of() {
     let node = node().await;
     let fields = json!({ "per": "account", "limit": 1, "window_s": DAY });

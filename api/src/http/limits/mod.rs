@@ -39,7 +39,7 @@ use self::{
     shared::Shared,
     window::{Counts, Millis, Verdict, Window},
 };
-use super::{Api, Incoming, Route};
+use super::{Api, Incoming, Route, past};
 use crate::{
     auth::Ticket,
     problem::{Problem, RATE_LIMITED, UNAVAILABLE},
@@ -136,12 +136,12 @@ impl Limiter {
         }
     }
 
-    /// Counts a call of somebody who is known by memory and what the other nodes told.
-    fn count(&self, who: Who, limit: RateLimit, now: Millis) -> Verdict {
+    /// Counts a call, or as many as it counts as, by memory and what the other nodes told.
+    fn count(&self, who: Who, limit: RateLimit, calls: u32, now: Millis) -> Verdict {
         let counter = self.counter(who);
         let (verdict, queue) = {
             let mut counting = counter.window.lock().unwrap_or_else(PoisonError::into_inner);
-            let verdict = counting.window.admit(limit, now);
+            let verdict = counting.window.admit(limit, calls, now);
             let worth_it = verdict.admitted && counting.window.here() >= limit.limit / TOLD_FROM;
             (verdict, worth_it && !std::mem::replace(&mut counting.queued, worth_it))
         };
@@ -181,7 +181,7 @@ impl Api {
         ticket: Option<&Ticket>,
     ) -> Result<Option<Quota>, Exceeded> {
         match Class::of(route, &self.catalog) {
-            Some(class) => self.counted(class, request, ticket).await,
+            Some(class) => self.counted(class, past::calls(request, route), request, ticket).await,
             None => Ok(None),
         }
     }
@@ -194,7 +194,7 @@ impl Api {
         request: &Incoming<'_>,
         unproven: Problem,
     ) -> Result<Problem, Exceeded> {
-        match self.counted(Class::Auth, request, None).await {
+        match self.counted(Class::Auth, 1, request, None).await {
             Ok(_) => Ok(unproven),
             Err(exceeded) => {
                 let seconds = exceeded.quota.map(Quota::seconds);
@@ -209,7 +209,7 @@ impl Api {
         let class = Class::Refusals;
         let Some(caller) = caller(RECORDED.per, class, request, ticket) else { return true };
         let who = Who { class, caller, window_s: RECORDED.window_s };
-        let recorded = self.limiter.count(who, RECORDED, now()).admitted;
+        let recorded = self.limiter.count(who, RECORDED, 1, now()).admitted;
         if !recorded {
             self.metrics.unrecorded.inc();
         }
@@ -219,6 +219,7 @@ impl Api {
     async fn counted(
         &self,
         class: Class,
+        calls: u32,
         request: &Incoming<'_>,
         ticket: Option<&Ticket>,
     ) -> Result<Option<Quota>, Exceeded> {
@@ -229,7 +230,7 @@ impl Api {
         let (who, now) = (Who { class, caller, window_s: limit.window_s }, now());
         let verdict = match class {
             Class::Auth => self.limiter.count_exactly(who, limit, now).await.map_err(unknown)?,
-            _ => self.limiter.count(who, limit, now),
+            _ => self.limiter.count(who, limit, calls, now),
         };
         let quota = Quota { class, limit, verdict };
         if verdict.admitted {

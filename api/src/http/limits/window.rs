@@ -40,26 +40,29 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Lets one more call through, or says when to come back.
-    pub(super) fn admit(&mut self, limit: RateLimit, now: Millis) -> Verdict {
+    /// Lets one more call through, or says when to come back. It may count as several calls; where that is more than the
+    /// limit, as the whole limit.
+    pub(super) fn admit(&mut self, limit: RateLimit, calls: u32, now: Millis) -> Verdict {
         self.roll(limit, now);
-        if self.spent(limit, now) < limit.limit {
-            self.here += 1;
-            return self.verdict(limit, now, true);
+        let calls = calls.min(limit.limit).max(1);
+        if self.spent(limit, now).saturating_add(calls) <= limit.limit {
+            self.here += calls;
+            return self.verdict(limit, now);
         }
-        self.refuse(limit, now)
+        self.refuse(limit, calls, now)
     }
 
     /// What to say where the window has no room.
-    fn refuse(&mut self, limit: RateLimit, now: Millis) -> Verdict {
-        let first = !std::mem::replace(&mut self.refused, true);
-        Verdict { first_refused: first, ..self.verdict(limit, now, false) }
+    fn refuse(&mut self, limit: RateLimit, calls: u32, now: Millis) -> Verdict {
+        let first_refused = !std::mem::replace(&mut self.refused, true);
+        let seconds = seconds(self.wait(limit, calls, now));
+        Verdict { admitted: false, seconds, first_refused, ..self.verdict(limit, now) }
     }
 
     /// Refuses a call where what this node knows suffices for that.
     pub(super) fn refuse_if_full(&mut self, limit: RateLimit, now: Millis) -> Option<Verdict> {
         self.roll(limit, now);
-        (self.spent(limit, now) >= limit.limit).then(|| self.refuse(limit, now))
+        (self.spent(limit, now) >= limit.limit).then(|| self.refuse(limit, 1, now))
     }
 
     /// Takes over what was counted for all nodes together, this call among it where it was let through.
@@ -67,7 +70,7 @@ impl Window {
         self.roll(limit, now);
         (self.here, self.told) = (0, 0);
         (self.before, self.elsewhere) = (counts.before, counts.calls);
-        if counts.admitted { self.verdict(limit, now, true) } else { self.refuse(limit, now) }
+        if counts.admitted { self.verdict(limit, now) } else { self.refuse(limit, 1, now) }
     }
 
     /// What the other nodes are to be told, by window; nothing where that is not worth it. It counts as told.
@@ -129,26 +132,23 @@ impl Window {
         u32::try_from(carried).unwrap_or(u32::MAX).saturating_add(self.calls())
     }
 
-    fn verdict(&self, limit: RateLimit, now: Millis, admitted: bool) -> Verdict {
+    /// What to say where it is let through.
+    fn verdict(&self, limit: RateLimit, now: Millis) -> Verdict {
         let remaining = limit.limit.saturating_sub(self.spent(limit, now));
-        let length = millis(limit);
-        let to_the_end = length - now % length;
-        let wait = if admitted { to_the_end } else { self.wait(limit, to_the_end) };
-        let seconds = u32::try_from(wait.div_ceil(1000)).unwrap_or(u32::MAX);
-        Verdict { admitted, remaining, seconds, first_refused: false }
+        Verdict { admitted: true, remaining, seconds: seconds(to_the_end(limit, now)), first_refused: false }
     }
 
-    /// In how many milliseconds there is room for one call, if no others come.
-    fn wait(&self, limit: RateLimit, to_the_end: u64) -> u64 {
-        let length = millis(limit);
+    /// In how many milliseconds there is room for so many calls, if no others come.
+    fn wait(&self, limit: RateLimit, calls: u32, now: Millis) -> u64 {
+        let (length, to_the_end) = (millis(limit), to_the_end(limit, now));
         // How much of a window must be over before that many calls of the one before count for fewer than `room`.
         let over = |before: u32, room: u32| {
             let before = u64::from(before).max(1);
             length - (u64::from(room) * length / before).min(length)
         };
-        match limit.limit.checked_sub(self.calls() + 1) {
+        match limit.limit.checked_sub(self.calls().saturating_add(calls)) {
             Some(room) => over(self.before, room).saturating_sub(length - to_the_end).max(1),
-            None => to_the_end + over(self.calls(), limit.limit.saturating_sub(1)),
+            None => to_the_end + over(self.calls(), limit.limit.saturating_sub(calls)),
         }
     }
 }
@@ -175,6 +175,15 @@ pub(super) fn left_permille(limit: RateLimit, now: Millis) -> u32 {
     u32::try_from(((length - now % length) * 1000).div_ceil(length)).unwrap_or(1000)
 }
 
+/// In how many milliseconds the window ends.
+fn to_the_end(limit: RateLimit, now: Millis) -> u64 {
+    millis(limit) - now % millis(limit)
+}
+
+fn seconds(millis: u64) -> u32 {
+    u32::try_from(millis.div_ceil(1000)).unwrap_or(u32::MAX)
+}
+
 fn millis(limit: RateLimit) -> u64 {
     u64::from(limit.window_s.max(1)) * 1000
 }
@@ -190,7 +199,7 @@ mod tests {
 
     /// How many of so many calls at this moment are let through.
     fn admitted(window: &mut Window, calls: u32, now: Millis) -> u32 {
-        (0..calls).map(|_| u32::from(window.admit(TEN, now).admitted)).sum()
+        (0..calls).map(|_| u32::from(window.admit(TEN, 1, now).admitted)).sum()
     }
 
     #[test]
@@ -199,6 +208,21 @@ mod tests {
         assert_eq!(admitted(&mut window, 12, 100 * MINUTE), 10);
         assert_eq!(admitted(&mut window, 1, 101 * MINUTE - 1), 0);
         assert_eq!(admitted(&mut window, 12, 102 * MINUTE), 10, "a whole window later all of them");
+    }
+
+    #[test]
+    fn a_call_that_counts_as_several_needs_room_for_all_of_them() {
+        let mut window = Window::default();
+        let now = 100 * MINUTE;
+        assert_eq!(window.admit(TEN, 4, now).remaining, 6);
+        assert!(!window.admit(TEN, 7, now).admitted && window.admit(TEN, 6, now).admitted);
+        let refused = window.admit(TEN, 4, now);
+        let told = now + u64::from(refused.seconds) * 1000;
+        assert!(window.clone().admit(TEN, 4, told).admitted, "{refused:?}");
+        assert!(!window.clone().admit(TEN, 4, told - 1100).admitted, "{refused:?}");
+        let mut window = Window::default();
+        assert!(window.admit(TEN, 11, now).admitted, "where nothing else was called, the whole limit");
+        assert!(!window.admit(TEN, 1, now).admitted);
     }
 
     #[test]
@@ -218,23 +242,23 @@ mod tests {
             // The rest in the next window, until it is full.
             let now = if calls < 10 { 101 * MINUTE } else { begun };
             admitted(&mut window, 10, now);
-            let refused = window.admit(TEN, now);
+            let refused = window.admit(TEN, 1, now);
             assert!(!refused.admitted && refused.remaining == 0, "{refused:?}");
             let told = now + u64::from(refused.seconds) * 1000;
-            assert!(window.clone().admit(TEN, told).admitted, "{calls} at {at}: {refused:?}");
-            assert!(!window.clone().admit(TEN, told - 1100).admitted, "{calls} at {at}: {refused:?}");
+            assert!(window.clone().admit(TEN, 1, told).admitted, "{calls} at {at}: {refused:?}");
+            assert!(!window.clone().admit(TEN, 1, told - 1100).admitted, "{calls} at {at}: {refused:?}");
         }
     }
 
     #[test]
     fn what_remains_and_when_the_window_ends_is_told() {
         let mut window = Window::default();
-        let verdict = window.admit(TEN, 100 * MINUTE + 15_500);
+        let verdict = window.admit(TEN, 1, 100 * MINUTE + 15_500);
         assert_eq!((verdict.remaining, verdict.seconds), (9, 45));
         let first = |verdict: Verdict| (verdict.admitted, verdict.first_refused);
         admitted(&mut window, 9, 100 * MINUTE + 16_000);
-        assert_eq!(first(window.admit(TEN, 100 * MINUTE + 16_000)), (false, true));
-        assert_eq!(first(window.admit(TEN, 100 * MINUTE + 16_000)), (false, false));
+        assert_eq!(first(window.admit(TEN, 1, 100 * MINUTE + 16_000)), (false, true));
+        assert_eq!(first(window.admit(TEN, 1, 100 * MINUTE + 16_000)), (false, false));
     }
 
     #[test]
@@ -253,7 +277,7 @@ mod tests {
         assert_eq!(admitted(&mut two, 9, now), 0);
         // What could not be told is told the next time, also of the window before.
         one.untold(100, 3);
-        one.admit(TEN, now + MINUTE);
+        one.admit(TEN, 1, now + MINUTE);
         assert_eq!(one.tell(), [(100, 3)]);
     }
 
