@@ -27,6 +27,8 @@ pub struct CommandEntry {
     pub system: bool,
     /// Whose proof of who they are must be fresh (IDN-S5).
     pub elevated: Elevated,
+    /// A field and those of its values with which that is not asked.
+    pub elevated_unless: Option<(String, Vec<Value>)>,
     /// What it does, in words.
     pub description: String,
     /// The JSON schema of its fields; references point to [`Catalog::definitions`].
@@ -151,9 +153,10 @@ impl Visitor for Listing {
         let mut commands = variants::<D::Command>(&mut self.schemas);
         let mut events = variants::<D::Event>(&mut self.schemas);
         let commands = D::Command::VARIANTS.iter().map(|name| {
-            let Variant { schema, description, system, elevated } =
+            let Variant { schema, description, system, elevated, elevated_unless } =
                 commands.remove(*name).unwrap_or_default();
-            CommandEntry { name, segment: kebab(name), system, elevated, description, schema }
+            let segment = kebab(name);
+            CommandEntry { name, segment, system, elevated, elevated_unless, description, schema }
         });
         let events = D::Event::VARIANTS.iter().map(|name| {
             let Variant { schema, description, .. } = events.remove(*name).unwrap_or_default();
@@ -180,6 +183,7 @@ struct Variant {
     description: String,
     system: bool,
     elevated: Elevated,
+    elevated_unless: Option<(String, Vec<Value>)>,
 }
 
 fn variants<T: JsonSchema>(generator: &mut SchemaGenerator) -> BTreeMap<String, Variant> {
@@ -204,11 +208,18 @@ fn variants<T: JsonSchema>(generator: &mut SchemaGenerator) -> BTreeMap<String, 
                     Some("login") => Elevated::Login,
                     _ => Elevated::No,
                 },
+                elevated_unless: mark("x-elevated-unless").and_then(values),
             };
             found.insert(name.clone(), variant);
         }
     }
     found
+}
+
+/// A field and some of its values: an object of one member.
+fn values(mark: &Value) -> Option<(String, Vec<Value>)> {
+    let (field, values) = mark.as_object()?.iter().next()?;
+    Some((field.clone(), values.as_array()?.clone()))
 }
 
 /// `SubmitApplication` → `submit-application`.

@@ -50,12 +50,21 @@ pub async fn handle(
     let ticket = call.ticket.as_ref().ok_or_else(|| super::call::unauthenticated(None))?;
     let aggregate = &api.catalog.aggregates[command.aggregate];
     let entry = &aggregate.commands[command.command];
-    match entry.elevated {
-        Elevated::Always => call.elevated()?,
-        Elevated::Login if ticket.session.is_some() => call.elevated()?,
-        Elevated::Login | Elevated::No => {}
+    let elevated = || match entry.elevated {
+        Elevated::Always => call.elevated(),
+        Elevated::Login if ticket.session.is_some() => call.elevated(),
+        Elevated::Login | Elevated::No => Ok(()),
+    };
+    // Before the body is there, unless it depends on what that says.
+    if entry.elevated_unless.is_none() {
+        elevated()?;
     }
     let body = body.fields(call.request, api.body_limit().await).await?;
+    if let Some((field, values)) = &entry.elevated_unless
+        && !says(&body, field, values)
+    {
+        elevated()?;
+    }
 
     let mut request = Request::by(ticket.actor.clone());
     request.expected_version.clone_from(&expected_version);
@@ -87,6 +96,11 @@ pub async fn handle(
     let made =
         identity::key_of(api, aggregate.aggregate_type, entry.name, &accepted, request.command_id).await?;
     Ok(answer(&accepted, api.location(aggregate.aggregate_type, id), made))
+}
+
+/// Whether a body says one of these values of a field, in so many words.
+fn says(body: &RawValue, field: &str, values: &[Value]) -> bool {
+    serde_json::from_str::<Value>(body.get()).is_ok_and(|body| values.contains(&body[field]))
 }
 
 fn refuse_lists_for_objects(api: &Api, entry: &CommandEntry, body: &RawValue) -> Result<(), Problem> {

@@ -63,8 +63,7 @@ pub(super) async fn page(api: &Api, call: &Call<'_>, pairs: Pairs) -> Result<Htt
 /// The package, for the person or whoever handles requests.
 ///
 /// # Errors
-/// 403 for everybody else, 401 for whoever handles requests and has shown no second factor just now, 404 where there is no such
-/// request or it is not answered with a package, 409 before it is fulfilled and where it was denied or cancelled, 410 when its
+/// 403 for everybody else, 401 for whoever has not proven just now who they are, 404 where there is no such request or it is not answered with a package, 409 before it is fulfilled and where it was denied or cancelled, 410 when its
 /// time is over (GOV-P3) or none of the data can be read any more; where a part of it was erased, the package says so.
 async fn fetched(api: &Api, call: &Call<'_>, pairs: Pairs) -> Result<Made, Problem> {
     pairs.done()?;
@@ -75,14 +74,11 @@ async fn fetched(api: &Api, call: &Call<'_>, pairs: Pairs) -> Result<Made, Probl
     if !state.exists() {
         return Err(Problem::new(NOT_FOUND, "there is no such request"));
     }
-    let own = actor.is(state.state.subject);
-    if !own && !staff {
+    if !actor.is(state.state.subject) && !staff {
         return Err(Problem::new(FORBIDDEN, "a package is for the person whom it is about"));
     }
-    // Whoever reads of somebody else in the clear has shown a second factor, as in a replay that decrypts (IDN-S5).
-    if !own {
-        call.elevated()?;
-    }
+    // It is all that there is of somebody in the clear: more than a login shows (IDN-S5), as in a replay that decrypts.
+    call.elevated()?;
     if !state.state.r#type.wants_package() {
         return Err(Problem::new(NOT_FOUND, "such a request is not answered with a package"));
     }

@@ -46,7 +46,11 @@ pub(super) fn operation(catalog: &Catalog, route: &Route, command: &CommandRoute
         }
         Elevated::No => "",
     };
-    let description = format!("{}{factor}", entry.description);
+    let unless = entry.elevated_unless.as_ref().map(|(field, values)| {
+        let values: Vec<String> = values.iter().map(|value| format!("`{value}`")).collect();
+        format!(" That is not asked where `{field}` is {}.", values.join(" or "))
+    });
+    let description = format!("{}{factor}{}", entry.description, unless.unwrap_or_default());
     json!({
         "tags": [aggregate.context],
         "summary": entry.name,

@@ -12,7 +12,10 @@ use projections::governance::check_package;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::node::{Answer, NOTARY_SECRET, TestNode, node};
+use crate::{
+    identity::{call_with, elevate, member, tokens},
+    node::{Answer, NOTARY_SECRET, TestNode, node},
+};
 
 const ADA: Uuid = Uuid::from_u128(5);
 const BEN: Uuid = Uuid::from_u128(6);
@@ -311,8 +314,48 @@ async fn gov_p2_what_staff_vouch_for_is_approved_by_another_and_read_with_a_seco
         let last = logged.last().unwrap();
         assert_eq!((&last["resource"], &last["subjects"]), (&json!(path), &json!([ADA])));
     }
-    let own = node.send_as(ADA, &["student"], TestRequest::get().uri(&package)).await;
-    assert_eq!(own.status, 200, "one's own package needs no second factor: {}", own.text);
+    for path in [package.clone(), format!("{package}/page")] {
+        let weak = node.send_as(ADA, &["student"], TestRequest::get().uri(&path)).await;
+        weak.problem(401, "ElevationRequired");
+        assert_eq!(fetch(&node, ADA, "student", &path).await.status, 200, "and of one's own as well");
+    }
+}
+
+#[actix_web::test]
+async fn idn_s5_a_login_alone_asks_for_no_erasure_and_gets_no_package() {
+    let node = node().await;
+    member(&node, "ada@example.edu").await;
+    let (token, _) = tokens(&node, "ada@example.edu").await;
+    let send = async |path: &str, body: Value| call_with(&node, &token, path, body).await;
+    let opened = |answer: Answer| {
+        assert_eq!(answer.status, 201, "{}", answer.text);
+        format!("/v1/privacy/requests/{}", answer.json()["id"].as_str().unwrap())
+    };
+    let body = |of: &str| json!({ "regime": "gdpr", "type": of, "classes": [] });
+    let erasure = opened(send("/v1/privacy/requests", body("erasure")).await);
+    let access = opened(send("/v1/privacy/requests", body("access")).await);
+    for method in [json!("session"), json!({ "session": null })] {
+        let verify = json!({ "method": method });
+        send(&format!("{erasure}/verify"), verify).await.problem(401, "ElevationRequired");
+    }
+    let id = erasure.rsplit('/').next().unwrap();
+    let canonical = format!("/v1/governance/privacy-request/{id}/verify-requester");
+    send(&canonical, json!({ "method": "session" })).await.problem(401, "ElevationRequired");
+    // A code is a proof of its own.
+    let code = json!({ "method": "email_code", "proof": "0123" });
+    assert_ne!(send(&format!("{erasure}/verify"), code).await.status, 401);
+    let fetch = async || {
+        let get = TestRequest::get().uri(&format!("{access}/package"));
+        node.send(get.insert_header(("Authorization", format!("Bearer {token}")))).await
+    };
+    fetch().await.problem(401, "ElevationRequired");
+    elevate(&node, &token).await;
+    for request in [&erasure, &access] {
+        let verified = send(&format!("{request}/verify"), json!({ "method": "session" })).await;
+        assert_eq!(verified.status, 200, "{}", verified.text);
+    }
+    fetch().await.problem(409, "InvalidState");
+    assert_eq!(logged(&node, "RequesterVerified").await.len(), 2);
 }
 
 #[actix_web::test]

@@ -54,7 +54,9 @@ pub enum PrivacyRequestCommand {
         #[schemars(transform = schemas::instant)]
         received_at: Option<Timestamp>,
     },
-    /// Verifies that the requester is the person (GOV-P2).
+    /// Verifies that the requester is the person (GOV-P2). That somebody is logged in is not enough: keys may be destroyed for
+    /// it, or everything handed out.
+    #[schemars(extend("x-elevated" = "login", "x-elevated-unless" = { "method": ["email_code", "document"] }))]
     VerifyRequester {
         /// How: by the session of the person, by a code that was mailed, by a document shown to staff.
         method: Verification,
