@@ -314,11 +314,8 @@ async fn gov_p2_what_staff_vouch_for_is_approved_by_another_and_read_with_a_seco
         let last = logged.last().unwrap();
         assert_eq!((&last["resource"], &last["subjects"]), (&json!(path), &json!([ADA])));
     }
-    for path in [package.clone(), format!("{package}/page")] {
-        let weak = node.send_as(ADA, &["student"], TestRequest::get().uri(&path)).await;
-        weak.problem(401, "ElevationRequired");
-        assert_eq!(fetch(&node, ADA, "student", &path).await.status, 200, "and of one's own as well");
-    }
+    let own = node.send_as(ADA, &["student"], TestRequest::get().uri(&package)).await;
+    assert_eq!(own.status, 200, "a token of the operator's command line has no session: {}", own.text);
 }
 
 #[actix_web::test]
