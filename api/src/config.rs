@@ -7,6 +7,8 @@
 //!
 //! What must never live here: a setting that nothing reads, and any reading of the environment elsewhere.
 
+mod strays;
+
 use std::fmt::{self, Write as _};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -17,11 +19,6 @@ use serde::Deserialize;
 
 /// Where the API listens when nobody said otherwise and the port is free.
 const USUAL_LISTEN: &str = "127.0.0.1:8080";
-
-/// Variables of this house that are no settings: what `annals.env` tells a shell besides settings, and the file of them.
-const NO_SETTINGS: [&str; 4] = ["ANNALS_CONFIG", "ANNALS_URL", "ANNALS_METRICS_URL", "ANNALS_TOKEN"];
-/// How variables begin that only tests read.
-const FOR_TESTS: [&str; 2] = ["ANNALS_RECORD_", "ANNALS_TEST_"];
 
 /// One line of [`SETTINGS`]: what an operator may set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,8 +63,9 @@ settings! {
     /// forwarded_header counts for the address of a client; unset, a client is whoever connects.
     trusted_proxies: Option<Proxies> = "";
     /// The one header in which the trusted proxies say who called them: x-forwarded-for or forwarded. The other one is never
-    /// read: proxies pass it on as a client sent it. They must add to this one, or write it anew, on every request.
-    forwarded_header: ForwardedHeader = "x-forwarded-for";
+    /// read: proxies pass it on as a client sent it. They must add to this one, or write it anew, on every request. Unset,
+    /// it is x-forwarded-for, and a start with trusted_proxies warns of that.
+    forwarded_header: Option<ForwardedHeader> = "";
     /// Where Prometheus scrapes /metrics, as address:port. Port 0 takes a free one, so that several nodes fit on
     /// one machine; data/annals.env has the one in use.
     metrics_listen: SocketAddr = "127.0.0.1:0";
@@ -168,10 +166,11 @@ impl TryFrom<String> for Proxies {
 }
 
 /// The header in which proxies say who called them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ForwardedHeader {
     /// `X-Forwarded-For`, as most of them write it.
+    #[default]
     XForwardedFor,
     /// `Forwarded` (RFC 7239).
     Forwarded,
@@ -268,19 +267,6 @@ impl Config {
             sources = sources.set_override_option(setting.name, value)?;
         }
         sources.build()?.try_deserialize::<Self>()?.checked()
-    }
-
-    /// Warns of each variable of this process that looks like a setting and is none. It may be another program's, so
-    /// nothing is refused.
-    pub fn warn_of_unknown_variables() {
-        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        for (variable, nearest) in unknown_variables(names) {
-            tracing::warn!(
-                variable,
-                nearest,
-                "there is no such setting, and nothing reads it; `annals serve --help` lists them all"
-            );
-        }
     }
 
     /// What makes sense only together, or not at all.
@@ -387,6 +373,7 @@ fn illustration(name: &str) -> &'static str {
     match name {
         "listen" => USUAL_LISTEN,
         "trusted_proxies" => "10.0.0.0/8, 2001:db8::/32",
+        "forwarded_header" => "x-forwarded-for",
         "keys_database_url" => "postgres://annals:password@127.0.0.1:5433/annals_keys",
         "database_url" => "postgres://annals:password@127.0.0.1:5432/annals",
         "nats_url" => "nats://127.0.0.1:4222",
@@ -403,34 +390,6 @@ fn illustration(name: &str) -> &'static str {
         "notary_dir" => "/var/lib/annals/notary",
         _ => "",
     }
-}
-
-/// The variables that are named like settings and are none, each with the setting whose name is nearest.
-fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<(String, String)> {
-    let settings: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
-    let known = |name: &String| {
-        settings.contains(name)
-            || NO_SETTINGS.contains(&name.as_str())
-            || FOR_TESTS.iter().any(|prefix| name.starts_with(prefix))
-    };
-    let nearest = |name: &str| settings.iter().min_by_key(|setting| distance(name, setting)).cloned();
-    let ours = names.filter(|name| name.starts_with("ANNALS_") && !known(name));
-    ours.filter_map(|name| nearest(&name).map(|nearest| (name, nearest))).collect()
-}
-
-/// How many characters must be put in, taken out or changed to make one text of another.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, character) in one.chars().enumerate() {
-        let mut before = std::mem::replace(&mut row[0], at + 1);
-        for (index, known) in other.iter().enumerate() {
-            let changed = before + usize::from(character != *known);
-            before = row[index + 1];
-            row[index + 1] = changed.min(before + 1).min(row[index] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 /// The path and the text of the configuration file, if there is one.
@@ -505,19 +464,6 @@ mod tests {
     }
 
     #[test]
-    fn a_misspelt_variable_is_told_with_the_setting_that_it_may_mean() {
-        let unknown = |names: &[&str]| unknown_variables(names.iter().map(|name| (*name).to_owned()));
-        let told = |name: &str, nearest: &str| (name.to_owned(), nearest.to_owned());
-        assert_eq!(
-            unknown(&["PATH", "ANNALS_LISTN", "ANNALS_LISTEN", "ANNALS_DATABSE_POOL"]),
-            [told("ANNALS_LISTN", "ANNALS_LISTEN"), told("ANNALS_DATABSE_POOL", "ANNALS_DATABASE_POOL")]
-        );
-        let exported = ["ANNALS_URL", "ANNALS_METRICS_URL", "ANNALS_TOKEN", "ANNALS_NOTARY_DIR"];
-        assert_eq!(unknown(&exported), []);
-        assert_eq!(unknown(&["ANNALS_CONFIG", "ANNALS_RECORD_HISTORY", "ANNALS_TEST_KILLED"]), []);
-    }
-
-    #[test]
     fn a_master_key_is_named_once() {
         let both = file("master_key = \"c2VjcmV0\"\nmaster_key_file = \"master.key\"");
         assert!(matches!(Config::from_sources(both, |_| None), Err(ConfigError::TwoMasterKeys)));
@@ -546,8 +492,8 @@ mod tests {
         let with = |text: &'static str| {
             Config::from_sources(None, |name| (name == "ANNALS_FORWARDED_HEADER").then(|| text.into()))
         };
-        assert_eq!(Config::default().forwarded_header, ForwardedHeader::XForwardedFor);
-        assert_eq!(with("forwarded").unwrap().forwarded_header, ForwardedHeader::Forwarded);
+        assert_eq!(Config::default().forwarded_header, None);
+        assert_eq!(with("forwarded").unwrap().forwarded_header, Some(ForwardedHeader::Forwarded));
         assert!(with("x-real-ip").is_err());
     }
 

@@ -5,19 +5,16 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
+use std::os::unix::{fs::MetadataExt, fs::PermissionsExt, process::CommandExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use api::config::Config;
 use api::embedded::{EmbeddedError, Keys, Servers, env_file, is_private, running, write_env_file};
-use api::wiring::Node;
+use api::{config::Config, wiring::Node};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User, geteuid};
-use sqlx::postgres::PgConnection;
-use sqlx::{Connection, Executor, Row};
+use sqlx::{Connection, Executor, Row, postgres::PgConnection};
 
 /// A data folder of one test, gone with all that is in it when the test ends.
 struct Folder(PathBuf);
@@ -267,15 +264,14 @@ fn serving(folder: &Folder) -> std::process::Child {
     Command::new(env!("CARGO_BIN_EXE_annals"))
         .arg("serve")
         .env("ANNALS_DATA_DIR", &folder.0)
-        .env("ANNALS_LISTEN", "127.0.0.1:0")
-        .env("ANNALS_METRICS_LISTEN", "127.0.0.1:0")
+        .envs(["ANNALS_LISTEN", "ANNALS_METRICS_LISTEN"].map(|name| (name, "127.0.0.1:0")))
         .stdout(Stdio::null())
         .spawn()
         .unwrap()
 }
 
 #[tokio::test]
-async fn who_asks_annals_to_stop_in_the_middle_of_its_start_finds_no_server_left() {
+async fn whoever_stops_annals_in_the_middle_of_its_start_finds_no_server_left() {
     let folder = Folder::new("impatient");
     let mut annals = serving(&folder);
     let known = async || folder.0.join("servers.json").exists().then(|| folder.postgres()).flatten();
@@ -288,14 +284,12 @@ async fn who_asks_annals_to_stop_in_the_middle_of_its_start_finds_no_server_left
 }
 
 #[tokio::test]
-async fn whose_terminal_is_closed_leaves_no_server_and_no_token_behind() {
+async fn whoever_stops_annals_by_closing_the_terminal_leaves_no_server_and_no_token() {
     let folder = Folder::new("hung-up");
     let mut annals = serving(&folder);
-    let serves = async || running(&folder.0).map(drop);
-    eventually("annals serves", serves).await;
+    eventually("annals serves", async || running(&folder.0).map(drop)).await;
     kill(Pid::from_raw(annals.id().try_into().unwrap()), Signal::SIGHUP).unwrap();
-    assert!(annals.wait().unwrap().success());
-    assert!(!folder.0.join("annals.env").exists());
+    assert!(annals.wait().unwrap().success() && !folder.0.join("annals.env").exists());
     assert_eq!((folder.postgres(), folder.nats()), (None, None));
 }
 
@@ -592,7 +586,7 @@ fn all_of_this_holds_for_an_ordinary_user_too() {
     let program = folder.0.join("embedded-tests");
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let output = Command::new(&program)
-        .args(["--test-threads=2", "--skip", "all_of_this_holds", "--skip", "who_asks_annals_to_stop"])
+        .args(["--test-threads=2", "--skip", "all_of_this_holds", "--skip", "whoever_stops_annals"])
         .current_dir(&temporary)
         .env("TMPDIR", &temporary)
         .env("HOME", &temporary)

@@ -56,7 +56,11 @@ impl AsOf {
 /// The position that a moment stands for.
 async fn position(annals: &Annals, moment: &str) -> Result<Position, Failure> {
     if let Ok(position) = moment.parse() {
-        return Ok(position);
+        let head = annals.store.head().await?.position;
+        return match position <= head {
+            true => Ok(position),
+            false => Err(Failure::Wrong(format!("{position} is ahead of the log, which ends at {head}"))),
+        };
     }
     let instant: Timestamp = moment
         .parse()
@@ -109,6 +113,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_moment_is_refused() {
         let world = World::empty().await;
-        assert!(matches!(position(&world.annals, "yesterday").await, Err(Failure::Wrong(_))));
+        for moment in ["yesterday", "1"] {
+            assert!(matches!(position(&world.annals, moment).await, Err(Failure::Wrong(_))), "{moment}");
+        }
     }
 }

@@ -153,7 +153,9 @@ impl Restore {
     /// Of when the newest erasure is that is known, in the file that was named or in the ledger, which is written whenever
     /// there is one. Without either nothing is restored, unless that is what was asked for.
     fn newest_erasure(&self, ledger: Option<&Path>) -> Result<Option<Timestamp>, Failure> {
-        let ledger = ledger.filter(|path| path.is_file());
+        // A node begins one as it starts: an empty one says nothing of who was erased elsewhere.
+        let ledger =
+            ledger.filter(|path| std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0));
         if self.erasures.is_none() && ledger.is_none() && !self.without_erasures {
             return Err(Failure::Wrong(
                 "no ledger of erasures is at hand, and whoever was erased after the backup would be back: name its file in \

@@ -6,7 +6,7 @@ use std::{
     num::NonZeroUsize,
 };
 
-use domain::Actor;
+use domain::{Actor, Decider, governance::Disclosure};
 use event_store::Position;
 use projections::governance::{AuditFilters, AuditQuery, Entry, Order};
 use serde::Serialize;
@@ -17,6 +17,9 @@ use crate::{
     failure::Failure,
     opening::{Reading, Under, subjects},
 };
+
+/// How many disclosures of an explanation its record names.
+const DISCLOSURES_NAMED: usize = 20;
 
 /// Causes and consequences of an event, as a tree: what a person or the clock began, and what policies made of it.
 #[derive(Debug, clap::Args)]
@@ -56,9 +59,9 @@ struct Branch {
 impl Explain {
     pub(crate) async fn run(&self, annals: &Annals) -> Result<bool, Failure> {
         let explanation = explain(annals, &self.event, self.limit.get()).await?;
-        let positions = explanation.positions();
+        let positions: Vec<Position> = explanation.entries().into_keys().collect();
         let reading = Reading {
-            resource: format!("explanation of position {}", explanation.position),
+            resource: explanation.resource(),
             from: positions.first().copied().unwrap_or(explanation.position),
             to: positions.last().copied().unwrap_or(explanation.position),
             events: positions.len() as u64,
@@ -141,15 +144,26 @@ fn trees(all: BTreeMap<Position, Entry>, asked: Position) -> Vec<Branch> {
 }
 
 impl Explanation {
-    /// Of all events in it, in the order of the log.
-    fn positions(&self) -> Vec<Position> {
+    /// All events in it, in the order of the log.
+    fn entries(&self) -> BTreeMap<Position, &Entry> {
         let mut open: Vec<&Branch> = self.roots.iter().collect();
-        let mut found = BTreeSet::new();
+        let mut found = BTreeMap::new();
         while let Some(branch) = open.pop() {
-            found.insert(branch.entry.position);
+            found.insert(branch.entry.position, &branch.entry);
             open.extend(&branch.caused);
         }
-        found.into_iter().collect()
+        found
+    }
+
+    /// What it is on record as. It names the event, and disclosures, by what they are known by: whom the law forbids to tell of
+    /// one is not told of this entry either.
+    fn resource(&self) -> String {
+        let entries = self.entries();
+        let asked = entries.get(&self.position).map(|entry| entry.event_id).unwrap_or_default();
+        let disclosures = entries.values().filter(|entry| entry.resource_type == Disclosure::TYPE);
+        let disclosures: BTreeSet<&str> = disclosures.map(|entry| entry.resource_id.as_str()).collect();
+        let named = disclosures.into_iter().take(DISCLOSURES_NAMED).map(|id| format!(":disclosure:{id}"));
+        format!("explanation of event:{asked}{}", named.collect::<String>())
     }
 
     fn to_text(&self) -> String {

@@ -72,6 +72,7 @@ async fn execute(command: Command) -> Result<(), String> {
             let config = configured()?;
             telemetry::start(&config)?;
             Config::warn_of_unknown_variables();
+            config.warn_of_unnamed_header();
             return serve::serve(&config).await.map_err(|error| error.to_string());
         }
         Command::Demo(options) => {

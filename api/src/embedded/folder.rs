@@ -109,8 +109,11 @@ impl Folder {
             Ok(bytes) => {
                 let state = serde_json::from_slice::<State>(&bytes).map_err(std::io::Error::from);
                 let mut state = state.map_err(EmbeddedError::disk("understand", &path))?;
-                // The data folder was once named here, too, as it was called when the servers were first started.
-                state.home = state.home.filter(|home| is_elsewhere(home));
+                // The data folder was once named here, too, as it was called when the servers were first started. What
+                // somebody put elsewhere themselves stays there.
+                let has_cluster = |folder: &Path| folder.join("postgres").join("PG_VERSION").exists();
+                state.home =
+                    state.home.filter(|home| is_elsewhere(home) || !has_cluster(data) && has_cluster(home));
                 Ok(Some(Self { data: data.to_owned(), state }))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -1,6 +1,8 @@
 //! The access log: who is about to see whose personal data, and who was turned away. A read is on disk before its answer
 //! leaves; a read that cannot be put on record is not answered.
 
+use std::time::Duration;
+
 use actix_web::http::header::USER_AGENT;
 use commands::Request;
 use domain::{
@@ -21,6 +23,8 @@ pub const PURPOSE: &str = "X-Purpose";
 const PURPOSE_MAX: usize = 200;
 /// How many refusals are put on record at the same time; the others wait for their turn, and their callers with them.
 static DENIALS: Semaphore = Semaphore::const_new(16);
+/// How long they wait for it at most.
+const DENIAL_WAITS: Duration = Duration::from_secs(2);
 
 /// Puts on record that the caller is about to see data of these people. Their own data is theirs to see.
 ///
@@ -145,7 +149,10 @@ pub(super) async fn deny(
     reason: &Problem,
     trace: &Trace,
 ) -> Option<Position> {
-    let _turn = DENIALS.acquire().await.ok()?;
+    let Ok(Ok(_turn)) = tokio::time::timeout(DENIAL_WAITS, DENIALS.acquire()).await else {
+        api.metrics.unrecorded.inc();
+        return None;
+    };
     let (ip, user_agent) = origin(request);
     let command = AccessLogCommand::LogDenial {
         actor: caller.and_then(account),

@@ -92,6 +92,10 @@ pub(super) async fn answer(
         Some(Unproven { problem, guess: true }) => {
             Box::pin(api.admit_guess(request, problem)).await.map(|problem| (None, Some(problem)))
         }
+        Some(Unproven { problem, .. }) if ticket.is_none() => {
+            let admitted = Box::pin(api.admit_unknown(request, route, problem)).await;
+            admitted.map(|(left, problem)| (left, Some(problem)))
+        }
         refused => {
             let admitted = api.admit(request, route, ticket.as_deref()).await;
             admitted.map(|left| (left, refused.map(|refused| refused.problem)))

@@ -17,6 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 use crate::problem::{OVERLOADED, Problem, STOPPING};
 
 /// How many may always be under way.
@@ -25,8 +27,9 @@ const FLOOR: u32 = 32;
 const WATCHED: Duration = Duration::from_millis(500);
 /// The most seconds after which a refused client is asked to come back; they are spread, so that not all come at once.
 const COME_BACK: u16 = 3;
-/// How many passwords are hashed, or wait for that, at once at most, for each processor: one takes some tens of milliseconds.
-const HASHES_PER_PROCESSOR: u32 = 16;
+/// How many passwords are hashed, or wait for that, at once at most, for each processor: one takes some tens of milliseconds. Of
+/// what is folded from the whole log as many: the root fields of a document that are asked at once are no more.
+const WAITING_PER_PROCESSOR: u32 = 16;
 /// How often it is looked whether the last request was answered.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -39,8 +42,6 @@ pub(super) enum Kind {
     Query,
     /// What hashes a password.
     Password,
-    /// What is folded from the whole log.
-    Past,
 }
 
 /// How many requests are under way, and how many may be.
@@ -49,6 +50,8 @@ pub struct Overload {
     queries: Lane,
     passwords: Lane,
     past: Lane,
+    /// As many are folded from the whole log at once.
+    folds: Semaphore,
     /// All requests that are being answered.
     under_way: AtomicU64,
     stopping: AtomicBool,
@@ -81,13 +84,13 @@ impl Overload {
     pub fn new(ceiling: u32, aim: Duration) -> Self {
         let lane = |name| Lane::new(name, ceiling.max(1), aim);
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
-        let processors = u32::try_from(processors).unwrap_or(u32::MAX);
-        let hashes = processors.saturating_mul(HASHES_PER_PROCESSOR);
+        let waiting = u32::try_from(processors).unwrap_or(u32::MAX).saturating_mul(WAITING_PER_PROCESSOR);
         Overload {
             commands: lane("commands"),
             queries: lane("queries"),
-            passwords: Lane::new("passwords", hashes, Duration::MAX),
-            past: Lane::new("past", processors, Duration::MAX),
+            passwords: Lane::new("passwords", waiting, Duration::MAX),
+            past: Lane::new("past", waiting, Duration::MAX),
+            folds: Semaphore::new(processors),
             under_way: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
         }
@@ -102,8 +105,17 @@ impl Overload {
             Kind::Command => self.commands.enter(Instant::now()),
             Kind::Query => self.queries.enter(Instant::now()),
             Kind::Password => self.passwords.enter(Instant::now()),
-            Kind::Past => self.past.enter(Instant::now()),
         }
+    }
+
+    /// Counts in what is folded from the whole log, and waits for its turn: as many are under way as there are processors.
+    ///
+    /// # Errors
+    /// 503 where as many wait as may.
+    pub(super) async fn enter_past(&self) -> Result<(UnderWay<'_>, SemaphorePermit<'_>), Problem> {
+        let entered = self.past.enter(Instant::now())?;
+        let turn = self.folds.acquire().await.expect("nobody closes it");
+        Ok((entered, turn))
     }
 
     /// Counts a request from its first to its last moment here, whatever becomes of it.
@@ -290,16 +302,23 @@ mod tests {
         assert_eq!(lane.limit.load(Ordering::Relaxed), 64);
     }
 
-    #[test]
-    fn no_more_is_folded_from_the_whole_log_at_once_than_there_are_processors() {
+    #[tokio::test]
+    async fn no_more_is_folded_from_the_whole_log_at_once_than_there_are_processors() {
         let overload = Overload::new(1000, AIM);
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
-        let under_way: Vec<_> = (0..processors).map(|_| overload.enter(Kind::Past).unwrap()).collect();
-        let refused = overload.enter(Kind::Past).err().unwrap();
+        let mut under_way = Vec::new();
+        for _ in 0..processors {
+            under_way.push(overload.enter_past().await.unwrap());
+        }
+        let mut waiting: Vec<_> = (0..processors * 15).map(|_| Box::pin(overload.enter_past())).collect();
+        for one in &mut waiting {
+            assert!(futures_util::poll!(one).is_pending());
+        }
+        let refused = overload.enter_past().await.err().unwrap();
         assert_eq!((refused.code(), refused.status().as_u16()), ("Overloaded", 503));
         assert!(overload.enter(Kind::Query).is_ok(), "what is read as it is now goes on");
         drop(under_way);
-        assert!(overload.enter(Kind::Past).is_ok());
+        assert!(waiting.remove(0).await.is_ok(), "it is its turn");
     }
 
     #[test]

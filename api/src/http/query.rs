@@ -25,7 +25,6 @@ use super::{
     days,
     filters::Parameter,
     funnel, nearest,
-    overload::Kind,
     pairs::{as_of, number},
     past,
     route::{From, QueryRoute, Shows},
@@ -167,7 +166,7 @@ pub(super) async fn ask(
     if let Some(response) = behind(api, route.model, query.min_position).await? {
         return Ok(Asked::NotYet(response));
     }
-    let _turn = if past::is_folded(route, query) { Some(api.overload.enter(Kind::Past)?) } else { None };
+    let _turn = if past::is_folded(route, query) { Some(api.overload.enter_past().await?) } else { None };
     match api.projections.list(route.model, call.actor()?, query).await {
         Err(QueryError::NotYet { .. }) => Ok(Asked::NotYet(not_yet(query.min_position.unwrap_or_default()))),
         page => page.map(Asked::Page).map_err(problem),

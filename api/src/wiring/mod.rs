@@ -158,7 +158,7 @@ impl Node {
             states: (config.cache_memory_mb * 1024 * 1024 / STATE_SIZE).max(1),
             body: config.request_body_kb * 1024,
             proxies: config.trusted_proxies.clone().unwrap_or_default().0,
-            forwarded: config.forwarded_header,
+            forwarded: config.forwarded_header.unwrap_or_default(),
             requests: config.requests_under_way,
             aim: Duration::from_millis(config.overload_latency_ms),
         };

@@ -11,7 +11,7 @@ use domain::{
     identity::ProfileEvent,
     registry::{AnyCommand, AnyEvent},
 };
-use jiff::{civil::Date, tz::TimeZone};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use uuid::Uuid;
 
 use super::{
@@ -21,9 +21,12 @@ use super::{
 };
 use crate::CommandError;
 
+/// How long a month that was opened after its end stays open.
+const CLOSES_AFTER: SignedDuration = SignedDuration::from_hours(3 * 24);
+
 /// P-23: the current month is opened when a budget is set up, each next one as it begins; a month is closed three days
 /// after its end (BUD-M12). Where nobody was there as a month began, it is opened as soon as somebody is, though it may be
-/// over by then, and the current one with it. What else is opened after its end is history: it closes by command only. All
+/// over by then, and the current one with it; then it is closed three days after that, so that what was spent can be brought in. What else is opened after its end is history: it closes by command only. All
 /// of that is by the owner's clock: when their preferences name another time zone, the budget follows, and the timers with
 /// it.
 pub(super) struct KeepMonths;
@@ -65,15 +68,17 @@ impl Policy for KeepMonths {
                     after_end,
                     ..
                 }) => {
-                    let mut reactions = Vec::new();
+                    let (mut reactions, mut not_before) = (Vec::new(), Timestamp::MIN);
                     if *after_end {
                         if !goes_on(fact, *account, *month, world).await? {
                             return Ok(reactions);
                         }
                         let present = YearMonth::at(fact.envelope.occurred_at, &zone(tz)).ok();
                         reactions.extend(present.map(|present| open(*account, present).into()));
+                        not_before =
+                            fact.envelope.occurred_at.saturating_add(CLOSES_AFTER).unwrap_or(not_before);
                     }
-                    reactions.extend(timers(*account, *month, &zone(tz)));
+                    reactions.extend(timers(*account, *month, &zone(tz), not_before));
                     reactions
                 }
                 AnyEvent::BudgetMonth(BudgetMonthEvent::BudgetMonthClosed { .. }) => {
@@ -111,7 +116,7 @@ async fn moved(fact: &Fact, tz: &TimeZone, world: &World) -> Result<Vec<Reaction
     for month in [present.previous(), Some(present), present.next()].into_iter().flatten() {
         let known = world.state::<BudgetMonth>(BudgetMonth::id(fact.id, month)).await?;
         if known.exists() && !known.state.closed && !known.state.after_end {
-            reactions.extend(timers(fact.id, month, tz));
+            reactions.extend(timers(fact.id, month, tz, Timestamp::MIN));
         }
     }
     Ok(reactions)
@@ -126,8 +131,9 @@ fn closing(month: Uuid) -> Uuid {
     timer_id("keep_months", &["close", &month.to_string()])
 }
 
-/// As the next month begins it is opened, where it is not open already; on its fourth day this one is closed.
-fn timers(account: Uuid, month: YearMonth, tz: &TimeZone) -> Vec<Reaction> {
+/// As the next month begins it is opened, where it is not open already; on its fourth day this one is closed, but not before
+/// a moment.
+fn timers(account: Uuid, month: YearMonth, tz: &TimeZone, not_before: Timestamp) -> Vec<Reaction> {
     let id = BudgetMonth::id(account, month);
     let midnight = |day: Option<Date>| Some(day?.to_zoned(tz.clone()).ok()?.timestamp());
     let Some(next) = month.next() else { return Vec::new() };
@@ -140,7 +146,7 @@ fn timers(account: Uuid, month: YearMonth, tz: &TimeZone) -> Vec<Reaction> {
     });
     let closes = midnight(next.day(4)).map(|due_at| Timer {
         id: closing(id),
-        due_at,
+        due_at: due_at.max(not_before),
         aggregate: id,
         command: AnyCommand::BudgetMonth(BudgetMonthCommand::CloseBudgetMonth {}),
     });

@@ -100,12 +100,12 @@ pub async fn run(
                         Stopped::Failed(error) => tracing::warn!(%error, "the policies stopped and start again"),
                         Stopped::Refused(why) => {
                             tracing::error!(why, "the policies must not run: nothing is reacted to and no timer fires");
-                            let refuses = |policy: &Box<dyn Policy>| PolicyStatus {
+                            let refuses = |policy: &dyn Policy| PolicyStatus {
                                 name: policy.name(),
                                 position: 0,
                                 refuses: true,
                             };
-                            status.send_replace(policies.iter().map(refuses).collect());
+                            status.send_replace(policies.iter().map(|policy| refuses(&**policy)).collect());
                         }
                     }
                     wait = (wait * 2).min(Duration::from_secs(5));

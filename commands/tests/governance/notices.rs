@@ -83,12 +83,12 @@ async fn art_34_whoever_is_added_to_a_breach_after_the_people_were_told_is_told_
     let database = testing::database().await;
     let outbox = Arc::new(Outbox::default());
     let mut node = Node::start_at(database.store().await.unwrap(), Arc::new(ports_to(&outbox)), 0);
-    let system = Request::by(Actor::policy("test"));
     for (person, email) in [(ANNA, "anna@example.org"), (BERT, "bert@example.org")] {
         let mut register = registration(email);
         if let AccountCommand::RegisterAccount { email_hmac, .. } = &mut register {
             *email_hmac = Stated(domain::sha256_hex(email));
         }
+        let system = Request::by(Actor::policy("test"));
         node.commands.execute::<Account>(person, register, &system).await.unwrap();
     }
     let incident = Uuid::now_v7();

@@ -158,7 +158,7 @@ async fn kept(node: &Node, open: &[YearMonth], closed: &[YearMonth]) -> Vec<Year
 }
 
 #[tokio::test]
-async fn p_23_after_an_outage_of_whole_months_each_is_opened_and_closed_and_months_go_on() {
+async fn p_23_after_an_outage_of_whole_months_each_is_opened_and_stays_so_for_days_and_months_go_on() {
     let database = testing::database().await;
     let mut node = Node::start(&database).await;
     let [present, last, missed, first] = months();
@@ -167,12 +167,15 @@ async fn p_23_after_an_outage_of_whole_months_each_is_opened_and_closed_and_mont
     let request = early_in(first, request.actor);
     let mode = RedistributionMode::Off;
     node.commands.execute::<BudgetProfile>(account, setup(mode), &request).await.unwrap();
-    let late = kept(&node, &[present, last], &[missed, first]).await;
+    let begun = Timestamp::now();
+    let late = kept(&node, &[present, last, missed], &[first]).await;
     assert_eq!(late, [last, missed]);
     node.settled().await;
     let next = present.next().unwrap();
     let midnight = next.first_day().to_zoned(TimeZone::get("Europe/Prague").unwrap()).unwrap();
     assert_eq!(due(&node, "open", next).await, midnight.timestamp());
+    let closes = due(&node, "close", missed).await;
+    assert!(closes.duration_since(begun) > jiff::SignedDuration::from_hours(71), "{closes}");
 }
 
 #[tokio::test]

@@ -488,7 +488,10 @@ impl Decider for SecurityIncident {
                 self.subjects.extend(subjects);
                 self.authority_due_at = *authority_due_at;
                 // Until who is added had a clock of their own, the people were due with the authority.
-                if self.owes_people() && self.subjects_due_at.is_none() {
+                if !self.owes_people() {
+                    self.subjects_due_at = None;
+                    self.subjects_escalated.clear();
+                } else if self.subjects_due_at.is_none() {
                     self.subjects_due_at = subjects_due_at.or(*authority_due_at);
                 }
             }

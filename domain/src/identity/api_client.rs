@@ -413,7 +413,7 @@ impl Decider for ApiClient {
                 }
                 bounds::line("name", &name, 1..=100)?;
                 check_limits(&scopes, monthly_quota, &allowed_ips, &context.actor)?;
-                facts.check_pace(per_minute, &context.actor)?;
+                facts.check_pace(per_minute, 0, &context.actor)?;
                 if let Some(end) = expires_at {
                     bounds::instant("expires_at", end)?;
                     if end <= context.now {
@@ -448,7 +448,7 @@ impl Decider for ApiClient {
             }
             C::ChangeApiKeyLimits { scopes, per_minute, monthly_quota, allowed_ips } => {
                 check_limits(&scopes, monthly_quota, &allowed_ips, &context.actor)?;
-                facts.check_pace(per_minute, &context.actor)?;
+                facts.check_pace(per_minute, self.per_minute, &context.actor)?;
                 let granted_by = self.owner.and_then(granter);
                 E::ApiKeyLimitsChanged { scopes, per_minute, monthly_quota, allowed_ips, granted_by }
             }
@@ -550,13 +550,13 @@ impl Decider for ApiClient {
 }
 
 impl ApiClientFacts {
-    /// Who is not trusted with other people's clients gives their own no more than they have themselves.
-    fn check_pace(&self, per_minute: u32, actor: &Actor) -> Result<(), RefusedBy<ApiClient>> {
+    /// Who is not trusted with other people's clients gives their own no more than they have themselves, or than it had.
+    fn check_pace(&self, per_minute: u32, had: u32, actor: &Actor) -> Result<(), RefusedBy<ApiClient>> {
         let own = self.policy.limit("reads").map_or(0, |reads| {
             let (limit, window) = (u64::from(reads.limit), u64::from(reads.window_s.max(1)));
             i64::try_from(limit * 60 / window).unwrap_or(i64::MAX).max(1)
         });
-        let most = if actor.has(TRUSTED) { PER_MINUTE_MAX } else { own.min(PER_MINUTE_MAX) };
+        let most = if actor.has(TRUSTED) { PER_MINUTE_MAX } else { own.max(had.into()).min(PER_MINUTE_MAX) };
         bounds::number("per_minute", per_minute.into(), 1..=most)
     }
 }

@@ -306,7 +306,7 @@ mod tests {
             |unreachable: &[Uuid]| E::SubjectNoticesMailed { mailed: 0, unreachable: unreachable.to_vec() };
         let due = |at: &str| Some(at.to_owned());
         assert_eq!(
-            of(&[first.clone()]),
+            of(std::slice::from_ref(&first)),
             (None, due("2026-01-04T12:00:00Z"), vec![]),
             "as it was stored once"
         );

@@ -318,13 +318,18 @@ async fn of_an_export_that_is_interrupted_nothing_stays_and_it_can_be_run_again(
     let world = World::campus().await;
     let folder = Folder::new();
     let made = export(Format::Csv, &folder.path().join("for/her"));
-    // It comes as far as waiting for the first event, and no further.
-    let mut interrupted = Box::pin(made.export(&world.annals));
+    // It comes as far as the first event, and no further.
+    let mut keeper = world.database.connect().await;
+    let to = world.annals.store.head().await.unwrap().position;
+    let lock = "BEGIN; LOCK TABLE annals.events IN ACCESS EXCLUSIVE MODE";
+    sqlx::raw_sql(lock).execute(&mut keeper).await.unwrap();
+    let mut interrupted = Box::pin(made.write(&world.annals, to, Personal::Sealed, None, None));
     while !made.out.exists() {
         assert!(futures_util::poll!(&mut interrupted).is_pending(), "it has ended");
         tokio::task::yield_now().await;
     }
     drop(interrupted);
+    sqlx::Connection::close(keeper).await.unwrap();
     assert!(!folder.path().join("for").exists());
     made.export(&world.annals).await.unwrap();
     assert!(made.out.join("manifest.json").exists());

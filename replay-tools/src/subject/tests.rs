@@ -158,6 +158,8 @@ async fn ferpa_99_31_a_9_ii_what_must_not_be_told_to_the_student_is_marked_where
 async fn what_became_of_their_keys_and_who_held_or_replayed_what_is_theirs_is_told() {
     let world = World::campus().await;
     let before = of(&world, student(0), Personal::Sealed).await;
+    let store = &world.annals.store;
+    crate::testing::destroy(store, student(0), RecordClass::Education, Basis::Erasure).await;
     let by = Request::by(Actor::user(Uuid::from_u128(1), &["compliance", "admin"]));
     let hold = LegalHoldCommand::PlaceLegalHold {
         title: "A lawsuit".into(),
@@ -169,8 +171,6 @@ async fn what_became_of_their_keys_and_who_held_or_replayed_what_is_theirs_is_to
     };
     world.commands.execute::<LegalHold>(Uuid::now_v7(), hold, &by).await.unwrap();
     world.sealed_replay(Some(student(0))).await;
-    let store = &world.annals.store;
-    crate::testing::destroy(store, student(0), RecordClass::Education, Basis::Erasure).await;
     let report = of(&world, student(0), Personal::Sealed).await;
     assert_eq!(report.events.len(), before.events.len() + 2);
     assert_eq!(report.events.last().unwrap().event.event_type, "SubjectKeysDestroyed");

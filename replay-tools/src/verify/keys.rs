@@ -1,7 +1,7 @@
 //! The keys that the events need, against the store of keys: each is there or was destroyed, and what the log says is destroyed
 //! is gone.
 
-use std::collections::{HashMap, HashSet, hash_map::Entry};
+use std::collections::{BTreeMap, HashMap, HashSet, hash_map::Entry};
 
 use domain::{
     governance::{ShredBasis, SubjectKeyEvent},
@@ -10,7 +10,7 @@ use domain::{
 use event_store::{Basis, BoxHeader, Epoch, KeyState, Keyring, Position, Recorded, Shred, StoreError};
 use uuid::Uuid;
 
-use super::report::{Kind, Report};
+use super::report::{Kind, NAMED, Report};
 
 /// How many keys are looked for at once.
 const PAGE: usize = 5000;
@@ -85,7 +85,7 @@ impl Keys {
         report: &mut Report,
     ) -> Result<(), StoreError> {
         let needed: Vec<(BoxHeader, Position)> = self.needed.into_iter().collect();
-        let mut foreign = 0;
+        let (mut foreign, mut wrong) = (0, BTreeMap::new());
         for page in needed.chunks(PAGE) {
             let keys: Vec<BoxHeader> = page.iter().map(|(key, _)| key.clone()).collect();
             for ((key, position), state) in page.iter().zip(keyring.states(&keys).await?) {
@@ -98,9 +98,20 @@ impl Keys {
                     KeyState::Missing => "is gone, and nothing has destroyed it",
                     KeyState::Altered => "was altered: it does not unwrap",
                 };
-                let text = format!("the key {} of {} {what}", key.key_id(), key.subject);
-                report.find(Kind::Key, *position, text);
+                wrong.insert((*position, key.clone()), what);
             }
+        }
+        // Where a whole store of keys was lost, a report names the first of them.
+        let more = wrong.len().saturating_sub(NAMED);
+        for ((position, key), what) in wrong.into_iter().take(NAMED) {
+            report.find(
+                Kind::Key,
+                position,
+                format_args!("the key {} of {} {what}", key.key_id(), key.subject),
+            );
+        }
+        if more > 0 {
+            report.find(Kind::Key, None, format_args!("{more} more keys are gone or altered"));
         }
         if foreign > 0 {
             report.notes.push(format!("{foreign} keys cannot be read with this master key"));

@@ -7,7 +7,7 @@ use projections::Checked;
 use serde::Serialize;
 
 /// How many findings are named before the rest is only counted.
-const NAMED: usize = 20;
+pub(super) const NAMED: usize = 20;
 
 /// In what way something disagrees. In the order in which findings of one position are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

@@ -9,7 +9,7 @@ use domain::{
     Personal, Stated,
     identity::{
         Account, AccountCommand, LoginMethod, PASSWORD_MAX, Proof, Registration, Weakness, normalised_email,
-        password_weakness,
+        password_length, password_weakness,
     },
     sha256_hex,
 };
@@ -227,7 +227,7 @@ pub(super) async fn change_password(
     let (id, session) = (call.account()?, session_of(call)?);
     let state = account(api, id).await?;
     let stored = state.passwords.first().and_then(Personal::get).cloned();
-    if body.current.0.chars().count() > PASSWORD_MAX {
+    if password_length(&body.current.0) > PASSWORD_MAX {
         return Err(unproven("the current password is not right"));
     }
     let verdict = api.credentials.passwords.verify(body.current.0, stored.clone()).await?;

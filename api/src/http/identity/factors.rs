@@ -4,7 +4,10 @@ use actix_web::HttpResponse;
 use commands::CommandError;
 use domain::{
     Personal, Stated,
-    identity::{Account, AccountCommand, PASSWORD_MAX, Proof, RECOVERY_CODES, Session, SessionCommand},
+    identity::{
+        Account, AccountCommand, PASSWORD_MAX, Proof, RECOVERY_CODES, Session, SessionCommand,
+        password_length,
+    },
     sha256_hex,
 };
 use uuid::Uuid;
@@ -50,7 +53,7 @@ pub(super) async fn elevate(api: &Api, call: &Call<'_>, body: Again) -> Result<H
                 body.password.ok_or_else(|| Problem::new(MALFORMED, "it is needed").at("password"))?;
             let _turn = api.overload.enter(Kind::Password)?;
             let stored = state.passwords.first().and_then(Personal::get).cloned();
-            let short = password.0.chars().count() <= PASSWORD_MAX;
+            let short = password_length(&password.0) <= PASSWORD_MAX;
             let verdict =
                 api.credentials.passwords.verify(password.0, stored.clone().filter(|_| short)).await?;
             let against = sha256_hex(stored.as_deref().unwrap_or_default());

@@ -9,7 +9,7 @@ use domain::{
     Stated,
     identity::{
         Account, AccountCommand, AccountStatus, LoginMethod, PASSWORD_MAX, Proof, Session, SessionCommand,
-        SessionEnd, email_claim, normalised_email,
+        SessionEnd, email_claim, normalised_email, password_length,
     },
     sha256_hex,
 };
@@ -36,7 +36,7 @@ pub(super) async fn log_in(api: &Api, call: &Call<'_>, body: Login) -> Result<Ht
         None => None,
     };
     // Longer than any can be: not even looked at, whoever it is.
-    if body.password.0.chars().count() > PASSWORD_MAX {
+    if password_length(&body.password.0) > PASSWORD_MAX {
         return Err(refused());
     }
     let stored = state.as_ref().and_then(|(_, state)| state.passwords.first()?.get().cloned());

@@ -47,8 +47,8 @@ use crate::{
 
 /// How many callers are counted at once. Whoever was not heard of for longest is forgotten first.
 const COUNTED: usize = 100_000;
-/// How many refusals of one caller are put on record: more than GOV-I2 needs to look into them.
-const RECORDED: RateLimit = RateLimit { per: RateKey::Account, limit: 30, window_s: 60 };
+/// How many refusals of one caller are put on record: more than the 50 that GOV-I2 looks for.
+const RECORDED: RateLimit = RateLimit { per: RateKey::Account, limit: 60, window_s: 60 };
 /// From which part of a limit on the other nodes are told.
 const TOLD_FROM: u32 = 8;
 
@@ -200,6 +200,27 @@ impl Api {
                 let seconds = exceeded.quota.map(Quota::seconds);
                 let instead = seconds.map(|seconds| unproven.retry_after(seconds));
                 Err(Exceeded { instead, ..exceeded })
+            }
+        }
+    }
+
+    /// Counts a call of somebody who is not known, by their address, and gives back why it is refused. Many come by one address
+    /// and show tokens whose time is over: they are always told so, and from the limit on when to come back; of those, none is
+    /// on record. Whoever shows such a token tries none of the ways in.
+    pub(super) async fn admit_unknown(
+        &self,
+        request: &Incoming<'_>,
+        route: &Route,
+        refused: Problem,
+    ) -> Result<(Option<Quota>, Problem), Exceeded> {
+        let class = Class::of(route, &self.catalog).filter(|class| *class != Class::Auth);
+        let Some(class) = class else { return Ok((None, refused)) };
+        match self.counted(class, past::calls(request, route), request, None).await {
+            Ok(left) => Ok((left, refused)),
+            Err(exceeded) => {
+                let seconds = exceeded.quota.map(Quota::seconds);
+                let instead = seconds.map(|seconds| refused.retry_after(seconds));
+                Err(Exceeded { instead, first: false, ..exceeded })
             }
         }
     }

@@ -290,8 +290,9 @@ pub enum BudgetMonthCommand {
         #[schemars(transform = schemas::money_from::<0>)]
         planned: Stated<Money>,
     },
-    /// Closes the month. The clock does so from the fourth day of the next one on; one that was opened after its end is
-    /// history that is brought in, and its owner closes it once it is complete (BUD-M12).
+    /// Closes the month. The clock does so from the fourth day of the next one on, and where it opened the month late itself,
+    /// three days after that; another one that was opened after its end is history that is brought in, and its owner closes it
+    /// once it is complete (BUD-M12).
     CloseBudgetMonth {},
 }
 
@@ -299,7 +300,8 @@ pub enum BudgetMonthCommand {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema, IntoStaticStr, VariantNames)]
 #[allow(missing_docs, reason = "the fields are those of the commands")]
 pub enum BudgetMonthEvent {
-    /// The month was opened. `after_end`: it was over by then (history that is imported), and closes only by command.
+    /// The month was opened. `after_end`: it was over by then. That is history that is imported, and closes only by command,
+    /// unless the clock was late.
     BudgetMonthOpened {
         account: Uuid,
         month: YearMonth,

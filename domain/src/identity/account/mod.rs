@@ -179,8 +179,10 @@ pub struct Account {
     pub reset: Option<MailedToken>,
     /// When somebody last tried to register with the address, as far as that was put on record.
     pub attempted: Option<Timestamp>,
-    /// When tokens were mailed within the hour before the last one was.
+    /// When tokens were mailed to the address within the hour before the last one was: anybody can ask for those.
     pub mailed: Vec<Timestamp>,
+    /// The same of tokens that were mailed to other addresses, for which only the holder asks.
+    pub mailed_elsewhere: Vec<Timestamp>,
     /// The latest failures.
     pub failures: Vec<Timestamp>,
     /// How often it was locked since the last success.
@@ -273,8 +275,9 @@ impl Decider for Account {
         if issuer != Issuer::Edge && !own && !facts.reaches_person {
             return Err(Refused::Forbidden);
         }
+        let to_another = matches!(command, C::RequestEmailChange { .. });
         let token = |lifetime: jiff::SignedDuration| {
-            if self.mailed_before(now) >= MAILS_MAX {
+            if self.mailed_before(to_another, now) >= MAILS_MAX {
                 return Err(R::TooManyMails {}.into());
             }
             let hash = facts.token_hash.clone().ok_or(Refused::Forbidden)?;

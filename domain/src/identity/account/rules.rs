@@ -21,7 +21,7 @@ use crate::{
 pub const VERIFICATION_LIFETIME: SignedDuration = SignedDuration::from_hours(24);
 /// How long the token that replaces a forgotten password lives (IDN-A4).
 pub const RESET_LIFETIME: SignedDuration = SignedDuration::from_hours(1);
-/// How many tokens are mailed for an account within [`MAILS_WINDOW`]: anybody who knows an address can ask for them.
+/// How many tokens are mailed to an address, and to others that its account is to have, within [`MAILS_WINDOW`].
 pub const MAILS_MAX: usize = 5;
 /// Within which time they are counted.
 pub const MAILS_WINDOW: SignedDuration = SignedDuration::from_hours(1);
@@ -31,6 +31,11 @@ pub const ATTEMPT_TOLD_EVERY: SignedDuration = SignedDuration::from_hours(24);
 pub const PASSWORD_MAX: usize = 128;
 /// How many recovery codes there are (IDN-A5).
 pub const RECOVERY_CODES: usize = 10;
+
+/// How many characters a password has, however they were typed: a letter with a mark is one (Unicode NFC).
+pub fn password_length(password: &str) -> usize {
+    password.nfc().count()
+}
 
 /// What a mailed token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr)]
@@ -87,7 +92,7 @@ pub fn password_weakness(
     policy: &PasswordPolicy,
     breached: impl Fn(&str) -> bool,
 ) -> Option<Weakness> {
-    let characters = password.chars().count();
+    let characters = password_length(password);
     if characters < policy.min_length as usize {
         Some(Weakness::TooShort)
     } else if characters > PASSWORD_MAX {
@@ -362,12 +367,12 @@ pub(super) fn evolve(state: &mut Account, event: &AccountEvent) {
             (state.email, state.email_hmac) = (email.clone(), email_hmac.clone());
             state.passwords = vec![password_hash.clone()];
             state.verification = mailed(token_hash, expires_at);
-            state.mailed_until(*expires_at, VERIFICATION_LIFETIME);
+            note_mailed(&mut state.mailed, *expires_at, VERIFICATION_LIFETIME);
         }
         E::RegistrationAttempted { at } => state.attempted = Some(*at),
         E::VerificationRequested { token_hash, expires_at, .. } => {
             state.verification = mailed(token_hash, expires_at);
-            state.mailed_until(*expires_at, VERIFICATION_LIFETIME);
+            note_mailed(&mut state.mailed, *expires_at, VERIFICATION_LIFETIME);
         }
         E::EmailVerified {} => {
             state.verification = None;
@@ -379,7 +384,7 @@ pub(super) fn evolve(state: &mut Account, event: &AccountEvent) {
             let token = MailedToken { hash: token_hash.clone(), expires_at: *expires_at };
             let (email, email_hmac) = (new_email.clone(), email_hmac.clone());
             state.next_email = Some(NextEmail { email, email_hmac, token });
-            state.mailed_until(*expires_at, VERIFICATION_LIFETIME);
+            note_mailed(&mut state.mailed_elsewhere, *expires_at, VERIFICATION_LIFETIME);
         }
         E::EmailChanged { email, email_hmac, .. } => {
             (state.email, state.email_hmac, state.next_email) = (email.clone(), email_hmac.clone(), None);
@@ -429,7 +434,7 @@ pub(super) fn evolve(state: &mut Account, event: &AccountEvent) {
         }
         E::PasswordResetRequested { token_hash, expires_at, .. } => {
             state.reset = mailed(token_hash, expires_at);
-            state.mailed_until(*expires_at, RESET_LIFETIME);
+            note_mailed(&mut state.mailed, *expires_at, RESET_LIFETIME);
         }
         E::PasswordChangeRequired { .. } => state.must_change_password = true,
         E::TotpEnrolmentStarted { totp_secret, .. } => {
@@ -512,6 +517,13 @@ pub(super) fn evolve(state: &mut Account, event: &AccountEvent) {
     }
 }
 
+/// A token was mailed that lives for so long, until then.
+fn note_mailed(times: &mut Vec<Timestamp>, expires_at: Timestamp, lifetime: SignedDuration) {
+    let at = expires_at.saturating_sub(lifetime).unwrap_or(Timestamp::MIN);
+    times.retain(|mailed| within_window(*mailed, at));
+    times.push(at);
+}
+
 fn within_window(mailed: Timestamp, now: Timestamp) -> bool {
     now.duration_since(mailed) < MAILS_WINDOW
 }
@@ -524,16 +536,10 @@ impl Account {
         }
     }
 
-    /// A token was mailed that lives for so long, until then.
-    fn mailed_until(&mut self, expires_at: Timestamp, lifetime: SignedDuration) {
-        let at = expires_at.saturating_sub(lifetime).unwrap_or(Timestamp::MIN);
-        self.mailed.retain(|mailed| within_window(*mailed, at));
-        self.mailed.push(at);
-    }
-
-    /// How many tokens were mailed within the window before that.
-    pub(super) fn mailed_before(&self, now: Timestamp) -> usize {
-        self.mailed.iter().filter(|mailed| within_window(**mailed, now)).count()
+    /// How many tokens were mailed within the window before that, to the address or to others.
+    pub(super) fn mailed_before(&self, elsewhere: bool, now: Timestamp) -> usize {
+        let mailed = if elsewhere { &self.mailed_elsewhere } else { &self.mailed };
+        mailed.iter().filter(|mailed| within_window(**mailed, now)).count()
     }
 
     /// Every token and session until now is void (IDN-A7), and so is what somebody else may have begun with one: another
