@@ -132,7 +132,7 @@ pub(super) async fn log_denial(
     if !guards || !matches!(reason.status().as_u16(), 401 | 403 | 429) {
         return;
     }
-    if !api.is_recorded(request, ticket) {
+    if !api.is_recorded(request, route, ticket) {
         return;
     }
     // The caller is turned away whether or not this succeeds.

@@ -194,18 +194,22 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     }
 }
 
-/// Any version, or some of them, as entity tags (RFC 9110 13.1.1). A weak one is never the tag of a version.
+/// Any version, or some of them, as entity tags (RFC 9110 13.1.1); several lines are one list. A weak tag, or one that is no
+/// number, is never that of a version.
 fn expected_version(headers: &HeaderMap) -> Result<Option<Expected>, Problem> {
-    let Some(text) = single(headers, IF_MATCH)? else { return Ok(None) };
+    let wrong =
+        || Problem::parameter(IF_MATCH, "expected versions in quotes, such as \"3\", or * for any of them");
+    let lines: Result<Vec<&str>, _> = headers.get_all(IF_MATCH).map(|line| line.to_str()).collect();
+    let text = lines.map_err(|_| wrong())?.join(",");
+    if !headers.contains_key(IF_MATCH) {
+        return Ok(None);
+    }
     if text.trim() == "*" {
         return Ok(Some(Expected::Any));
     }
-    let strong = |(is_weak, tag): (bool, &str)| (!is_weak).then(|| version(tag));
-    let versions: Option<Vec<u64>> =
-        entity_tags(text).and_then(|tags| tags.into_iter().filter_map(strong).collect());
-    versions.map(|versions| Some(Expected::OneOf(versions))).ok_or_else(|| {
-        Problem::parameter(IF_MATCH, "expected versions in quotes, such as \"3\", or * for any of them")
-    })
+    let tags = entity_tags(&text).ok_or_else(wrong)?;
+    let strong = tags.into_iter().filter_map(|(is_weak, tag)| version(tag).filter(|_| !is_weak));
+    Ok(Some(Expected::OneOf(strong.collect())))
 }
 
 fn version(tag: &str) -> Option<u64> {
@@ -215,17 +219,22 @@ fn version(tag: &str) -> Option<u64> {
     tag.parse().ok().filter(|_| is_plain)
 }
 
-/// The tags of a list, without their quotes, and whether each is weak.
+/// The tags of a list, without their quotes, and whether each is weak. Elements of the list may be empty (RFC 9110 5.6.1.2),
+/// but not all of them.
 fn entity_tags(text: &str) -> Option<Vec<(bool, &str)>> {
     let mut tags = Vec::new();
-    let mut rest = text.trim();
+    let mut rest = text;
     loop {
+        rest = rest.trim_start_matches([',', ' ', '\t']);
+        if rest.is_empty() {
+            return (!tags.is_empty()).then_some(tags);
+        }
         let weak = rest.strip_prefix("W/");
         let (tag, after) = weak.unwrap_or(rest).strip_prefix('"')?.split_once('"')?;
         tags.push((weak.is_some(), tag));
-        match after.trim_start() {
-            "" => return Some(tags),
-            after => rest = after.strip_prefix(',')?.trim_start(),
+        rest = after.trim_start_matches([' ', '\t']);
+        if !rest.is_empty() && !rest.starts_with(',') {
+            return None;
         }
     }
 }
@@ -303,19 +312,17 @@ mod tests {
             (Some(Expected::Any), one_of(&[1, 2, 3]))
         );
         assert_eq!((expected("W/\"1\""), expected("W/\"a,b\" , \"2\"")), (one_of(&[]), one_of(&[2])));
-        for wrong in [
-            "17",
-            "\"\"",
-            "\"-1\"",
-            "\"1",
-            "\"1\" \"2\"",
-            "\"1\",",
-            "\"1\", *",
-            "w/\"1\"",
-            "\"07\"",
-            "\"9999999999999999999\"",
-        ] {
-            assert_eq!(expected(wrong), None, "{wrong}");
+        for none in ["\"\"", "\"-1\"", "\"07\"", "\"9999999999999999999\"", "\"abc\""] {
+            assert_eq!(expected(none), one_of(&[]), "{none}");
+        }
+        for sparse in ["\"6\",", " , \"6\"", "\"6\",,\"abc\"", "\"abc\", \"6\" "] {
+            assert_eq!(expected(sparse), one_of(&[6]), "{sparse}");
+        }
+        let mut lines = header(IF_MATCH, "\"1\"");
+        lines.append(IF_MATCH.parse().unwrap(), "\"2\"".parse().unwrap());
+        assert_eq!(expected_version(&lines).unwrap(), one_of(&[1, 2]));
+        for wrong in ["17", "00", "", ",", "\"1", "\"1\" \"2\"", "\"1\", *", "w/\"1\""] {
+            assert!(expected_version(&header(IF_MATCH, wrong)).is_err(), "{wrong}");
         }
         assert_eq!(expected_version(&HeaderMap::new()).unwrap(), None);
     }

@@ -120,7 +120,10 @@ pub(super) async fn answer(
             return Err(instead.unwrap_or(problem));
         }
     };
-    if let Err(problem) = &answer {
+    // That somebody asks for too much at once is no refusal of data; who calls too often is on record above.
+    if let Err(problem) = &answer
+        && problem.status() != 429
+    {
         Box::pin(access::log_denial(api, request, route, ticket.as_deref(), problem, trace)).await;
     }
     answer

@@ -335,7 +335,11 @@ fn parameters() -> Value {
             "in": "header",
             "description": "The version that the stream must have, as an entity tag such as `\"3\"`; `*` for any. At another \
                             version the command is refused with 412.",
-            "schema": { "type": "string", "minLength": 1, "examples": ["\"3\"", "*"] },
+            "schema": {
+                "type": "string",
+                "pattern": "^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$",
+                "examples": ["\"3\"", "*"],
+            },
         },
     })
 }

@@ -42,29 +42,42 @@ pub fn line<R, E>(field: &'static str, value: &str, chars: RangeInclusive<usize>
     held(fits, field, || "one line that is seen as it is, without what turns its direction".to_owned())
 }
 
-/// Whether a character ends a line, turns its direction, or is there without being seen.
+/// Whether a character ends a line, turns its direction, or is there without being seen (Unicode's Default_Ignorable_Code_Point,
+/// but for what joins letters and what chooses among their forms).
 fn turns_or_hides(letter: char) -> bool {
     matches!(
         letter,
         '\n' | '\r'
             | '\t'
             | '\u{ad}'
+            | '\u{34f}'
             | '\u{61c}'
-            | '\u{180e}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{17b4}'
+            | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'
             | '\u{200e}'
             | '\u{200f}'
             | '\u{2028}'..='\u{202e}'
-            | '\u{2066}'..='\u{2069}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
             | '\u{feff}'
-            | '\u{e0000}'..='\u{e007f}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e00ff}'
+            | '\u{e01f0}'..='\u{e0fff}'
     )
 }
 
-/// Whether nothing is seen of a character that stands alone: blanks, fillers, joiners, and marks without a letter.
+/// Whether nothing is seen of a character that stands alone: blanks, joiners, and marks without a letter.
 fn is_blank(letter: char) -> bool {
     let filler = matches!(
         letter,
-        '\u{115f}' | '\u{1160}' | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
+        '\u{200c}' | '\u{200d}' | '\u{2800}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}'
     );
     filler || letter.is_whitespace() || is_combining_mark(letter)
 }
@@ -162,9 +175,14 @@ mod tests {
     fn a_line_is_seen_as_it_is() {
         let fits = |value: &str| (line("l", value, 0..=20) as Plain).is_ok();
         // Without the sign between its parts the first would be another word; the second has a letter that needs one.
-        for name in ["نرم\u{200c}افزار", "ക്\u{200d}ഷ", "Zoe\u{308}", "👩\u{200d}🎓", "!", "", "  "]
+        // The one before them is a name as its bearer writes it, by a form that follows the letter.
+        for name in
+            ["葛\u{e0100}城", "نرم\u{200c}افزار", "ക്\u{200d}ഷ", "Zoe\u{308}", "👩\u{200d}🎓", "!", "", "  "]
         {
             assert!(fits(name), "{name:?}");
+        }
+        for hidden in ["\u{200b}", "\u{2060}", "\u{3164}", "\u{fff9}", "\u{1d173}", "\u{e0080}"] {
+            assert!(!fits(&format!("a{hidden}b")), "{hidden:?}");
         }
         for hidden in
             ["\u{200e}", "\u{200f}", "\u{61c}", "\u{feff}", "\u{ad}", "\u{180e}", "\u{e0041}", "\u{e007f}"]

@@ -8,7 +8,10 @@ use tokio::task::AbortHandle;
 use tokio_postgres::{Client, Statement};
 
 use super::request::Fence;
-use crate::{StoreError, driver::Database};
+use crate::{StoreError, driver::Database, micros::Micros};
+
+/// How far the clock of another node may be ahead of this one's, in microseconds.
+const AHEAD: i64 = 5 * 60 * 1_000_000;
 
 pub(super) struct Connection {
     pub(super) client: Client,
@@ -71,6 +74,14 @@ impl Connection {
             client,
             driver,
         };
-        Ok((connection, Fence::from_row(&fence)?))
+        let fence = Fence::from_row(&fence)?;
+        if fence.recorded_at.0 > Micros::now().0.saturating_add(AHEAD) {
+            tracing::error!(
+                end = %fence.recorded_at.timestamp()?,
+                "the log ends at a moment that has not come yet: what is recorded now is recorded there; either the clock \
+                 of this machine is wrong, or somebody has altered the log"
+            );
+        }
+        Ok((connection, fence))
     }
 }

@@ -6,7 +6,7 @@ use std::{fs, time::Duration};
 
 use domain::RecordClass;
 use event_store::{
-    Basis, Classes, Epoch,
+    Basis, Classes, Epoch, StoreConfig,
     integrity::{Directory, Leaf, Signer},
 };
 
@@ -387,4 +387,15 @@ async fn a_key_that_is_gone_altered_or_back_is_named_with_the_event_that_needs_i
     keyring.shred(student(2), Classes::Only(&["profile"]), Basis::Erasure).await.unwrap();
     let report = command.verify(&world.annals).await.unwrap();
     assert!(report.notes[0].starts_with("keys of 1 people were destroyed"), "{report}");
+}
+
+#[tokio::test]
+async fn an_event_of_a_moment_that_has_not_come_is_found() {
+    let log = Log::of(3).await;
+    log.behind_our_back(&["UPDATE annals.head SET recorded_at = now() + interval '1 year'"]).await;
+    let store =
+        EventStore::open(StoreConfig::new(&log.database.url, log.database.config().keys)).await.unwrap();
+    store.append(crate::testing::registered(Uuid::now_v7(), "mac")).await.unwrap();
+    let report = Verify { log_only: true, ..log.command() }.verify(&log.annals()).await.unwrap();
+    Log::first(&report, 4, Kind::Time);
 }

@@ -8,7 +8,7 @@ use event_store::{
     EventStore, Position, Recorded, StoreError, StreamId,
     integrity::{Directory, Hash, Leaf, TILE_WIDTH, Tile, subtree_hash},
 };
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     claims::Changes,
@@ -108,6 +108,9 @@ pub(super) fn decode(event: &Recorded) -> Result<AnyEvent, DecodeError> {
     AnyEvent::decode(aggregate_type, &event.event_type, &event.event_version, &event.payload)
 }
 
+/// How far the clock of a node may be ahead of ours.
+const AHEAD: SignedDuration = SignedDuration::from_mins(5);
+
 /// What is told of an event whose sealed values do not open.
 pub(super) fn does_not_open(why: &str) -> String {
     format!("what is sealed does not open: {why} (it is bound to the event's id and stream)")
@@ -187,6 +190,8 @@ struct Reading<'s> {
     signed: &'s Signed,
     /// The last position that was looked at.
     at: Position,
+    /// Nothing is recorded after that: it has not come yet.
+    latest: Timestamp,
     /// What was signed of the tile that it is in.
     published: Vec<Hash>,
     /// What stands in that tile now.
@@ -198,7 +203,8 @@ struct Reading<'s> {
 impl<'s> Reading<'s> {
     fn new(signed: &'s Signed, after: Position) -> Self {
         let (chunk, published, hashes, buffer) = (Chunk::default(), Vec::new(), Vec::new(), Vec::new());
-        Reading { chunk, signed, at: after, published, hashes, buffer }
+        let latest = Timestamp::now().saturating_add(AHEAD).unwrap_or(Timestamp::MAX);
+        Reading { chunk, signed, at: after, latest, published, hashes, buffer }
     }
 
     /// The next event that there is.
@@ -208,6 +214,12 @@ impl<'s> Reading<'s> {
         }
         self.miss(event.position - 1);
         self.place(Some(event));
+        if event.recorded_at > self.latest {
+            // Whatever follows is recorded no earlier: one is told of each part.
+            self.latest = Timestamp::MAX;
+            let detail = format_args!("it was recorded at {}, which has not come yet", event.recorded_at);
+            self.chunk.find(Kind::Time, event.position, detail);
+        }
         self.chunk.take(event);
     }
 

@@ -226,7 +226,11 @@ impl Api {
     }
 
     /// Whether one more refusal of a caller is put on record. Those that are not are counted for the metrics.
-    pub(super) fn is_recorded(&self, request: &Incoming<'_>, ticket: Option<&Ticket>) -> bool {
+    pub(super) fn is_recorded(&self, request: &Incoming<'_>, route: &Route, ticket: Option<&Ticket>) -> bool {
+        // Of the ways in there are few in any case, and no other refusals may hide those (GOV-I2).
+        if Class::of(route, &self.catalog) == Some(Class::Auth) {
+            return true;
+        }
         let class = Class::Refusals;
         let Some(caller) = caller(RECORDED.per, class, request, ticket) else { return true };
         let who = Who { class, caller, window_s: RECORDED.window_s };

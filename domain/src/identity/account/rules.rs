@@ -101,8 +101,8 @@ pub fn password_weakness(
         Some(Weakness::IsEmail)
     } else {
         let left = left_of(password, email);
-        let separator = |letter: char| !letter.is_alphanumeric();
-        let known = || breached(password) || breached(left.trim_matches(separator));
+        let known =
+            || breached(password) || breached(&left.replace(|letter: char| !letter.is_alphanumeric(), ""));
         if left.chars().count() < LEFT_MIN {
             Some(Weakness::Guessable)
         } else if policy.breached_check && known() {
@@ -121,7 +121,8 @@ const PART_MIN: usize = 3;
 /// What is left of a password, in lower case, without the address, its parts and the name of the system (OWASP ASVS 5.0,
 /// 6.2.11; NIST SP 800-63B 5.1.1.2).
 fn left_of(password: &str, email: Option<&str>) -> String {
-    let mut rest = password.nfc().collect::<String>().to_lowercase();
+    // Wide letters and others that are read as the same are the same.
+    let mut rest = password.nfkc().collect::<String>().to_lowercase();
     let address = email.unwrap_or_default();
     let parts = address.split(|letter: char| !letter.is_alphanumeric());
     for guess in [address, "annals"].into_iter().chain(parts).filter(|part| part.chars().count() >= PART_MIN)
