@@ -1,5 +1,7 @@
 //! Variables that look like settings and are none.
 
+use strsim::levenshtein;
+
 use super::{Config, SETTINGS, Setting};
 
 /// Variables of this house that are no settings: what `annals.env` tells a shell besides settings, and the file of them.
@@ -40,24 +42,9 @@ fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<(String, String
             || NO_SETTINGS.contains(&name.as_str())
             || FOR_TESTS.iter().any(|prefix| name.starts_with(prefix))
     };
-    let nearest = |name: &str| settings.iter().min_by_key(|setting| distance(name, setting)).cloned();
+    let nearest = |name: &str| settings.iter().min_by_key(|setting| levenshtein(name, setting)).cloned();
     let ours = names.filter(|name| name.starts_with("ANNALS_") && !known(name));
     ours.filter_map(|name| nearest(&name).map(|nearest| (name, nearest))).collect()
-}
-
-/// How many characters must be put in, taken out or changed to make one text of another.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, character) in one.chars().enumerate() {
-        let mut before = std::mem::replace(&mut row[0], at + 1);
-        for (index, known) in other.iter().enumerate() {
-            let changed = before + usize::from(character != *known);
-            before = row[index + 1];
-            row[index + 1] = changed.min(before + 1).min(row[index] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

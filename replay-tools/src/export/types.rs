@@ -4,6 +4,7 @@ use domain::{
     Decider,
     registry::{Visitor, every_aggregate},
 };
+use strsim::levenshtein;
 use strum::VariantNames;
 
 use crate::{annals::Annals, failure::Failure};
@@ -45,7 +46,7 @@ fn unknown(name: &str, known: &[&'static str]) -> String {
     // What is part of a name, or differs from one in a third of its letters at most.
     let farness = |known: &&'static str| {
         let has = !wanted.is_empty() && known.to_lowercase().contains(&wanted);
-        let far = if has { 0 } else { distance(&wanted, &known.to_lowercase()) };
+        let far = if has { 0 } else { levenshtein(&wanted, &known.to_lowercase()) };
         (far <= wanted.len() / 3).then_some((far, *known))
     };
     let mut near: Vec<(usize, &str)> = known.iter().filter_map(farness).collect();
@@ -56,20 +57,6 @@ fn unknown(name: &str, known: &[&'static str]) -> String {
         false => format!("is it {}?", offered.join(", ")),
     };
     format!("--type {name}: there is no such type of events or aggregates; {instead}")
-}
-
-/// How many letters must be added, taken away or replaced to make one name of the other.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (taken, letter) in one.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], taken + 1);
-        for (column, own) in other.bytes().enumerate() {
-            let replaced = diagonal + usize::from(own != letter);
-            diagonal = row[column + 1];
-            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
@@ -92,7 +79,7 @@ mod tests {
     #[test]
     fn the_distance_of_names_is_how_many_letters_they_differ_by() {
         for (one, other, letters) in [("", "abc", 3), ("abc", "abc", 0), ("kitten", "sitting", 3)] {
-            assert_eq!((distance(one, other), distance(other, one)), (letters, letters));
+            assert_eq!((levenshtein(one, other), levenshtein(other, one)), (letters, letters));
         }
     }
 }
