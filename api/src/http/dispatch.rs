@@ -197,13 +197,16 @@ fn method_name(method: &Method) -> &'static str {
     }
 }
 
-/// One line for each request. Successes are told to those who ask (`ANNALS_LOG=info,annals::access=debug`).
+/// One line for each request that failed here. Of the others those are told who ask (`ANNALS_LOG=info,annals::access=debug`). That
+/// a node is busy or ends is no defect, and told for each of those who are turned away.
 fn note(request: &Incoming<'_>, route: &str, status: u16, begun: Instant, trace: &Trace) {
     let method = method_name(request.method());
     let ms = begun.elapsed().as_secs_f64() * 1000.0;
     let request_id = headers::request_id(request.headers()).and_then(|id| id.to_str().ok());
     let trace_id = trace.id();
-    if status >= 500 {
+    if status == 503 {
+        tracing::warn!(target: "annals::access", method, route, status, ms, trace_id, request_id, "request");
+    } else if status >= 500 {
         tracing::error!(target: "annals::access", method, route, status, ms, trace_id, request_id, "request");
     } else {
         tracing::debug!(target: "annals::access", method, route, status, ms, trace_id, request_id, "request");

@@ -336,8 +336,10 @@ fn parameters() -> Value {
             "description": "The version that the stream must have, as an entity tag such as `\"3\"`; `*` for any. At another \
                             version the command is refused with 412.",
             "schema": {
-                "type": "string",
-                "pattern": "^(\\*|(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*)$",
+                "anyOf": [
+                    { "const": "*" },
+                    { "type": "string", "pattern": "^(W/)?\"[!#-~]*\"( *, *(W/)?\"[!#-~]*\")*$" },
+                ],
                 "examples": ["\"3\"", "*"],
             },
         },

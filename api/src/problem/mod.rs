@@ -56,7 +56,7 @@ codes! {
     INVALID_SCOPE InvalidScope 400 "The key does not bring the scope"
         "A scope that was asked for is none of those of the key. Ask for fewer, or leave `scope` out.";
     AS_OF_UNSUPPORTED AsOfUnsupported 400 "This read model keeps no history"
-        "`as_of` is answered only by the read models that OpenAPI documents it for.";
+        "A read model that keeps its past answers `as_of` any moment; the others as of those for which `annals-replay as-of` has built them.";
     UNAUTHENTICATED Unauthenticated 401 "Authentication is needed"
         "There is no bearer token, or it is not valid (any more). `WWW-Authenticate` says why. Get a new one.";
     ELEVATION_REQUIRED ElevationRequired 401 "A fresh proof is needed"

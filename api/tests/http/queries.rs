@@ -207,6 +207,9 @@ async fn the_past_can_be_asked_where_it_is_kept() {
     let just_now = node.get(&format!("/v1/orgs/{id}?as_of={}", jiff::Timestamp::now())).await;
     assert_eq!(just_now.json()["active"], json!(false), "{}", just_now.text);
     node.get("/v1/scholarships?as_of=1").await.problem(400, "AsOfUnsupported");
+    // Before the first event there was nothing, and that is known of every read model.
+    let nothing = node.get("/v1/scholarships?as_of=0").await.json();
+    assert_eq!((&nothing["items"], &nothing["position"]), (&json!([]), &json!(0)));
 }
 
 #[actix_web::test]

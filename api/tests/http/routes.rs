@@ -3,7 +3,7 @@
 use actix_web::{http::Method, test::TestRequest};
 use serde_json::{Value, json};
 
-use crate::node::{ADMIN, node};
+use crate::node::{ADMIN, node, org};
 
 #[actix_web::test]
 async fn a_path_that_nobody_has_is_a_problem_too() {
@@ -73,6 +73,15 @@ async fn what_commands_take_in_headers_is_described_as_parameters() {
         .map(|parameter| &parameter["name"])
         .collect();
     assert_eq!(names, ["Idempotency-Key", "If-Match"]);
+    // What makes requests from a pattern does not cope with one for both.
+    let if_match = &document["components"]["parameters"]["IfMatch"]["schema"];
+    assert_eq!((&if_match["anyOf"][0], &if_match["type"]), (&json!({ "const": "*" }), &Value::Null));
+    for example in if_match["examples"].as_array().unwrap() {
+        let create =
+            TestRequest::post().uri("/v1/orgs").insert_header(("If-Match", example.as_str().unwrap()));
+        let refused = node.send_as(ADMIN, &["admin"], create.set_json(org("PSU"))).await;
+        refused.problem(412, "PreconditionFailed");
+    }
 }
 
 #[actix_web::test]

@@ -29,6 +29,10 @@ impl Projections {
         let shape = model.shape();
         let store = &self.0.store;
         let until = store.position_of(as_of).await??;
+        if until == 0 {
+            // Before the first event nobody has a row.
+            return Ok(plan.page(shape, Vec::new(), until));
+        }
         if !shape.options.time_travel {
             return self.list_built(model, actor, plan.clone(), until).await;
         }
