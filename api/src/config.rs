@@ -132,7 +132,7 @@ settings! {
     log_format: LogFormat = "text";
     /// How many database connections this node reads with at most. Up to ten more write, follow, listen and fetch keys.
     database_pool: u32 = "16";
-    /// How many partitions of a read model are rebuilt at the same time. 0 takes one for each processor.
+    /// How many partitions of a read model are rebuilt at the same time, 64 at most. 0 takes one for each processor.
     rebuild_workers: usize = "0";
     /// How many mebibytes of events and rows a rebuild holds in memory at most.
     rebuild_memory_mb: usize = "256";
@@ -221,6 +221,9 @@ pub enum ConfigError {
     /// A number that must not be 0.
     #[error("{0}: expected 1 or more; `annals serve --help` says what each setting takes")]
     Zero(&'static str),
+    /// A number that is too large.
+    #[error("{0}: expected {1} or less; `annals serve --help` says what each setting takes")]
+    TooMany(&'static str, usize),
     /// Two settings that say different things of the same.
     #[error("master_key and master_key_file are both set: which is it?")]
     TwoMasterKeys,
@@ -280,6 +283,9 @@ impl Config {
         ];
         if let Some((name, _)) = counts.iter().find(|(_, is_zero)| *is_zero) {
             return Err(ConfigError::Zero(name));
+        }
+        if self.rebuild_workers > projections::THREADS_MOST {
+            return Err(ConfigError::TooMany("rebuild_workers", projections::THREADS_MOST));
         }
         let key = self.master_key.as_ref().filter(|key| !key.is_empty());
         if key.and(self.master_key_file.as_ref()).is_some() {
@@ -475,6 +481,13 @@ mod tests {
             let error = Config::from_sources(file(&format!("{name} = 0")), |_| None).unwrap_err();
             assert!(error.to_string().contains(name), "{error}");
         }
+    }
+
+    #[test]
+    fn a_rebuild_is_given_no_more_threads_than_memory_lasts_for() {
+        let with = |workers| Config::from_sources(file(&format!("rebuild_workers = {workers}")), |_| None);
+        assert_eq!(with(64).unwrap().rebuild_workers, 64);
+        assert!(with(65).unwrap_err().to_string().contains("rebuild_workers: expected 64 or less"));
     }
 
     #[test]

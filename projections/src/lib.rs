@@ -91,6 +91,9 @@ pub use touched::Touched;
 
 use progress::Progress;
 
+/// On how many threads a rebuild decodes and folds at most: each of them has thousands of events in memory.
+pub const THREADS_MOST: usize = 64;
+
 /// What the read models need to know to start.
 #[derive(Clone)]
 pub struct Config {
@@ -111,7 +114,7 @@ pub struct Config {
     pub rebuild_after_shred: Duration,
     /// Whether a rebuild compares its rows with those that serve, before it switches. The pack waits for that.
     pub compare: bool,
-    /// On how many threads a rebuild decodes and folds.
+    /// On how many threads a rebuild decodes and folds; [`THREADS_MOST`] at most.
     pub threads: usize,
     /// How many bytes of rows are folded in memory to answer as of an earlier moment.
     pub as_of_memory: usize,

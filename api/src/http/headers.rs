@@ -90,9 +90,15 @@ pub(super) fn mark(response: &mut HttpResponse, request: &Incoming<'_>, trace: &
     headers.insert(HeaderName::from_static("traceparent"), parent);
 }
 
+/// The web site that a browser calls for. Browsers name one; of several, nobody knows which it is.
+pub(super) fn origin(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut all = headers.get_all(ORIGIN);
+    all.next().filter(|_| all.next().is_none())
+}
+
 /// The web site that a browser calls for, where it is one that the security policy lists.
 pub(super) async fn listed<'a>(api: &Api, request: &Incoming<'a>) -> Option<&'a HeaderValue> {
-    let origin = request.headers().get(ORIGIN)?;
+    let origin = origin(request.headers())?;
     let policy = api.standing.policy().await.ok()?;
     let text = origin.to_str().ok()?;
     policy.cors_origins.iter().any(|known| known == text).then_some(origin)

@@ -129,6 +129,7 @@ async fn what_there_is_not_has_no_lineage() {
     for node in [
         format!("event:{nil}"),
         format!("budgeting.budget_month:{nil}"),
+        format!("budgeting.budget_month:{id}@99"),
         format!("scholarships:{id}"),
         format!("envelopes:{id}/travel"),
         format!("nope:{id}"),

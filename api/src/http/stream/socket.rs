@@ -13,7 +13,7 @@ use actix_web::{
     error::PayloadError,
     http::{
         Uri,
-        header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, ORIGIN, SEC_WEBSOCKET_VERSION, UPGRADE},
+        header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, SEC_WEBSOCKET_VERSION, UPGRADE},
     },
     rt, web,
 };
@@ -29,7 +29,13 @@ use super::{
     view,
 };
 use crate::{
-    http::{Api, Call, Incoming, body::Body, call::API_KEY, headers::listed, pairs::Pairs},
+    http::{
+        Api, Call, Incoming,
+        body::Body,
+        call::API_KEY,
+        headers::{self, listed},
+        pairs::Pairs,
+    },
     problem::{FORBIDDEN, INTERNAL, Problem, UPGRADE_REQUIRED},
 };
 
@@ -161,7 +167,7 @@ async fn of_this_site(api: &Api, request: &Incoming<'_>) -> Result<(), Problem> 
 
 /// Whether a browser asks for the site that it asks.
 fn is_own_site(headers: &HeaderMap) -> bool {
-    let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()?.parse::<Uri>().ok());
+    let origin = headers::origin(headers).and_then(|origin| origin.to_str().ok()?.parse::<Uri>().ok());
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let (Some(origin), Some(host)) = (origin, host) else { return false };
     let authority = origin.authority().map(|authority| authority.as_str());
@@ -176,6 +182,8 @@ fn upgrade_required() -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::http::header::ORIGIN;
+
     use super::*;
 
     #[test]
@@ -199,5 +207,11 @@ mod tests {
             assert!(!own(origin, host), "{origin} {host}");
         }
         assert!(!is_own_site(&HeaderMap::new()));
+        let mut two = HeaderMap::new();
+        two.insert(HOST, HeaderValue::from_static("annals.example.edu"));
+        two.append(ORIGIN, HeaderValue::from_static("https://annals.example.edu"));
+        assert!(is_own_site(&two));
+        two.append(ORIGIN, HeaderValue::from_static("https://evil.org"));
+        assert!(!is_own_site(&two));
     }
 }

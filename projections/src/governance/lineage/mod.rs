@@ -234,7 +234,7 @@ impl Projections {
         let view = LogView::open(self, query.as_of).await?;
         let depth = query.depth.unwrap_or(usize::MAX);
         let mut walk = Walk::new(&view, &names, root.clone(), auditor, most);
-        if !walk.begins_at(&root).await? {
+        if !walk.begins_at(&root, version).await? {
             return Err(GovernanceError::NoSuchNode(query.node.clone()));
         }
         if query.direction != Direction::Downstream {

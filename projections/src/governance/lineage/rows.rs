@@ -40,12 +40,12 @@ const LOOKED_BACK: Position = 100_000;
 const AT_ONCE: usize = 500;
 
 impl LogView<'_> {
-    /// Whether there is such a stream.
-    pub(super) async fn is_stream(&self, node: &NodeRef) -> Result<bool, GovernanceError> {
+    /// Whether there is such a stream, and has come to that version.
+    pub(super) async fn has_version(&self, node: &NodeRef, version: u64) -> Result<bool, GovernanceError> {
         let sql = "SELECT EXISTS (SELECT FROM annals.events WHERE aggregate_type = $1 AND aggregate_id = $2
-            AND sequence = 1 AND position <= $3)";
-        let is_there = sqlx::query_scalar(sql).bind(&node.r#type).bind(&node.id).bind(signed(self.until));
-        Ok(is_there.fetch_one(self.pool()).await?)
+            AND sequence = $3 AND position <= $4)";
+        let is_there = sqlx::query_scalar(sql).bind(&node.r#type).bind(&node.id);
+        Ok(is_there.bind(signed(version)).bind(signed(self.until)).fetch_one(self.pool()).await?)
     }
 
     /// What a row was folded from, by its columns; and at most `others` events of streams that these do not name.

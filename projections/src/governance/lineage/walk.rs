@@ -65,13 +65,17 @@ impl<'a> Walk<'a> {
     }
 
     /// Whether there is what the walk is to begin at.
-    pub(super) async fn begins_at(&mut self, root: &NodeRef) -> Result<bool, GovernanceError> {
-        match visit(root, 1, self.view.until) {
+    pub(super) async fn begins_at(
+        &mut self,
+        root: &NodeRef,
+        version: Option<u64>,
+    ) -> Result<bool, GovernanceError> {
+        match visit(root, version.unwrap_or(1), self.view.until) {
             Visit::Event(id) => {
                 self.learn([id].into_iter()).await?;
                 Ok(self.entries.contains_key(&id))
             }
-            Visit::Aggregate(node, ..) => self.view.is_stream(&node).await,
+            Visit::Aggregate(node, version, _) => self.view.has_version(&node, version).await,
             Visit::Row(node) => Ok(!matches!(self.view.origin(&node, 0).await?, Origin::Unknown)),
             // Whatever events name as their source.
             Visit::Other(node) => {
