@@ -197,8 +197,8 @@ fn method_name(method: &Method) -> &'static str {
     }
 }
 
-/// One line for each request that failed here. Of the others those are told who ask (`ANNALS_LOG=info,annals::access=debug`). That
-/// a node is busy or ends is no defect, and told for each of those who are turned away.
+/// One line for each request: an error where this node failed, a warning where it was busy or about to stop (503), which is no
+/// defect. All the others are told to those who ask (`ANNALS_LOG=info,annals::access=debug`).
 fn note(request: &Incoming<'_>, route: &str, status: u16, begun: Instant, trace: &Trace) {
     let method = method_name(request.method());
     let ms = begun.elapsed().as_secs_f64() * 1000.0;

@@ -73,7 +73,7 @@ async fn what_commands_take_in_headers_is_described_as_parameters() {
         .map(|parameter| &parameter["name"])
         .collect();
     assert_eq!(names, ["Idempotency-Key", "If-Match"]);
-    // What makes requests from a pattern does not cope with one for both.
+    // Apart, not in one pattern: tools that make requests from the document make of that what is neither.
     let if_match = &document["components"]["parameters"]["IfMatch"]["schema"];
     assert_eq!((&if_match["anyOf"][0], &if_match["type"]), (&json!({ "const": "*" }), &Value::Null));
     for example in if_match["examples"].as_array().unwrap() {

@@ -33,7 +33,7 @@ use crate::{
         Api, Call, Incoming,
         body::Body,
         call::API_KEY,
-        headers::{self, listed},
+        headers::{listed, origin},
         pairs::Pairs,
     },
     problem::{FORBIDDEN, INTERNAL, Problem, UPGRADE_REQUIRED},
@@ -167,7 +167,7 @@ async fn of_this_site(api: &Api, request: &Incoming<'_>) -> Result<(), Problem> 
 
 /// Whether a browser asks for the site that it asks.
 fn is_own_site(headers: &HeaderMap) -> bool {
-    let origin = headers::origin(headers).and_then(|origin| origin.to_str().ok()?.parse::<Uri>().ok());
+    let origin = origin(headers).and_then(|origin| origin.to_str().ok()?.parse::<Uri>().ok());
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let (Some(origin), Some(host)) = (origin, host) else { return false };
     let authority = origin.authority().map(|authority| authority.as_str());
