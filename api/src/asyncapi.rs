@@ -176,6 +176,7 @@ fn metadata() -> Value {
             "legal_basis": text("On what legal basis."),
             "derived_from": text("What it was computed from, as `type:id@version`."),
             "transformation": text("How it was computed."),
+            "ids_sha256": text("SHA-256 of the event's ids, in hexadecimal."),
         },
         "additionalProperties": { "type": "string" },
     })

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, Unexpected, Visitor};
 use uuid::Uuid;
 
-use crate::{Position, StoreError, StreamId};
+use crate::{Position, StoreError, StreamId, integrity::IDS};
 
 /// Everything that one command wants to record: all of it is recorded, or nothing.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ pub struct NewEvent {
     pub payload: String,
     /// The personal fields, in the clear; they are sealed before anything leaves this process.
     pub personal: Vec<PersonalGroup>,
-    /// JSON text: a flat object of strings, as cqrs-es requires.
+    /// JSON text: a flat object of strings, as cqrs-es requires. The log adds [`IDS`], which must not be there yet.
     pub metadata: String,
 }
 
@@ -214,7 +214,7 @@ impl Append {
             }
             if serde_json::from_str::<FlatStrings>(&event.metadata).is_err() {
                 return invalid(format!(
-                    "the metadata of {} is not a flat object of strings",
+                    "the metadata of {} is not a flat object of strings without {IDS}",
                     event.event_type
                 ));
             }
@@ -258,11 +258,33 @@ impl<'de> Deserialize<'de> for FlatStrings {
                 f.write_str("a flat object of strings")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FlatStrings, A::Error> {
-                while map.next_entry::<IgnoredAny, AnyString>()?.is_some() {}
+                while map.next_entry::<Name, AnyString>()?.is_some() {}
                 Ok(FlatStrings)
             }
         }
         deserializer.deserialize_map(Flat)
+    }
+}
+
+/// The name of a member, which is not the one that the log adds.
+struct Name;
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Name;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "a name that is not {IDS}")
+            }
+            fn visit_str<E: de::Error>(self, name: &str) -> Result<Name, E> {
+                match name {
+                    IDS => Err(E::invalid_value(Unexpected::Str(name), &self)),
+                    _ => Ok(Name),
+                }
+            }
+        }
+        deserializer.deserialize_str(Text)
     }
 }
 

@@ -213,6 +213,7 @@ impl EventStore {
     /// See [`AppendError`]. A command that is already in the log is `Repeated`, whatever its conditions.
     pub async fn append(&self, mut append: Append) -> Result<Appended, AppendError> {
         append.validate()?;
+        integrity::bind(&mut append);
         let command_id = append.command_id;
         let first_event_id = append.events[0].event_id;
         let mut not_before = Micros::now();

@@ -34,6 +34,10 @@ pub struct Recorded {
     pub recorded_at: Timestamp,
     /// The command that caused it; None for imported events without one.
     pub command_id: Option<Uuid>,
+    /// Its place among the events of its command, from 0.
+    pub command_index: i16,
+    /// Keyed hash of what the client sent, on the first event of a command.
+    pub fingerprint: Option<Bytes>,
 }
 
 /// A moment of the log.
@@ -77,7 +81,8 @@ pub struct Head {
 
 /// The columns that [`from_row`] expects, in this order.
 pub(crate) const COLUMNS: &str = "e.position, e.event_id, e.aggregate_type, e.aggregate_id, e.sequence, \
-     e.event_type, e.event_version, e.payload, e.sealed, e.metadata, e.recorded_at, e.command_id";
+     e.event_type, e.event_version, e.payload, e.sealed, e.metadata, e.recorded_at, e.command_id, \
+     e.command_index, e.fingerprint";
 
 pub(crate) fn from_row(row: &PgRow) -> Result<Recorded, StoreError> {
     let stream =
@@ -90,11 +95,17 @@ pub(crate) fn from_row(row: &PgRow) -> Result<Recorded, StoreError> {
         event_type: intern(row.try_get(5)?),
         event_version: intern(row.try_get(6)?),
         payload: json_text(row, 7)?,
-        sealed: row.try_get::<Option<&[u8]>, _>(8)?.map(Bytes::copy_from_slice),
+        sealed: bytes(row, 8)?,
         metadata: json_text(row, 9)?,
         recorded_at: row.try_get::<Micros, _>(10)?.timestamp()?,
         command_id: row.try_get(11)?,
+        command_index: row.try_get(12)?,
+        fingerprint: bytes(row, 13)?,
     })
+}
+
+fn bytes(row: &PgRow, index: usize) -> Result<Option<Bytes>, StoreError> {
+    Ok(row.try_get::<Option<&[u8]>, _>(index)?.map(Bytes::copy_from_slice))
 }
 
 /// The text of a `json` column as it is, neither parsed nor validated again.

@@ -75,7 +75,8 @@ impl Kept {
 }
 
 fn size(event: &Recorded) -> usize {
-    OVERHEAD + event.payload.len() + event.metadata.len() + event.sealed.as_ref().map_or(0, bytes::Bytes::len)
+    let length = |bytes: &Option<bytes::Bytes>| bytes.as_ref().map_or(0, bytes::Bytes::len);
+    OVERHEAD + event.payload.len() + event.metadata.len() + length(&event.sealed) + length(&event.fingerprint)
 }
 
 #[cfg(test)]
@@ -99,6 +100,8 @@ mod tests {
             metadata: "{}".into(),
             recorded_at: Timestamp::UNIX_EPOCH,
             command_id: None,
+            command_index: 0,
+            fingerprint: None,
         }
     }
 

@@ -105,7 +105,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 /// Appends lower-case hexadecimal.
-fn digits(buffer: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn digits(buffer: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let begin = buffer.len();
     buffer.resize(begin + 2 * bytes.len(), 0);
@@ -115,13 +115,13 @@ fn digits(buffer: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// A line with a text.
-fn line(buffer: &mut Vec<u8>, text: &str) {
+pub(super) fn line(buffer: &mut Vec<u8>, text: &str) {
     buffer.extend_from_slice(text.as_bytes());
     buffer.push(b'\n');
 }
 
 /// A line with a number.
-fn decimal(buffer: &mut Vec<u8>, number: impl itoa::Integer) {
+pub(super) fn decimal(buffer: &mut Vec<u8>, number: impl itoa::Integer) {
     line(buffer, itoa::Buffer::new().format(number));
 }
 
@@ -147,6 +147,8 @@ mod tests {
             metadata: "".into(),
             recorded_at: Timestamp::from_microsecond(1_600_000_000_000_001).unwrap(),
             command_id: None,
+            command_index: 0,
+            fingerprint: None,
         }
     }
 

@@ -8,6 +8,7 @@
 //! note        signed texts and their keys                   checkpoint  how large the tree is and its root
 //! directory   tiles and checkpoint on disk                  proof     one event's inclusion, verifiable offline
 //! proofs      the inclusion of many events at once         notary    follows the log and signs
+//! ids         what binds the columns that no leaf has
 //! ```
 //!
 //! What must never be here: a personal value (leaves commit to ciphertext), and a signature under a tree that does not
@@ -16,6 +17,7 @@
 mod checkpoint;
 mod directory;
 mod edge;
+mod ids;
 mod leaf;
 mod notary;
 mod note;
@@ -29,6 +31,8 @@ mod tree;
 pub use checkpoint::Checkpoint;
 pub use directory::{Directory, DirectoryError};
 pub use edge::Edge;
+pub use ids::{IDS, ids_hold};
+pub(crate) use ids::{bind, command_index};
 pub use leaf::Leaf;
 pub use notary::{Notary, NotaryConfig, NotaryError, NotaryState};
 pub use note::{NoteError, Signer, Verifier};

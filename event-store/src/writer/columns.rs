@@ -7,7 +7,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, accepts, to_sql_checked};
 use uuid::Uuid;
 
 use super::request::Accepted;
-use crate::recorded::signed;
+use crate::{integrity::command_index, recorded::signed};
 
 /// A document as it is to be stored, byte for byte: the integrity leaf was hashed from it.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl<'a> Columns<'a> {
                 columns.metadata.push(Json(&event.metadata));
                 columns.sealed.push(request.sealed[index].as_deref());
                 columns.command_id.push(append.command_id);
-                columns.command_index.push(index as i16);
+                columns.command_index.push(command_index(index));
                 // One command, one fingerprint: it stands on the first event.
                 let fingerprint = append.fingerprint.as_ref().map(|fingerprint| &fingerprint[..]);
                 columns.fingerprint.push(fingerprint.filter(|_| index == 0));

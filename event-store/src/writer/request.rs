@@ -4,8 +4,8 @@ use bytes::Bytes;
 use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
-    Append, AppendError, Appended, Condition, Position, Recorded, StreamId, keys::Epoch, micros::Micros,
-    names::keep, recorded::unsigned,
+    Append, AppendError, Appended, Condition, Position, Recorded, StreamId, integrity::command_index,
+    keys::Epoch, micros::Micros, names::keep, recorded::unsigned,
 };
 
 /// What [`crate::EventStore::append`] hands to the writer.
@@ -110,10 +110,11 @@ impl Accepted {
     pub(super) fn recorded(&mut self, recorded_at: Micros) -> impl Iterator<Item = Recorded> + '_ {
         let recorded_at = crate::instant(recorded_at);
         let command_id = Some(self.request.append.command_id);
+        let mut fingerprint = self.request.append.fingerprint;
         let events = std::mem::take(&mut self.request.append.events).into_iter();
         let sealed = std::mem::take(&mut self.request.sealed);
-        let placed = events.zip(sealed).zip(&self.sequences).zip(self.first..);
-        placed.map(move |(((event, sealed), sequence), position)| Recorded {
+        let placed = events.enumerate().zip(sealed).zip(&self.sequences).zip(self.first..);
+        placed.map(move |((((index, event), sealed), sequence), position)| Recorded {
             position,
             event_id: event.event_id,
             stream: event.stream,
@@ -125,6 +126,9 @@ impl Accepted {
             metadata: event.metadata.into(),
             recorded_at,
             command_id,
+            command_index: command_index(index),
+            // It stands on the first one.
+            fingerprint: fingerprint.take().map(|bytes| Bytes::copy_from_slice(&bytes)),
         })
     }
 

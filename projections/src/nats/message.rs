@@ -133,6 +133,8 @@ mod tests {
             metadata: "{\"actor\":\"user:x\",\"traceparent\":\"00-1-2-3\"}".into(),
             recorded_at: "2026-03-04T05:06:07.000008Z".parse().unwrap(),
             command_id: Some(Uuid::from_u128(2)),
+            command_index: 0,
+            fingerprint: None,
         }
     }
 

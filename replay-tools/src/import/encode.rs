@@ -6,7 +6,7 @@ use domain::{
     Claim, Decider, Event, OpeningScope, RecordClass, SealingScope,
     registry::{Visitor, decode, every_aggregate},
 };
-use event_store::{Claim as StoredClaim, NewEvent, PersonalGroup, StreamId};
+use event_store::{Claim as StoredClaim, NewEvent, PersonalGroup, StreamId, integrity::IDS};
 use strum::VariantNames;
 use uuid::Uuid;
 
@@ -101,6 +101,8 @@ fn envelope(
 ) -> String {
     let mut envelope: BTreeMap<String, String> =
         incoming.metadata.iter().map(|(name, value)| (name.clone(), text(value))).collect();
+    // Of the log that it comes from; this one gives it its own.
+    envelope.remove(IDS);
     let mut state = |name: &str, value: String| _ = envelope.entry(name.to_owned()).or_insert(value);
     state("actor", "worker:import".into());
     state("imported_from", incoming.source.clone());

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use event_store::{Keyring, Recorded};
+use event_store::{Keyring, Recorded, integrity::IDS};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use super::{
 };
 
 /// What an import puts into the envelope by itself, whatever the other log said.
-const OWN: [&str; 4] = ["imported_from", ORIGINALLY, "subjects", "record_classes"];
+const OWN: [&str; 5] = ["imported_from", ORIGINALLY, "subjects", "record_classes", IDS];
 /// What it puts there only where the other log did not say.
 const COMPLETED: [&str; 2] = ["actor", "occurred_at"];
 const ORIGINALLY: &str = "originally_recorded_at";

@@ -302,7 +302,7 @@ async fn a_read_model_from_which_nobody_is_answered_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_id_that_was_altered_is_found_by_what_is_sealed_to_it() {
+async fn an_id_that_was_altered_is_found_by_what_binds_it_and_by_what_is_sealed_to_it() {
     let (world, folder) = (World::campus().await, Folder::new());
     world.sign(folder.path()).await;
     let projections = &world.annals.projections;
@@ -319,11 +319,11 @@ async fn an_id_that_was_altered_is_found_by_what_is_sealed_to_it() {
     }
     let command = Verify { notary: Some(folder.path().to_owned()), ..Verify::default() };
     let report = command.verify(&world.annals).await.unwrap();
-    assert_eq!((report.first, report.findings[0].kind), (Some(position), Kind::Unreadable), "{report}");
+    assert_eq!((report.first, report.findings[0].kind), (Some(position), Kind::Altered), "{report}");
     // What disagrees beside the log hides nothing in it.
     sqlx::Executor::execute(&mut superuser, "DELETE FROM annals.claims").await.unwrap();
     let report = command.verify(&world.annals).await.unwrap();
-    for kind in [Kind::Unreadable, Kind::Claim] {
+    for kind in [Kind::Altered, Kind::Unreadable, Kind::Claim] {
         assert!(report.findings.iter().any(|finding| finding.kind == kind), "{report}");
     }
     projections.shutdown().await;

@@ -6,7 +6,7 @@ use ahash::HashMap;
 use domain::registry::{AnyEvent, DecodeError};
 use event_store::{
     EventStore, Position, Recorded, StoreError, StreamId,
-    integrity::{Directory, Hash, Leaf, TILE_WIDTH, Tile, subtree_hash},
+    integrity::{Directory, Hash, Leaf, TILE_WIDTH, Tile, ids_hold, subtree_hash},
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -49,6 +49,8 @@ pub(super) struct Chunk {
     pub(super) events: u64,
     pub(super) leaves: Vec<Leaves>,
     pub(super) mismatches: Vec<Mismatch>,
+    /// Events that say nothing of their ids.
+    pub(super) unbound: u64,
     pub(super) findings: Vec<Finding>,
     pub(super) runs: HashMap<StreamId, Run>,
     pub(super) claims: Changes,
@@ -107,6 +109,10 @@ pub(super) fn decode(event: &Recorded) -> Result<AnyEvent, DecodeError> {
     let aggregate_type = &event.stream.aggregate_type;
     AnyEvent::decode(aggregate_type, &event.event_type, &event.event_version, &event.payload)
 }
+
+/// What is told of an event whose ids are not those that it was recorded with.
+const OTHER_IDS: &str =
+    "event_id, command_id, command_index or fingerprint is not the one that the event was recorded with";
 
 /// How far the clock of a node may be ahead of ours.
 const AHEAD: SignedDuration = SignedDuration::from_mins(5);
@@ -214,6 +220,7 @@ impl<'s> Reading<'s> {
         }
         self.miss(event.position - 1);
         self.place(Some(event));
+        self.check_ids(event);
         if event.recorded_at > self.latest {
             // Whatever follows is recorded no earlier: one is told of each part.
             self.latest = Timestamp::MAX;
@@ -221,6 +228,21 @@ impl<'s> Reading<'s> {
             self.chunk.find(Kind::Time, event.position, detail);
         }
         self.chunk.take(event);
+    }
+
+    /// Whether the columns that no leaf has are as they were recorded. Where the event is not the one that was signed, that says
+    /// it all.
+    fn check_ids(&mut self, event: &Recorded) {
+        match ids_hold(event, &mut self.buffer) {
+            Some(true) => {}
+            None => self.chunk.unbound += 1,
+            Some(false) => {
+                let differs = |mismatch: &Mismatch| mismatch.position == event.position;
+                if !self.chunk.mismatches.last().is_some_and(differs) {
+                    self.chunk.find(Kind::Altered, event.position, OTHER_IDS);
+                }
+            }
+        }
     }
 
     /// The events up to here are missing.

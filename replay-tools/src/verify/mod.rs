@@ -123,6 +123,13 @@ impl Verify {
             let detail = format!("the end of the log is of {end}, and its last event of {last}");
             report.find(Kind::Time, None, detail);
         }
+        if scan.unbound > 0 {
+            report.notes.push(format!(
+                "{} events were recorded by a version that did not bind their ids to them: whether event_id, command_id, \
+                 command_index and fingerprint are as they were was not compared",
+                scan.unbound
+            ));
+        }
         let agreed = tree.end(&mut report);
         explain::explain(store, &scan.mismatches, scan.mismatched, agreed, &mut report).await?;
         scan.keys.compare(store.keyring(), destroyed, &mut report).await?;
@@ -160,6 +167,7 @@ pub(crate) fn verifier(key: &str) -> Result<Verifier, Failure> {
 struct Scan {
     mismatches: Vec<chunk::Mismatch>,
     mismatched: u64,
+    unbound: u64,
     differs: bool,
     streams: HashMap<StreamId, u64>,
     claims: Claims,
@@ -173,6 +181,7 @@ impl Scan {
     fn take(&mut self, part: Chunk, tree: &mut Tree, report: &mut Report) {
         report.events += part.events;
         self.mismatched += part.mismatches.len() as u64;
+        self.unbound += part.unbound;
         self.differs |= !part.mismatches.is_empty() || !part.findings.is_empty();
         let room = explain::REMEMBERED.saturating_sub(self.mismatches.len());
         self.mismatches.extend(part.mismatches.into_iter().take(room));

@@ -142,7 +142,7 @@ async fn an_empty_log_is_whole() {
 }
 
 #[tokio::test]
-async fn every_column_that_is_signed_is_missed_when_it_is_altered() {
+async fn whichever_column_is_altered_the_first_position_is_named() {
     let log = Log::of(300).await;
     for (position, change) in [
         (290, "payload = '{\"OrgUnitDeactivated\":{\"reason\":\"closed\"}}'"),
@@ -152,11 +152,41 @@ async fn every_column_that_is_signed_is_missed_when_it_is_altered() {
         (250, "recorded_at = recorded_at + interval '1 microsecond'"),
         (240, "event_version = '01'"),
         (230, "aggregate_id = gen_random_uuid()::text"),
+        (220, "aggregate_type = 'identity.account'"),
+        (210, "event_type = 'OrgUnitReactivated'"),
+        (200, "sequence = 2"),
+        // These four are in no leaf; what binds them is.
+        (190, "event_id = gen_random_uuid()"),
+        (180, "command_id = gen_random_uuid()"),
+        (170, "command_id = NULL"),
+        (160, "command_index = 7"),
+        (150, "fingerprint = '\\x00'"),
+        // Bound again by whoever knows how: then it is the leaf that differs.
+        (140, "(event_id, metadata) = (SELECT event_id, metadata FROM annals.events WHERE position = 141)"),
     ] {
         log.behind_our_back(&[&format!("UPDATE annals.events SET {change} WHERE position = {position}")])
             .await;
         Log::first(&log.verify().await, position, Kind::Altered);
     }
+}
+
+#[tokio::test]
+async fn of_how_many_events_the_ids_are_not_bound_is_said() {
+    let log = Log::of(0).await;
+    log.grow(20).await;
+    log.behind_our_back(&["UPDATE annals.events SET metadata = '{}' WHERE position > 15"]).await;
+    log.sign().await;
+    let report = log.verify().await;
+    let said =
+        |note: &String| note.starts_with("5 events were recorded by a version that did not bind their ids");
+    assert!(report.notes.iter().any(said), "{report}");
+    log.behind_our_back(&[
+        "UPDATE annals.events SET event_id = gen_random_uuid() WHERE position IN (12, 17)",
+    ])
+    .await;
+    let report = log.verify().await;
+    Log::first(&report, 12, Kind::Altered);
+    assert!(report.findings.iter().all(|finding| finding.position != Some(17)), "{report}");
 }
 
 #[tokio::test]

@@ -284,6 +284,8 @@ mod tests {
                 "correlation_id": subject.to_string() }).to_string().into(),
             recorded_at: "2026-01-01T00:00:00Z".parse().unwrap(),
             command_id: None,
+            command_index: 0,
+            fingerprint: None,
         }
     }
 
