@@ -130,7 +130,7 @@ settings! {
     log: String = "info";
     /// How log lines look: "text" for people, "json" for machines.
     log_format: LogFormat = "text";
-    /// How many database connections this node reads with at most. Up to ten more write, follow, listen and fetch keys.
+    /// How many database connections this node reads with at most. Up to eleven more write, follow, listen, look out and fetch keys.
     database_pool: u32 = "16";
     /// How many partitions of a read model are rebuilt at the same time, 64 at most. 0 takes one for each processor.
     rebuild_workers: usize = "0";

@@ -57,6 +57,9 @@ pub enum CommandError {
         /// The version it is at.
         current: u64,
     },
+    /// Something was recorded about whoever asks since their right to was looked up: look it up again.
+    #[error("who asks was changed at the same time")]
+    Outdated,
     /// Another stream holds the claim, and the aggregate has no better name for it.
     #[error("another holds what this command claims")]
     ClaimTaken {
@@ -123,7 +126,9 @@ impl CommandError {
     /// Whether the same command may be accepted when it is tried again later.
     pub fn is_transient(&self) -> bool {
         match self {
-            CommandError::VersionConflict { .. } | CommandError::Unavailable(_) => true,
+            CommandError::VersionConflict { .. } | CommandError::Outdated | CommandError::Unavailable(_) => {
+                true
+            }
             CommandError::Refused { kind, .. } => *kind == RefusalKind::Unavailable,
             CommandError::Malformed { .. }
             | CommandError::NotFound(_)

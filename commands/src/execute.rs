@@ -39,6 +39,8 @@ pub struct Accepted {
     pub repeated: bool,
     /// Whether the command began the stream.
     pub created: bool,
+    /// Whether this very request recorded it; else it was an earlier one with the same id, or there was nothing to record.
+    pub recorded: bool,
 }
 
 /// Issues commands. Cheap to clone.
@@ -188,15 +190,17 @@ impl Commands {
                 position,
                 repeated: false,
                 created: false,
+                recorded: false,
             }));
         }
         let mut state = found.state;
         let folded = Arc::make_mut(&mut state);
         events.iter().for_each(|event| folded.evolve(event));
-        let stream = stream::<D>(id);
+        let own = stream::<D>(id);
         let mut conditions = gathering.into_conditions();
-        conditions.retain(|condition| condition.stream != stream);
-        conditions.push(Condition { stream, version: found.version });
+        conditions.retain(|condition| condition.stream != own);
+        conditions.push(Condition { stream: own.clone(), version: found.version });
+        rest_on(&mut conditions, &request.rests_on)?;
         if let Err(error) = self.refuse_if_restricted::<D>(folded, request, &mut conditions, fresh).await {
             return refuse(error);
         }
@@ -214,10 +218,15 @@ impl Commands {
                         position,
                         repeated,
                         created: found.version == 0,
+                        // Where it is repeated these very events were found, so they are of this request.
+                        recorded: true,
                     })),
                 }
             }
-            Err(AppendError::Conflict { current, .. }) => Ok(Attempt::Moved(current)),
+            Err(AppendError::Conflict { stream: moved, current }) => {
+                let own = moved == own || !request.rests_on.iter().any(|condition| condition.stream == moved);
+                if own { Ok(Attempt::Moved(current)) } else { Err(CommandError::Outdated) }
+            }
             Err(AppendError::Repeated(outcome)) => {
                 first_outcome::<D>(id, request, &outcome).map(Attempt::Done)
             }
@@ -304,6 +313,18 @@ impl Commands {
     }
 }
 
+/// Makes what the right of whoever asks rests on a condition of the append.
+fn rest_on(conditions: &mut Vec<Condition>, right: &[Condition]) -> Result<(), CommandError> {
+    for on in right {
+        match conditions.iter().find(|condition| condition.stream == on.stream) {
+            Some(condition) if condition.version == on.version => {}
+            Some(_) => return Err(CommandError::Outdated),
+            None => conditions.push(on.clone()),
+        }
+    }
+    Ok(())
+}
+
 /// Who decides whether the actor may: somebody who has a permission on this very resource passes for what it grants.
 fn with_permission<D: Decider>(actor: &Actor, id: Uuid, command: &D::Command) -> Actor {
     if !actor.has_permission_on(D::TYPE, id) {
@@ -337,7 +358,8 @@ fn first_outcome<D: Decider>(
         Some((_, version)) => {
             let recorded = outcome.position - outcome.first_position + 1;
             let (version, position) = (*version, outcome.position);
-            Ok(Accepted { id, version, position, repeated: true, created: version == recorded })
+            let created = version == recorded;
+            Ok(Accepted { id, version, position, repeated: true, created, recorded: false })
         }
         None => Err(CommandError::IdempotencyConflict),
     }

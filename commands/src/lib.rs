@@ -20,4 +20,4 @@ pub use execute::{Accepted, Commands};
 pub use facts::{Answers, NoAnswers};
 pub use request::{Expected, Request};
 pub use sourced::{Decision, Sourced, SourcedEvent};
-pub use state::{FoldedState, open_events, state_after};
+pub use state::{FoldedState, open_events, state_after, stream};

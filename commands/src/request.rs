@@ -1,6 +1,7 @@
 //! The circumstances of a command: who asks, in which context, caused by what.
 
 use domain::Actor;
+use event_store::Condition;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -39,6 +40,9 @@ pub struct Request {
     pub fingerprint: Option<[u8; 32]>,
     /// At which versions of the stream the client wants it (`If-Match`).
     pub expected_version: Option<Expected>,
+    /// What the right of whoever asks rests on, such as their session and their account, as it was read: the command is
+    /// recorded where that still holds, and is [`CommandError::Outdated`](crate::CommandError::Outdated) elsewhere.
+    pub rests_on: Vec<Condition>,
     /// When the thing happened, where that is not now: the time of the event that a policy reacts to.
     pub occurred_at: Option<Timestamp>,
     /// What everything that one request brings about has in common; the command's id where there is none.
@@ -69,6 +73,7 @@ impl Request {
             repeatable: false,
             fingerprint: None,
             expected_version: None,
+            rests_on: Vec::new(),
             occurred_at: None,
             correlation_id: None,
             causation_id: None,

@@ -91,7 +91,7 @@ impl States {
 }
 
 /// The stream of an aggregate.
-pub(crate) fn stream<D: Decider>(id: Uuid) -> StreamId {
+pub fn stream<D: Decider>(id: Uuid) -> StreamId {
     StreamId::new(D::TYPE, &*id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
 }
 

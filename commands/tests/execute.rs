@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use commands::{Accepted, CommandError, Commands, Expected, NoAnswers, Request, Sourced};
+use commands::{Accepted, CommandError, Commands, Expected, NoAnswers, Request, Sourced, stream};
 use cqrs_es::{EventStore as _, persist::PersistedEventStore};
 use domain::{
     Actor, RecordClass,
@@ -14,7 +14,7 @@ use domain::{
     },
     identity::{OrgKind, OrgType, OrgUnit, OrgUnitCommand},
 };
-use event_store::{EventStore, testing};
+use event_store::{Condition, EventStore, testing};
 use postgres_es::PostgresEventRepository;
 use uuid::Uuid;
 
@@ -57,7 +57,10 @@ async fn an_accepted_command_is_in_the_log_and_answers_its_position() {
     let (commands, _database) = world().await;
     let id = Uuid::now_v7();
     let accepted = commands.execute::<OrgUnit>(id, create("PSU"), &admin()).await.unwrap();
-    assert_eq!(accepted, Accepted { id, version: 1, position: 1, repeated: false, created: true });
+    assert_eq!(
+        accepted,
+        Accepted { id, version: 1, position: 1, repeated: false, created: true, recorded: true }
+    );
     assert_eq!(commands.store().head().await.unwrap().position, 1);
 }
 
@@ -70,7 +73,7 @@ async fn a_repeat_under_the_same_key_is_answered_with_the_first_outcome() {
     commands.execute::<OrgUnit>(id, rename("Another"), &admin()).await.unwrap();
     let again =
         commands.execute::<OrgUnit>(id, create("PSU"), &admin().under(key, Some([1; 32]))).await.unwrap();
-    assert_eq!(again, Accepted { repeated: true, ..first });
+    assert_eq!(again, Accepted { repeated: true, recorded: false, ..first });
     assert_eq!(commands.store().head().await.unwrap().position, 2);
 }
 
@@ -92,6 +95,38 @@ async fn a_key_that_is_reused_for_something_else_is_refused() {
     commands.execute::<OrgUnit>(id, create("PSU"), &admin().under(key, Some([1; 32]))).await.unwrap();
     let reused = commands.execute::<OrgUnit>(id, create("KSU"), &admin().under(key, Some([2; 32]))).await;
     assert!(matches!(reused, Err(CommandError::IdempotencyConflict)), "{reused:?}");
+}
+
+#[tokio::test]
+async fn idn_s4_what_the_right_of_a_caller_was_read_from_is_a_condition_of_what_they_record() {
+    let (commands, database) = world().await;
+    let store = EventStore::open(database.config()).await.unwrap();
+    let elsewhere = Commands::new(store, Arc::new(NoAnswers), 1000);
+    let (right, id) = (Uuid::now_v7(), Uuid::now_v7());
+    commands.execute::<OrgUnit>(right, create("PSU"), &admin()).await.unwrap();
+    let on = |version| Condition { stream: stream::<OrgUnit>(right), version };
+    let resting = |version| Request { rests_on: vec![on(version)], ..admin() };
+    let key = Uuid::now_v7();
+    let first = commands.execute::<OrgUnit>(id, create("KSU"), &resting(1).under(key, None)).await.unwrap();
+    assert!(first.recorded);
+    // Known by heart here, and other than it was since another node wrote.
+    elsewhere.execute::<OrgUnit>(right, rename("Gus"), &admin()).await.unwrap();
+    for _ in 0..2 {
+        let outdated = commands.execute::<OrgUnit>(id, rename("Gus"), &resting(1)).await;
+        assert!(matches!(outdated, Err(CommandError::Outdated)), "{outdated:?}");
+        // The same where it is written itself.
+        let outdated = commands.execute::<OrgUnit>(right, rename("Pitt"), &resting(1)).await;
+        assert!(matches!(outdated, Err(CommandError::Outdated)), "{outdated:?}");
+    }
+    assert_eq!(commands.store().head().await.unwrap().position, 3, "nothing of it was recorded");
+    let again = commands.execute::<OrgUnit>(id, create("KSU"), &resting(1).under(key, None)).await.unwrap();
+    assert_eq!(again, Accepted { repeated: true, recorded: false, ..first });
+    assert!(commands.execute::<OrgUnit>(id, rename("Gus"), &resting(2)).await.unwrap().recorded);
+    assert!(commands.execute::<OrgUnit>(right, rename("Pitt"), &resting(2)).await.unwrap().recorded);
+    // What has not begun is a right as well.
+    let unbegun = Condition { stream: stream::<OrgUnit>(Uuid::now_v7()), version: 0 };
+    let resting = Request { rests_on: vec![unbegun], ..admin() };
+    assert!(commands.execute::<OrgUnit>(id, rename("Pitt"), &resting).await.unwrap().recorded);
 }
 
 #[tokio::test]

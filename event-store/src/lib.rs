@@ -15,6 +15,7 @@ mod error;
 mod follow;
 pub mod integrity;
 mod keys;
+mod lookout;
 mod micros;
 pub mod migrate;
 mod names;
@@ -50,6 +51,7 @@ pub use keys::{
     Basis, BoxHeader, Classes, Epoch, History, KeyState, Keyring, KeyringConfig, MasterKey, NewestKey, Shred,
     vault,
 };
+pub use lookout::{Lookout, News};
 pub use names::StreamId;
 pub use recorded::{Ahead, AsOf, Head, Recorded, contiguous};
 
@@ -72,6 +74,7 @@ pub struct EventStore(Arc<Inner>);
 
 struct Inner {
     pool: PgPool,
+    database: driver::Database,
     keyring: Keyring,
     poll_every: Duration,
     requests: mpsc::Sender<Request>,
@@ -145,6 +148,7 @@ impl EventStore {
         let store = Self(Arc::new(Inner {
             loads: read::start(&pool),
             pool,
+            database: driver::Database::parse(&config.database_url)?,
             keyring,
             poll_every: config.poll_every,
             requests,
@@ -190,6 +194,10 @@ impl EventStore {
     /// The newest position that this node knows of: from its own commits and from notifications. A hint.
     pub fn subscribe_head(&self) -> watch::Receiver<Position> {
         self.0.newest.subscribe()
+    }
+
+    pub(crate) fn database(&self) -> &driver::Database {
+        &self.0.database
     }
 
     pub(crate) fn tail(&self) -> &Tail {

@@ -85,10 +85,21 @@ pub(crate) const COLUMNS: &str = "e.position, e.event_id, e.aggregate_type, e.ag
      e.command_index, e.fingerprint";
 
 pub(crate) fn from_row(row: &PgRow) -> Result<Recorded, StoreError> {
+    let position = unsigned(row.try_get(0)?)?;
+    at(position, row).map_err(|error| {
+        let why = match error {
+            StoreError::Unreadable(why) => why,
+            error => error.to_string(),
+        };
+        StoreError::Unreadable(format!("the row at position {position}: {why}"))
+    })
+}
+
+fn at(position: Position, row: &PgRow) -> Result<Recorded, StoreError> {
     let stream =
         StreamId { aggregate_type: intern(row.try_get(2)?), aggregate_id: row.try_get::<&str, _>(3)?.into() };
     Ok(Recorded {
-        position: unsigned(row.try_get(0)?)?,
+        position,
         event_id: row.try_get(1)?,
         stream,
         sequence: unsigned(row.try_get(4)?)?,

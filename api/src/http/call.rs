@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use actix_web::http::header::AUTHORIZATION;
 use domain::{Actor, ActorKind};
+use event_store::Condition;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Api, Incoming, Route, Trace, body::single, identity, route::From};
+use super::{Api, Incoming, Route, Trace, body::single, dispatch::permitted, identity, route::From};
 use crate::{
     auth::{ELEVATED_FOR, Rejected, SigningKeys, Stand, Ticket, Withdrawn},
     problem::{ELEVATION_REQUIRED, FORBIDDEN, Problem, RATE_LIMITED, UNAUTHENTICATED},
 };
+
+/// How often a command is issued again for somebody of whom something was recorded at the same time.
+pub(super) const ATTEMPTS: u32 = 32;
 
 /// The parameter of a path that is a month wherever it stands.
 const MONTH: &str = "month";
@@ -26,6 +30,8 @@ pub struct Call<'a> {
     pub values: Vec<&'a str>,
     /// The caller, where there is a token.
     pub ticket: Option<Arc<Ticket>>,
+    /// What the caller's right was read from.
+    pub rests_on: Vec<Condition>,
     /// Its trace.
     pub trace: &'a Trace,
 }
@@ -159,11 +165,17 @@ impl std::convert::From<Rejected> for Unproven {
 /// The header in which a program sends its key.
 pub(super) const API_KEY: &str = "X-API-Key";
 
-/// The caller that a request's bearer token, key or cookie names; none where it has none of them.
+/// Who calls, and what that was read from.
+pub(super) struct Caller {
+    pub(super) ticket: Arc<Ticket>,
+    pub(super) rests_on: Vec<Condition>,
+}
+
+/// The caller that a request's bearer token, key or cookie names, as far as was heard of them; none where it has none of these.
 ///
 /// # Errors
 /// A token that is not valid (any more), or credentials of another kind.
-pub(super) async fn authenticate(request: &Incoming<'_>, api: &Api) -> Result<Option<Arc<Ticket>>, Unproven> {
+pub(super) async fn authenticate(request: &Incoming<'_>, api: &Api) -> Result<Option<Caller>, Unproven> {
     let ticket = if request.headers().contains_key(AUTHORIZATION) {
         bearer(request, &api.keys)?
     } else if let Some(key) = single(request.headers(), API_KEY)? {
@@ -180,12 +192,23 @@ pub(super) async fn authenticate(request: &Incoming<'_>, api: &Api) -> Result<Op
         return Ok(None);
     };
     match api.standing.examine(&ticket, request.address(), Timestamp::now()).await {
-        Ok(stand) => {
-            count(&ticket, api);
-            Ok(Some(with_stand(ticket, stand)))
+        Ok(mut stand) => {
+            let rests_on = std::mem::take(&mut stand.rests_on);
+            Ok(Some(Caller { ticket: with_stand(ticket, stand), rests_on }))
         }
         Err(withdrawn) => Err(of_withdrawn(withdrawn).into()),
     }
+}
+
+/// The caller as they stand now, if anything that their right was read from is different from what it was when they called.
+///
+/// # Errors
+/// They may not call this any more; or that cannot be found out.
+pub(super) async fn anew(api: &Api, call: &Call<'_>) -> Result<Option<Caller>, Problem> {
+    api.standing.look().await?;
+    let caller = authenticate(call.request, api).await.map_err(|unproven| unproven.problem)?;
+    permitted(call.route, caller.as_ref().map(|caller| &caller.ticket.actor))?;
+    Ok(caller.filter(|caller| caller.rests_on != call.rests_on))
 }
 
 fn of_withdrawn(withdrawn: Withdrawn) -> Problem {
@@ -200,7 +223,7 @@ fn of_withdrawn(withdrawn: Withdrawn) -> Problem {
 }
 
 /// Counts the call of a client.
-fn count(ticket: &Ticket, api: &Api) {
+pub(super) fn count(ticket: &Ticket, api: &Api) {
     if ticket.actor.kind == ActorKind::ApiClient
         && let Ok(client) = ticket.actor.id.parse()
     {

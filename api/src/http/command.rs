@@ -4,7 +4,7 @@ use actix_web::{
     HttpResponse,
     http::header::{ETAG, HeaderMap, LOCATION},
 };
-use commands::{Accepted, CommandEntry, Elevated, Expected, Request};
+use commands::{Accepted, CommandEntry, CommandError, Elevated, Expected, Request};
 use domain::{annals_namespace, derived_id};
 use hmac::Mac;
 use serde_json::{Value, json, value::RawValue};
@@ -13,6 +13,7 @@ use uuid::{Builder, Uuid};
 use super::{
     Api, Call,
     body::{Body, canonical, single, with_given},
+    call::{ATTEMPTS, anew},
     identity::{self, MadeKey},
     overload::Kind,
     route::{self, CommandRoute, IdFrom},
@@ -21,7 +22,7 @@ use super::{
 };
 use crate::{
     auth,
-    problem::{MALFORMED, Problem},
+    problem::{MALFORMED, Problem, UNAVAILABLE},
 };
 
 /// The header that makes a command repeatable.
@@ -31,61 +32,178 @@ pub const IF_MATCH: &str = "If-Match";
 /// The header of an answer that was given before.
 pub const REPLAYED: &str = "Idempotent-Replayed";
 
+/// What a request says of a command beside its path.
+struct Sent<'a> {
+    key: Option<&'a str>,
+    /// The same however often the command is issued.
+    command_id: Uuid,
+    expected: Option<Expected>,
+    body: Box<RawValue>,
+}
+
 /// Issues the command of a route.
 ///
 /// # Errors
 /// Whatever is wrong with the request, and why the command was refused.
 pub async fn handle(
     api: &Api,
-    call: &Call<'_>,
+    mut call: Call<'_>,
     command: &CommandRoute,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
+    let sent = match receive(api, &mut call, command, body).await {
+        Ok(sent) => sent,
+        // What is wrong with a request is told to whoever may ask.
+        Err(problem) => return anew(api, &call).await.and(Err(problem)),
+    };
+    let mut turn = None;
+    for _ in 0..ATTEMPTS {
+        let outcome = issue(api, &call, command, &sent).await;
+        // What was recorded was so on the condition that the caller's right still stands; and where it is not known, or nothing
+        // was tried, it says nothing of anything.
+        let says_all = match &outcome {
+            Ok(issued) => issued.recorded,
+            Err(Refusal::For(problem)) => problem.status() == 503,
+            Err(Refusal::Outdated) => false,
+        };
+        if says_all {
+            return Ok(outcome?.response);
+        }
+        let outdated = matches!(&outcome, Err(Refusal::Outdated));
+        // Several who change what they all rest on take turns from here on: of those who look and try together, one succeeds.
+        if outdated && turn.is_none() {
+            turn = Some(api.standing.turn().await);
+        }
+        // Whatever else there is to answer is answered to whoever the caller is now.
+        match Box::pin(anew(api, &call)).await? {
+            Some(now) => (call.ticket, call.rests_on) = (Some(now.ticket), now.rests_on),
+            None if outdated => {}
+            None => return Ok(outcome?.response),
+        }
+    }
+    let detail = "what the right to this rests on is changed again and again";
+    Err(Problem::new(UNAVAILABLE, detail).retry_after(1))
+}
+
+/// Takes in what a request says.
+async fn receive<'c>(
+    api: &Api,
+    call: &mut Call<'c>,
+    command: &CommandRoute,
+    body: Body,
+) -> Result<Sent<'c>, Problem> {
     let headers = call.request.headers();
     if !call.request.query_string().is_empty() {
         return Err(Problem::parameter("query", "commands take no query parameters"));
     }
-    let key = idempotency_key(headers)?;
-    let expected_version = expected_version(headers)?;
-    let ticket = call.ticket.as_ref().ok_or_else(|| super::call::unauthenticated(None))?;
-    let aggregate = &api.catalog.aggregates[command.aggregate];
-    let entry = &aggregate.commands[command.command];
-    let elevated = || match entry.elevated {
-        Elevated::Always => call.elevated(),
-        Elevated::Login if ticket.session.is_some() => call.elevated(),
-        Elevated::Login | Elevated::No => Ok(()),
-    };
+    let (key, expected) = (idempotency_key(headers)?, expected_version(headers)?);
+    let entry = &api.catalog.aggregates[command.aggregate].commands[command.command];
     // Before the body is there, unless it depends on what that says.
-    if entry.elevated_unless.is_none() {
-        elevated()?;
+    if entry.elevated_unless.is_none()
+        && let Err(problem) = elevated(call, entry)
+    {
+        // They may have shown it just now, to another node.
+        let now = anew(api, call).await?.ok_or(problem)?;
+        (call.ticket, call.rests_on) = (Some(now.ticket), now.rests_on);
+        elevated(call, entry)?;
     }
     let body = body.fields(call.request, api.body_limit().await).await?;
-    if let Some((field, values)) = &entry.elevated_unless
-        && !says(&body, field, values)
-    {
-        elevated()?;
-    }
+    let ticket = call.ticket.as_ref().ok_or_else(|| super::call::unauthenticated(None))?;
+    let scope = |key| format!("{}|{} {}|{key}", ticket.actor, call.route.method, call.request.path());
+    let derived = |key| made_when(key, Uuid::new_v5(&annals_namespace(), scope(key).as_bytes()));
+    let command_id = key.map_or_else(Uuid::now_v7, derived);
+    Ok(Sent { key, command_id, expected, body })
+}
 
+/// Whether the caller has proven who they are as this command wants it.
+fn elevated(call: &Call<'_>, entry: &CommandEntry) -> Result<(), Problem> {
+    match entry.elevated {
+        Elevated::Always => call.elevated(),
+        Elevated::Login if call.ticket.as_ref().is_some_and(|ticket| ticket.session.is_some()) => {
+            call.elevated()
+        }
+        Elevated::Login | Elevated::No => Ok(()),
+    }
+}
+
+/// What came of a command.
+struct Issued {
+    response: HttpResponse,
+    /// Whether it was recorded by this very request.
+    recorded: bool,
+}
+
+/// Why a command was not accepted.
+enum Refusal {
+    /// Something was recorded of the caller meanwhile.
+    Outdated,
+    For(Problem),
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Refusal::For(problem)
+    }
+}
+
+impl From<CommandError> for Refusal {
+    fn from(error: CommandError) -> Self {
+        match error {
+            CommandError::Outdated => Refusal::Outdated,
+            error => Refusal::For(error.into()),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Outdated => CommandError::Outdated.into(),
+            Refusal::For(problem) => problem,
+        }
+    }
+}
+
+/// Issues a command for a caller as they stood when they were looked up.
+async fn issue(
+    api: &Api,
+    call: &Call<'_>,
+    command: &CommandRoute,
+    sent: &Sent<'_>,
+) -> Result<Issued, Refusal> {
+    let Sent { key, command_id, expected, body } = sent;
+    let aggregate = &api.catalog.aggregates[command.aggregate];
+    let entry = &aggregate.commands[command.command];
+    let ticket = call.ticket.as_ref().ok_or_else(|| super::call::unauthenticated(None))?;
+    if entry.elevated_unless.as_ref().is_none_or(|(field, values)| !says(body, field, values)) {
+        elevated(call, entry)?;
+    }
     let mut request = Request::by(ticket.actor.clone());
-    request.expected_version.clone_from(&expected_version);
+    request.expected_version.clone_from(expected);
+    request.rests_on.clone_from(&call.rests_on);
     request.correlation_id = Some(call.trace.correlation());
     request.traceparent = Some(call.trace.parent());
     request.session = ticket.session.clone();
-    if let Some(key) = key {
-        let scope = format!("{}|{} {}|{key}", ticket.actor, call.route.method, call.request.path());
-        let command_id = made_when(key, Uuid::new_v5(&annals_namespace(), scope.as_bytes()));
-        request = request.under(command_id, Some(api.fingerprint(&body, expected_version.as_ref())?));
+    request.command_id = *command_id;
+    if key.is_some() {
+        request = request.under(*command_id, Some(api.fingerprint(body, expected.as_ref())?));
     }
-    let id = stream_id(call, command.id, key.map(|key| (key, request.command_id)))?;
+    // Without a key its own id is as good as one: it has a time, too.
+    let own = command_id.to_string();
+    let id = stream_id(call, command.id, Some((key.unwrap_or(&own), *command_id)))?;
     request.owner = owner(call, command.id, id);
     let given = command.given.iter().map(|(name, from)| Ok((*name, call.known(*from)?)));
-    let body = with_given(body, &given.collect::<Result<Vec<_>, Problem>>()?)?;
+    let body = with_given(body.clone(), &given.collect::<Result<Vec<_>, Problem>>()?)?;
 
     refuse_lists_for_objects(api, entry, &body)?;
     let under_way = api.overload.enter(Kind::Command)?;
     let timer = api.metrics.command(aggregate.aggregate_type, entry.name);
-    let outcome = aggregate.execute(&api.commands, id, entry, &body, &request).await.map_err(Problem::from);
-    timer.done(outcome.as_ref().map_or_else(Problem::code, |_| "accepted"));
+    let outcome = aggregate.execute(&api.commands, id, entry, &body, &request).await.map_err(Refusal::from);
+    timer.done(match &outcome {
+        Ok(_) => "accepted",
+        Err(Refusal::Outdated) => "outdated",
+        Err(Refusal::For(problem)) => problem.code(),
+    });
     if outcome.is_ok() {
         under_way.done();
     }
@@ -95,7 +213,8 @@ pub async fn handle(
     let accepted = outcome?;
     let made =
         identity::key_of(api, aggregate.aggregate_type, entry.name, &accepted, request.command_id).await?;
-    Ok(answer(&accepted, api.location(aggregate.aggregate_type, id), made))
+    let response = answer(&accepted, api.location(aggregate.aggregate_type, id), made);
+    Ok(Issued { response, recorded: accepted.recorded })
 }
 
 /// Whether a body says one of these values of a field, in so many words.
@@ -118,7 +237,7 @@ fn refuse_lists_for_objects(api: &Api, entry: &CommandEntry, body: &RawValue) ->
 /// 201 for a new stream, 200 for one more version of it. A repeat is answered as the first one was, but for a key that is
 /// not shown again.
 fn answer(accepted: &Accepted, location: Option<String>, made: Option<MadeKey>) -> HttpResponse {
-    let Accepted { id, version, position, repeated, created } = accepted;
+    let Accepted { id, version, position, repeated, created, recorded: _ } = accepted;
     let mut response = if *created { HttpResponse::Created() } else { HttpResponse::Ok() };
     response.insert_header((ETAG, format!("\"{version}\"")));
     if let Some(location) = location.filter(|_| *created) {
@@ -140,17 +259,13 @@ fn answer(accepted: &Accepted, location: Option<String>, made: Option<MadeKey>) 
 }
 
 /// The stream that a route names.
-pub(super) fn stream_id(
-    call: &Call<'_>,
-    from: IdFrom,
-    repeatable: Option<(&str, Uuid)>,
-) -> Result<Uuid, Problem> {
+pub(super) fn stream_id(call: &Call<'_>, from: IdFrom, made: Option<(&str, Uuid)>) -> Result<Uuid, Problem> {
     match from {
         IdFrom::Path(name) => call.id(name),
         IdFrom::Piece(name, index) => uuid(call.piece(name, index))
             .ok_or_else(|| Problem::parameter(name, "expected pieces separated by points, UUIDs first")),
         // A repeat must reach the same stream.
-        IdFrom::New => Ok(match repeatable {
+        IdFrom::New => Ok(match made {
             Some((key, command_id)) => made_when(key, Uuid::new_v5(&command_id, b"id")),
             None => Uuid::now_v7(),
         }),

@@ -21,7 +21,7 @@ use tracing::Instrument;
 use super::{
     Api, Call, Found, Incoming, Missed, Operation, Route, Trace, access, batch,
     body::Body,
-    call::{Unproven, authenticate, forbidden, unauthenticated},
+    call::{Caller, Unproven, authenticate, count, forbidden, unauthenticated},
     coding, command, documents, governance, graphql, headers, identity,
     limits::{self, Exceeded, Quota},
     log,
@@ -84,8 +84,12 @@ pub(super) async fn answer(
     trace: &Trace,
     quota: &mut Option<Quota>,
 ) -> Result<HttpResponse, Problem> {
-    let known = if route.access.needs_token() { authenticate(request, api).await } else { Ok(None) };
-    let (ticket, failed) = known.map_or_else(|failed| (None, Some(failed)), |ticket| (ticket, None));
+    let known = known(api, request, route).await;
+    let (caller, failed) = known.map_or_else(|failed| (None, Some(failed)), |caller| (caller, None));
+    let (ticket, rests_on) = caller.map(|caller| (caller.ticket, caller.rests_on)).unzip();
+    if let Some(ticket) = &ticket {
+        count(ticket, api);
+    }
     let actor = ticket.as_ref().map(|ticket| &ticket.actor);
     let refused = failed.or_else(|| permitted(route, actor).map_err(Unproven::from).err());
     let admitted = match refused {
@@ -106,7 +110,8 @@ pub(super) async fn answer(
             *quota = left;
             match refused {
                 None => {
-                    operate(api, Call { request, route, values, ticket: ticket.clone(), trace }, body).await
+                    let (ticket, rests_on) = (ticket.clone(), rests_on.unwrap_or_default());
+                    operate(api, Call { request, route, values, ticket, rests_on, trace }, body).await
                 }
                 Some(problem) => Err(problem),
             }
@@ -129,8 +134,27 @@ pub(super) async fn answer(
     answer
 }
 
+/// Who calls, where the route wants to know, by what the log says now: who was let out, on whichever node, is out.
+async fn known(api: &Api, request: &Incoming<'_>, route: &Route) -> Result<Option<Caller>, Unproven> {
+    let needs_token = route.access.needs_token();
+    // A command is recorded only where what its caller's right was read from still holds, so nothing is looked at before; but
+    // nobody is refused by what may be old.
+    if needs_token
+        && matches!(route.operation, Operation::Command(_))
+        && let Ok(Some(caller)) = authenticate(request, api).await
+        && permitted(route, Some(&caller.ticket.actor)).is_ok()
+    {
+        return Ok(Some(caller));
+    }
+    // The ways in ask as well who somebody is and whether they still may.
+    if needs_token || matches!(route.operation, Operation::Identity(_)) {
+        api.standing.look().await.map_err(Problem::from)?;
+    }
+    if needs_token { authenticate(request, api).await } else { Ok(None) }
+}
+
 /// Whether a caller may call a route at all.
-fn permitted(route: &Route, actor: Option<&Actor>) -> Result<(), Problem> {
+pub(super) fn permitted(route: &Route, actor: Option<&Actor>) -> Result<(), Problem> {
     match (route.access.admits(actor), actor) {
         (true, _) => Ok(()),
         (false, None) => Err(unauthenticated(None)),
@@ -157,7 +181,7 @@ async fn operate(api: &web::Data<Api>, call: Call<'_>, body: Body) -> Result<Htt
         matches!(call.route.operation, Operation::Query(_) | Operation::Governance(_) | Operation::Log(_));
     let under_way = if reads { Some(api.overload.enter(Kind::Query)?) } else { None };
     let answer = match &call.route.operation {
-        Operation::Command(route) => command::handle(api, &call, route, body).await,
+        Operation::Command(route) => return command::handle(api, call, route, body).await,
         // In boxes, so that a command's future need not be as large as the largest of these.
         Operation::Query(route) => Box::pin(query::handle(api, &call, route)).await,
         Operation::Governance(route) => Box::pin(governance::handle(api, &call, *route)).await,

@@ -300,6 +300,7 @@ impl From<CommandError> for Problem {
             CommandError::VersionConflict { current } => {
                 Problem::new(VERSION_CONFLICT, detail).with(json!({ "current": current }))
             }
+            CommandError::Outdated => Problem::new(UNAUTHENTICATED, detail),
             CommandError::ClaimTaken { claim } => {
                 Problem::new(CLAIM_TAKEN, detail).with(json!({ "claim": claim }))
             }

@@ -10,9 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    identity::{
-        PASSWORD, call, call_with, elevate, holder, mailed_to, member, read_with, refused_soon, tokens,
-    },
+    identity::{PASSWORD, call, call_with, elevate, holder, mailed_to, member, read_with, tokens},
     node::{ADMIN, Answer, TestNode, node},
 };
 
@@ -124,7 +122,7 @@ async fn the_keys_of_an_account_that_is_out_of_use_open_nothing() {
     let owner = holder(&node, "ada@example.edu").await.unwrap();
     let suspend = format!("/v1/identity/account/{owner}/suspend-account");
     assert!(node.post(&suspend, json!({ "reason": "An investigation" })).await.status.is_success());
-    refused_soon(&node, &token).await;
+    read_with(&node, &token).await.problem(401, "Unauthenticated");
     let request = TestRequest::get().uri("/v1/orgs").insert_header(("X-API-Key", key.clone()));
     node.send(request).await.problem(401, "Unauthenticated");
     let grant = json!({ "grant_type": "client_credentials", "client_secret": key });
@@ -187,7 +185,7 @@ async fn a_token_does_not_outlive_the_key_that_it_was_got_with() {
     let (id, _, token) = client_of(&node, "ada@example.edu", json!(["read:public"])).await;
     assert_eq!(read_with(&node, &token).await.status, 200);
     let rotated = node.post(&format!("/v1/api-clients/{id}/rotate"), json!({ "overlap_s": 0 })).await.json();
-    refused_soon(&node, &token).await;
+    read_with(&node, &token).await.problem(401, "Unauthenticated");
     let grant = json!({ "grant_type": "client_credentials", "client_secret": rotated["key"] });
     let fresh = call(&node, "/v1/auth/token", grant).await.json();
     assert_eq!(read_with(&node, fresh["access_token"].as_str().unwrap()).await.status, 200);
@@ -204,7 +202,7 @@ async fn whoever_must_change_the_password_acts_in_no_role_from_then_on() {
     let require = format!("/v1/identity/account/{id}/require-password-change");
     let required = node.post(&require, json!({ "reason": "It was seen elsewhere." })).await;
     assert!(required.status.is_success(), "{}", required.text);
-    refused_soon(&node, &access).await;
+    read_with(&node, &access).await.problem(401, "Unauthenticated");
 }
 
 #[actix_web::test]

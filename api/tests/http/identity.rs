@@ -326,39 +326,6 @@ fn unsigned(token: &str, algorithm: &str) -> String {
 }
 
 #[actix_web::test]
-async fn idn_s4_a_revocation_is_effective_on_every_node() {
-    let here = node().await;
-    let there = here.beside().await;
-    member(&here, "ada@example.edu").await;
-    let (access, refresh) = tokens(&here, "ada@example.edu").await;
-    let (other, _) = tokens(&there, "ada@example.edu").await;
-    for node in [&here, &there] {
-        assert_eq!(read_with(node, &access).await.status, 200);
-        assert_eq!(read_with(node, &other).await.status, 200);
-    }
-    assert_eq!(call_with(&here, &other, "/v1/auth/logout", json!({})).await.status, 200);
-    read_with(&here, &other).await.problem(401, "Unauthenticated");
-    refused_soon(&there, &other).await;
-    assert_eq!(read_with(&there, &access).await.status, 200, "the other session goes on");
-    assert_eq!(call_with(&here, &access, "/v1/auth/logout-everywhere", json!({})).await.status, 200);
-    read_with(&here, &access).await.problem(401, "Unauthenticated");
-    refused_soon(&there, &access).await;
-    let body = json!({ "refresh_token": refresh });
-    call(&there, "/v1/auth/refresh", body).await.problem(401, "LoginRefused");
-}
-
-/// Waits until a node refuses a token: as soon as it has heard of the revocation.
-pub(crate) async fn refused_soon(node: &TestNode, token: &str) {
-    let refused = async {
-        while read_with(node, token).await.status != 401 {
-            tokio::task::yield_now().await;
-        }
-    };
-    // Far less than what is read may be believed for without hearing anything.
-    tokio::time::timeout(Duration::from_secs(4), refused).await.unwrap();
-}
-
-#[actix_web::test]
 async fn idn_a7_a_suspension_and_a_role_make_tokens_void_at_once() {
     let node = node().await;
     let id = member(&node, "ada@example.edu").await;

@@ -33,6 +33,7 @@ mod provider;
 mod queries;
 mod refusals;
 mod replays;
+mod revocation;
 mod rights;
 mod routes;
 mod rows;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use event_store::{AppendError, Appended, EventStore, testing};
+use event_store::{AppendError, Appended, EventStore, News, testing};
 use uuid::Uuid;
 
 use crate::support::*;
@@ -113,6 +113,50 @@ async fn a_writer_that_loses_its_connection_again_and_again_answers_everyone_rig
     }
     load.goes_on(50).await;
     load.verify(&store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_sees_what_any_node_had_acknowledged_whatever_became_of_its_connection() {
+    let database = testing::database().await;
+    let (here, there) = (database.store().await.unwrap(), database.store().await.unwrap());
+    let mut assassin = database.connect().await;
+    let mut lookout = there.lookout("tests.");
+    assert_eq!(lookout.look().await.unwrap(), News::Anything);
+    assert_eq!(lookout.look().await.unwrap(), News::Streams(Vec::new()));
+    for round in 1..=20_u64 {
+        // In turns by the one, by the other and by both.
+        let names = [format!("here {round}"), format!("there {round}")];
+        for (turn, node, name) in [(1, &here, &names[0]), (2, &there, &names[1])] {
+            if [0, turn].contains(&(round % 3)) {
+                node.append(at(&stream(name), 0)).await.unwrap();
+            }
+        }
+        if round % 4 == 0 {
+            sqlx::query(
+                "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity
+                 WHERE datname = current_database() AND application_name = 'annals lookout'",
+            )
+            .execute(&mut assassin)
+            .await
+            .unwrap();
+        }
+        let expected = match (round % 4, round % 3) {
+            (0, _) => News::Anything,
+            (_, 0) => streams(&[&names[0], &names[1]]),
+            (_, 1) => streams(&[&names[0]]),
+            (_, _) => streams(&[&names[1]]),
+        };
+        assert_eq!(lookout.look().await.unwrap(), expected, "{round}");
+    }
+    let mut others = there.lookout("others.");
+    assert_eq!(others.look().await.unwrap(), News::Anything);
+    here.append(at(&stream("one"), 0)).await.unwrap();
+    assert_eq!(others.look().await.unwrap(), News::Streams(Vec::new()));
+    assert_eq!(lookout.look().await.unwrap(), streams(&["one"]));
+}
+
+fn streams(names: &[&str]) -> News {
+    News::Streams(names.iter().map(|name| stream(name).aggregate_id).collect())
 }
 
 /// A command that is alone in the world, and needs a look under the lock: nothing that arrives later wakes the writer.

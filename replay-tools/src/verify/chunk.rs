@@ -230,18 +230,12 @@ impl<'s> Reading<'s> {
         self.chunk.take(event);
     }
 
-    /// Whether the columns that no leaf has are as they were recorded. Where the event is not the one that was signed, that says
-    /// it all.
+    /// Whether the columns that no leaf has are as they were recorded.
     fn check_ids(&mut self, event: &Recorded) {
         match ids_hold(event, &mut self.buffer) {
             Some(true) => {}
             None => self.chunk.unbound += 1,
-            Some(false) => {
-                let differs = |mismatch: &Mismatch| mismatch.position == event.position;
-                if !self.chunk.mismatches.last().is_some_and(differs) {
-                    self.chunk.find(Kind::Altered, event.position, OTHER_IDS);
-                }
-            }
+            Some(false) => self.chunk.find(Kind::Altered, event.position, OTHER_IDS),
         }
     }
 

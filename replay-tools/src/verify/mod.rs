@@ -31,7 +31,7 @@ use chunk::{CHUNK, Chunk, Signed};
 use claims::Claims;
 use given::Given;
 use keys::Keys;
-use report::{Kind, Report};
+use report::{Finding, Kind, Report};
 use tree::Tree;
 
 /// Recomputes everything from the stored rows and names the first position that disagrees with what was signed; then folds
@@ -182,7 +182,9 @@ impl Scan {
         report.events += part.events;
         self.mismatched += part.mismatches.len() as u64;
         self.unbound += part.unbound;
-        self.differs |= !part.mismatches.is_empty() || !part.findings.is_empty();
+        // What else is wrong with an event that is there changes no leaf, and excuses no root.
+        let moves = |finding: &Finding| matches!(finding.kind, Kind::Missing | Kind::Inserted);
+        self.differs |= !part.mismatches.is_empty() || part.findings.iter().any(moves);
         let room = explain::REMEMBERED.saturating_sub(self.mismatches.len());
         self.mismatches.extend(part.mismatches.into_iter().take(room));
         for finding in part.findings {

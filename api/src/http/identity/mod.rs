@@ -27,6 +27,7 @@ use domain::{
     Actor, ActorKind, Decider, annals_namespace,
     identity::{Account, AccountCommand, Session},
 };
+use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
@@ -34,7 +35,12 @@ pub(super) use clients::{MadeKey, caller, key_of};
 pub(super) use cookies::{access_cookie, is_forged};
 pub(super) use usage::Usage;
 
-use super::{Api, Call, body::Body, overload::Kind};
+use super::{
+    Api, Call,
+    body::Body,
+    call::{ATTEMPTS, anew},
+    overload::Kind,
+};
 use crate::problem::{FORBIDDEN, INVALID_VALUE, LOGIN_REFUSED, MALFORMED, Problem};
 
 /// What a route of identity does.
@@ -272,7 +278,33 @@ async fn to_account(
     account: Uuid,
     command: AccountCommand,
 ) -> Result<Accepted, CommandError> {
-    issue::<Account>(api, account, command, &for_person(call, Some(account))).await
+    issue_as(api, call, account, command, for_person(call, Some(account))).await
+}
+
+/// Issues a command to an account on the condition that the caller's right, where it was by one, still stands.
+async fn issue_as(
+    api: &Api,
+    call: &Call<'_>,
+    account: Uuid,
+    command: AccountCommand,
+    mut request: Request,
+) -> Result<Accepted, CommandError> {
+    request.rests_on.clone_from(&call.rests_on);
+    let elevated = call.elevated().is_ok();
+    for _ in 0..ATTEMPTS {
+        match issue::<Account>(api, account, command.clone(), &request).await {
+            // Something was recorded of them, be it by an earlier step of this request.
+            Err(CommandError::Outdated) => {}
+            outcome => return outcome,
+        }
+        match anew(api, call).await {
+            Ok(Some(now)) if !elevated || now.ticket.is_elevated(Timestamp::now()) => {
+                request.rests_on = now.rests_on;
+            }
+            Ok(_) | Err(_) => break,
+        }
+    }
+    Err(CommandError::Outdated)
 }
 
 /// A command to an account that a proof is good for once: whoever proves the same again, on whichever node, is refused.
@@ -285,7 +317,7 @@ async fn once(
 ) -> Result<Accepted, CommandError> {
     let command_id = Uuid::new_v5(&annals_namespace(), format!("proof|{proof}").as_bytes());
     let request = for_person(call, Some(account)).under(command_id, None);
-    match issue::<Account>(api, account, command, &request).await? {
+    match issue_as(api, call, account, command, request).await? {
         accepted if accepted.repeated => Err(CommandError::IdempotencyConflict),
         accepted => Ok(accepted),
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Chunk, View, rows::Rows, view};
 use crate::{
-    auth::Ticket,
+    auth::{Ticket, Withdrawn},
     http::{
         Api, Call,
         access::Reader,
@@ -265,9 +265,14 @@ impl Client {
 
     /// Who the client is, as they stand now, where it may still be told anything: its token holds, and lets it see what it sees.
     async fn admitted(&self) -> Result<Arc<Ticket>, End> {
+        self.api.standing.look().await.map_err(|_| End::Failed)?;
         let now = Timestamp::now();
         let stand = self.api.standing.examine(&self.ticket, self.address, now).await;
-        let ticket = with_stand(Arc::clone(&self.ticket), stand.map_err(|_| End::Withdrawn)?);
+        let stand = stand.map_err(|withdrawn| match withdrawn {
+            Withdrawn::Unknown(_) => End::Failed,
+            Withdrawn::Revoked | Withdrawn::Address | Withdrawn::Exhausted => End::Withdrawn,
+        })?;
+        let ticket = with_stand(Arc::clone(&self.ticket), stand);
         let sees_the_same = view(&ticket.actor).is_ok_and(|view| view == self.view);
         match !ticket.has_expired(now) && sees_the_same {
             true => Ok(ticket),
