@@ -53,7 +53,7 @@ pub use keys::{
 };
 pub use lookout::{Lookout, News};
 pub use names::StreamId;
-pub use recorded::{Ahead, AsOf, Head, Recorded, contiguous};
+pub use recorded::{Ahead, AsOf, Head, Illegible, Recorded, contiguous};
 
 pub use driver::Database;
 

@@ -12,7 +12,7 @@ use crate::{
     Ahead, AsOf, EventStore, Head, Outcome, Position, Recorded, StoreError, StreamId,
     micros::Micros,
     names::intern,
-    recorded::{COLUMNS, from_row, signed, unsigned},
+    recorded::{COLUMNS, Illegible, from_row, legible, signed, unsigned},
 };
 
 pub(crate) struct Load {
@@ -124,21 +124,21 @@ impl EventStore {
     }
 
     /// Shows the events after a position, up to another, in order and as they come: for whoever looks at each once and lets it
-    /// go.
+    /// go. Of a row that this program did not write, its position and what is wrong with it.
     ///
     /// # Errors
-    /// As [`EventStore::read_all`]; some may have been shown by then.
+    /// When the database fails; some may have been shown by then.
     pub async fn visit(
         &self,
         after: Position,
         until: Position,
-        mut see: impl FnMut(Recorded),
+        mut see: impl FnMut(Result<Recorded, Illegible>),
     ) -> Result<(), StoreError> {
         let mut connection = self.pool().acquire().await?;
         let sql = stretch();
         let mut rows = sqlx::query(&sql).bind(signed(after)).bind(signed(until)).fetch(&mut *connection);
         while let Some(row) = rows.try_next().await? {
-            see(from_row(&row)?);
+            see(legible(&row)?);
         }
         Ok(())
     }

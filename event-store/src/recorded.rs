@@ -84,15 +84,30 @@ pub(crate) const COLUMNS: &str = "e.position, e.event_id, e.aggregate_type, e.ag
      e.event_type, e.event_version, e.payload, e.sealed, e.metadata, e.recorded_at, e.command_id, \
      e.command_index, e.fingerprint";
 
+/// A row of the log that this program did not write.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the row at position {position}: {why}")]
+pub struct Illegible {
+    /// Its position.
+    pub position: Position,
+    /// What is wrong with it. It shows no value.
+    pub why: String,
+}
+
 pub(crate) fn from_row(row: &PgRow) -> Result<Recorded, StoreError> {
+    legible(row)?.map_err(|row| StoreError::Unreadable(row.to_string()))
+}
+
+/// What stands in a row, where it has a position.
+pub(crate) fn legible(row: &PgRow) -> Result<Result<Recorded, Illegible>, StoreError> {
     let position = unsigned(row.try_get(0)?)?;
-    at(position, row).map_err(|error| {
+    Ok(at(position, row).map_err(|error| {
         let why = match error {
             StoreError::Unreadable(why) => why,
             error => error.to_string(),
         };
-        StoreError::Unreadable(format!("the row at position {position}: {why}"))
-    })
+        Illegible { position, why }
+    }))
 }
 
 fn at(position: Position, row: &PgRow) -> Result<Recorded, StoreError> {

@@ -122,7 +122,7 @@ async fn whoever_visits_a_stretch_is_shown_what_reading_it_gives() {
     }
     for (after, until) in [(0, 9), (2, 5), (7, 100), (9, 9), (5, 2)] {
         let mut shown = Vec::new();
-        store.visit(after, until, |event| shown.push(event)).await.unwrap();
+        store.visit(after, until, |event| shown.push(event.unwrap())).await.unwrap();
         let limit = usize::try_from(until.saturating_sub(after)).unwrap();
         assert_eq!(shown, store.read_all(after, limit).await.unwrap(), "{after} to {until}");
     }

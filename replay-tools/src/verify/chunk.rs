@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ahash::HashMap;
 use domain::registry::{AnyEvent, DecodeError};
 use event_store::{
-    EventStore, Position, Recorded, StoreError, StreamId,
+    EventStore, Illegible, Position, Recorded, StoreError, StreamId,
     integrity::{Directory, Hash, Leaf, TILE_WIDTH, Tile, ids_hold, subtree_hash},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -131,7 +131,11 @@ impl Chunk {
         until: Position,
     ) -> Result<Self, StoreError> {
         let mut reading = Reading::new(signed, after);
-        store.visit(after, until, |event| reading.take(&event)).await?;
+        let see = |row: Result<Recorded, Illegible>| match row {
+            Ok(event) => reading.take(&event),
+            Err(row) => reading.skip(&row),
+        };
+        store.visit(after, until, see).await?;
         let mut chunk = reading.end(until);
         for (position, why) in chunk.claims.open(store.keyring()).await? {
             chunk.find(Kind::Unreadable, position, does_not_open(&why));
@@ -230,6 +234,16 @@ impl<'s> Reading<'s> {
         self.chunk.take(event);
     }
 
+    /// The next row, of which nothing can be told but that it is there.
+    fn skip(&mut self, row: &Illegible) {
+        if row.position <= self.at {
+            return self.chunk.find(Kind::Inserted, row.position, "there are two events");
+        }
+        self.miss(row.position - 1);
+        self.chunk.find(Kind::Illegible, row.position, format_args!("the row cannot be read: {}", row.why));
+        self.stand_in();
+    }
+
     /// Whether the columns that no leaf has are as they were recorded.
     fn check_ids(&mut self, event: &Recorded) {
         match ids_hold(event, &mut self.buffer) {
@@ -249,18 +263,33 @@ impl<'s> Reading<'s> {
 
     /// Compares what stands at the next position with what was signed there.
     fn place(&mut self, event: Option<&Recorded>) {
-        if self.hashes.is_empty() {
-            self.published = self.chunk.published(self.signed, self.at / TILE_WIDTH);
-        }
-        self.at += 1;
-        let signed = self.published.get(self.hashes.len()).copied();
+        let signed = self.next();
         let hash = event.map(|event| Leaf::hash_of(event, &mut self.buffer));
         if let Some(signed) = signed.filter(|signed| hash != Some(*signed)) {
             let found = event.map(Leaf::of);
             self.chunk.mismatches.push(Mismatch { position: self.at, signed, found });
         }
-        // Where an event is missing, what was signed of it stands in, so that the rest can be compared all the same.
-        self.hashes.push(hash.or(signed).unwrap_or(Hash([0; 32])));
+        self.keep(hash.or(signed));
+    }
+
+    /// Takes what was signed at the next position for what stands there.
+    fn stand_in(&mut self) {
+        let signed = self.next();
+        self.keep(signed);
+    }
+
+    /// Goes on to the next position; what was signed there.
+    fn next(&mut self) -> Option<Hash> {
+        if self.hashes.is_empty() {
+            self.published = self.chunk.published(self.signed, self.at / TILE_WIDTH);
+        }
+        self.at += 1;
+        self.published.get(self.hashes.len()).copied()
+    }
+
+    /// Where an event is missing, what was signed of it stands in, so that the rest can be compared all the same.
+    fn keep(&mut self, hash: Option<Hash>) {
+        self.hashes.push(hash.unwrap_or(Hash([0; 32])));
         if self.hashes.len() as u64 == TILE_WIDTH {
             self.close();
         }

@@ -183,7 +183,8 @@ impl Scan {
         self.mismatched += part.mismatches.len() as u64;
         self.unbound += part.unbound;
         // What else is wrong with an event that is there changes no leaf, and excuses no root.
-        let moves = |finding: &Finding| matches!(finding.kind, Kind::Missing | Kind::Inserted);
+        let moves =
+            |finding: &Finding| matches!(finding.kind, Kind::Missing | Kind::Inserted | Kind::Illegible);
         self.differs |= !part.mismatches.is_empty() || part.findings.iter().any(moves);
         let room = explain::REMEMBERED.saturating_sub(self.mismatches.len());
         self.mismatches.extend(part.mismatches.into_iter().take(room));

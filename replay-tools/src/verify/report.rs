@@ -19,6 +19,8 @@ pub(crate) enum Kind {
     Swapped,
     /// There is an event that was not signed at this place.
     Inserted,
+    /// The row is none that this program writes.
+    Illegible,
     /// The event is not the one that was signed.
     Altered,
     /// The tree on disk is damaged, or does not lead to the signed root.

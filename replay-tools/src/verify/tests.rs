@@ -171,6 +171,24 @@ async fn whichever_column_is_altered_the_first_position_is_named() {
 }
 
 #[tokio::test]
+async fn a_row_that_is_none_of_ours_is_named_and_the_rest_is_compared_all_the_same() {
+    let log = Log::of(300).await;
+    log.behind_our_back(&[
+        "ALTER TABLE annals.events ALTER command_index DROP NOT NULL",
+        "UPDATE annals.events SET command_index = NULL WHERE position = 170",
+        "UPDATE annals.events SET event_version = '01' WHERE position = 250",
+    ])
+    .await;
+    let report = log.verify().await;
+    Log::first(&report, 170, Kind::Illegible);
+    assert_eq!(
+        (report.findings[1].position, report.findings[1].kind),
+        (Some(250), Kind::Altered),
+        "{report}"
+    );
+}
+
+#[tokio::test]
 async fn of_how_many_events_the_ids_are_not_bound_is_said() {
     let log = Log::new().await;
     log.grow(20).await;
