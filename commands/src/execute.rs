@@ -200,7 +200,9 @@ impl Commands {
         let mut conditions = gathering.into_conditions();
         conditions.retain(|condition| condition.stream != own);
         conditions.push(Condition { stream: own.clone(), version: found.version });
-        rest_on(&mut conditions, &request.rests_on)?;
+        if let Err(error) = rest_on(&mut conditions, &request.rests_on) {
+            return refuse(error);
+        }
         if let Err(error) = self.refuse_if_restricted::<D>(folded, request, &mut conditions, fresh).await {
             return refuse(error);
         }

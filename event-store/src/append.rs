@@ -258,7 +258,7 @@ impl<'de> Deserialize<'de> for FlatStrings {
                 f.write_str("a flat object of strings")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<FlatStrings, A::Error> {
-                while map.next_entry::<Name, AnyString>()?.is_some() {}
+                while map.next_entry::<Text<true>, Text<false>>()?.is_some() {}
                 Ok(FlatStrings)
             }
         }
@@ -266,42 +266,24 @@ impl<'de> Deserialize<'de> for FlatStrings {
     }
 }
 
-/// The name of a member, which is not the one that the log adds.
-struct Name;
+/// A text of which nothing is kept; as the name of a member it is not the one that the log adds.
+struct Text<const NAME: bool>;
 
-impl<'de> Deserialize<'de> for Name {
+impl<'de, const NAME: bool> Deserialize<'de> for Text<NAME> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Name;
+        struct Read<const NAME: bool>;
+        impl<const NAME: bool> Visitor<'_> for Read<NAME> {
+            type Value = Text<NAME>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                write!(f, "a name that is not {IDS}")
+                f.write_str("a string, and as a name not that of the ids")
             }
-            fn visit_str<E: de::Error>(self, name: &str) -> Result<Name, E> {
-                match name {
-                    IDS => Err(E::invalid_value(Unexpected::Str(name), &self)),
-                    _ => Ok(Name),
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<NAME>, E> {
+                if NAME && text == IDS {
+                    return Err(E::invalid_value(Unexpected::Str(text), &self));
                 }
+                Ok(Text)
             }
         }
-        deserializer.deserialize_str(Text)
-    }
-}
-
-struct AnyString;
-
-impl<'de> Deserialize<'de> for AnyString {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = AnyString;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_str<E: de::Error>(self, _: &str) -> Result<AnyString, E> {
-                Ok(AnyString)
-            }
-        }
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_str(Read)
     }
 }

@@ -176,14 +176,6 @@ impl Standing {
         self.state(&self.known.policies, security_policy_id()).await
     }
 
-    /// A session.
-    ///
-    /// # Errors
-    /// When the log cannot be read.
-    pub async fn session(&self, id: Uuid) -> Result<Arc<Session>, CommandError> {
-        self.state(&self.known.sessions, id).await
-    }
-
     /// A client of the API.
     ///
     /// # Errors

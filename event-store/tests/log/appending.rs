@@ -135,6 +135,9 @@ async fn what_is_not_json_or_not_flat_is_refused_before_it_can_harm_its_neighbou
         spoil(|event| event.payload = "{".into()),
         spoil(|event| event.metadata = r#"{"a":{}}"#.into()),
         spoil(|event| event.metadata = "[]".into()),
+        // What the log adds nobody else says, however it is written.
+        spoil(|event| event.metadata = r#"{"a":"b","ids_sha256":"c"}"#.into()),
+        spoil(|event| event.metadata = r#"{"\u0069ds_sha256":"c"}"#.into()),
         spoil(|event| event.event_type = "nul\0".into()),
         spoil(|event| event.stream.aggregate_id = "".into()),
         appending(vec![]),
